@@ -1,0 +1,58 @@
+# Millrace. `make help` explains every target.
+.DEFAULT_GOAL := help
+.PHONY: help setup run serve test lint format bench token loadtest clean
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+SERVICE ?= events
+WORKERS ?= 1
+DATA ?= $(CURDIR)/.data
+
+# uv: the one on the path, else one of our own in .tools/.
+UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/bin/uv)
+PYTHON := $(CURDIR)/.venv/bin/python
+RUN := $(UV) run --no-sync
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.synced ## Install everything that the other targets need into .venv/ (uv itself included)
+
+.venv/.synced: uv.lock pyproject.toml $(wildcard */*/pyproject.toml */pyproject.toml) | $(UV)
+	@$(UV) sync --quiet --locked --all-packages --inexact
+	@touch $@
+
+$(CURDIR)/.tools/bin/uv:
+	@scripts/install-uv .tools
+
+run: .venv/.synced ## Run all services on one port, with demo data: HOST=127.0.0.1 PORT=8000
+	@DATA=$(DATA) HOST=$(HOST) PORT=$(PORT) exec $(PYTHON) -m standalone
+
+serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=8102 WORKERS=1
+	@exec $(PYTHON) -m standalone.serve $(SERVICE) --data $(DATA) --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+test: .venv/.synced ## Run every test, with branch coverage
+	@scripts/test
+
+lint: .venv/.synced ## Check style, types and who imports whom
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+
+format: .venv/.synced ## Rewrite the code in the project's style
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
+	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
+
+token: .venv/.synced ## Make a bearer token: ARGS="--scope events:subscribe --expires 1h"
+	@exec $(PYTHON) -m streaming.token $(ARGS)
+
+loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s
+	@exec $(RUN) locust -f loadtests/loadtests/locustfile.py --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \
+		-u $(or $(USERS),100) -r $(or $(RATE),50) -t $(or $(TIME),30s) --only-summary
+
+clean: ## Remove what was made: environment, demo data, caches
+	@rm -rf .venv .tools .data .bench .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

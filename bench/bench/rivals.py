@@ -1,0 +1,178 @@
+"""The event servers that are compared: ours, the floor, and the rivals."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlencode
+
+from bench.servers import Command, EventServer, ours, output_of, packages, uvicorn
+from bench.tools import HERE, build, request
+
+NGINX = Path("/usr/sbin/nginx")
+NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+KEY = "a-key-for-the-length-of-one-measurement-on-loopback"
+ISSUER, AUDIENCE = "https://bench.example", "https://bench.example/.well-known/mercure"
+SSE = ("Accept: text/event-stream",)
+JSON = ("Content-Type: application/json",)
+
+
+def _json_event(data: str) -> str:
+    return request("POST /events", JSON, json.dumps({"topic": "bench", "data": data}))
+
+
+def config(name: str, **values: object) -> Command:
+    """A command that nginx runs by: the template of this package, filled in."""
+
+    def command(port: int, folder: Path) -> list[str]:
+        text = (HERE / name).read_text()
+        for key, value in {**values, "port": port, "folder": folder}.items():
+            text = text.replace(f"@{key}@", str(value))
+        (folder / "nginx.conf").write_text(text)
+        return [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+    return command
+
+
+def nginx_missing(*files: Path) -> Callable[[], str | None]:
+    return lambda: next((f"{f} is not there" for f in (NGINX, *files) if not f.exists()), None)
+
+
+def _program(variable: str, name: str) -> str:
+    return os.environ.get(variable) or shutil.which(name) or ""
+
+
+def _not_found(variable: str, name: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        program = _program(variable, name)
+        if not program:
+            return f"no {name} on the path, {variable} is not set"
+        return None if os.access(program, os.X_OK) else f"{variable}={program} cannot be run"
+
+    return missing
+
+
+def _sign(header: dict[str, object], claims: dict[str, object]) -> str:
+    """A JWT signed with HS256 (RFC 7515)."""
+
+    def part(value: bytes) -> str:
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    text = ".".join(part(json.dumps(v).encode()) for v in (header, claims))
+    return f"{text}.{part(hmac.digest(KEY.encode(), text.encode(), hashlib.sha256))}"
+
+
+def _mercure(port: int, folder: Path) -> list[str]:
+    text = (HERE / "mercure.caddyfile").read_text()
+    for key, value in {"port": port, "folder": folder, "key": KEY, "issuer": ISSUER}.items():
+        text = text.replace(f"@{key}@", str(value))
+    (folder / "Caddyfile").write_text(text.replace("@audience@", AUDIENCE))
+    program, file = _program("MERCURE", "mercure"), str(folder / "Caddyfile")
+    return [program, "run", "--adapter", "caddyfile", "--config", file]
+
+
+def _mercure_event(data: str) -> str:
+    grant = {
+        "type": "https://mercure.rocks/authorization-detail",
+        "actions": ["publish"],
+        "topics": [{"match": "*"}],
+    }
+    claims: dict[str, object] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "bench",
+        "client_id": "bench",
+    }
+    claims |= {"iat": 1, "exp": 1 << 33, "jti": "bench", "authorization_details": [grant]}
+    token = _sign({"alg": "HS256", "typ": "at+jwt"}, claims)
+    headers = (f"Authorization: Bearer {token}", "Content-Type: application/x-www-form-urlencoded")
+    return request(
+        "POST /.well-known/mercure", headers, urlencode({"topic": "bench", "data": data})
+    )
+
+
+def _centrifugo(port: int, folder: Path) -> list[str]:
+    text = (HERE / "centrifugo.json").read_text().replace("@key@", KEY)
+    (folder / "config.json").write_text(text.replace('"@port@"', str(port)))
+    return [_program("CENTRIFUGO", "centrifugo"), "--config", str(folder / "config.json")]
+
+
+def _centrifugo_event(data: str) -> str:
+    body = json.dumps({"channel": "bench", "data": {"text": data}})
+    return request("POST /api/publish", (*JSON, f"X-API-Key: {KEY}"), body)
+
+
+def _floor(work: Path) -> EventServer:
+    return EventServer(
+        name="floor",
+        command=lambda port, _: [str(build("floor", work).resolve()), str(port)],
+        version=lambda: "a plain C loop of send(2), bench/bench/floor.c",
+        subscribe=request("GET /events", SSE),
+        publish=_json_event,
+    )
+
+
+OURS = EventServer(
+    name="ours",
+    command=ours("events.app:app"),
+    version=packages("millrace-events", "millrace-streaming", "uvicorn"),
+    environment={
+        "MILLRACE_AUTH": "off",
+        "MILLRACE_LIMIT_STREAMS": "0",
+        "MILLRACE_LIMIT_STREAMS_PER_ADDRESS": "0",
+    },
+    subscribe=request("GET /events?topic=bench", SSE),
+    publish=_json_event,
+)
+NCHAN_SERVER = EventServer(
+    name="nchan",
+    command=config("nchan.conf", module=NCHAN),
+    version=lambda: "nchan " + output_of("dpkg-query", "-Wf", "${Version}", "libnginx-mod-nchan"),
+    how_to_get="apt-get install nginx-light libnginx-mod-nchan",
+    missing=nginx_missing(NCHAN),
+    subscribe=request("GET /subscribe", SSE),
+    publish=lambda data: request("POST /publish", ("Content-Type: text/plain",), data),
+)
+MERCURE = EventServer(
+    name="mercure",
+    command=_mercure,
+    version=lambda: "Mercure, Caddy " + output_of(_program("MERCURE", "mercure"), "version"),
+    how_to_get="https://mercure.rocks, 1.0 or later, on the path or MERCURE=/path/to/mercure",
+    missing=_not_found("MERCURE", "mercure"),
+    subscribe=request("GET /.well-known/mercure?match=bench", SSE),
+    publish=_mercure_event,
+)
+CENTRIFUGO = EventServer(
+    name="centrifugo",
+    command=_centrifugo,
+    version=lambda: output_of(_program("CENTRIFUGO", "centrifugo"), "version"),
+    how_to_get="https://centrifugal.dev, 6 or later, on the path or CENTRIFUGO=/path/to/centrifugo",
+    missing=_not_found("CENTRIFUGO", "centrifugo"),
+    subscribe=request(
+        "GET /connection/uni_sse?" + urlencode({"cf_connect": '{"subs":{"bench":{}}}'}), SSE
+    ),
+    publish=_centrifugo_event,
+)
+FASTAPI = EventServer(
+    name="fastapi",
+    command=uvicorn("bench.rivals_fastapi:app"),
+    version=packages("fastapi", "uvicorn"),
+    subscribe=request("GET /events", SSE),
+    publish=_json_event,
+)
+SSE_STARLETTE = EventServer(
+    name="sse-starlette",
+    command=uvicorn("bench.rivals_sse_starlette:app"),
+    version=packages("sse-starlette", "uvicorn"),
+    subscribe=request("GET /events", SSE),
+    publish=_json_event,
+)
+
+
+def event_servers(work: Path) -> Sequence[EventServer]:
+    """All of them, in the order of the tables; `work` is where the floor is built."""
+    return (OURS, _floor(work), NCHAN_SERVER, MERCURE, CENTRIFUGO, FASTAPI, SSE_STARLETTE)

@@ -1,0 +1,159 @@
+"""Runs the sections: which servers are measured how, and in which order."""
+
+import datetime
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from bench import deliveries, downloads
+from bench.deliveries import Delivery, Plan
+from bench.results import Results
+from bench.rivals import NCHAN, NGINX, event_servers
+from bench.servers import EventServer, Server
+from bench.tools import BenchError, build, say
+
+STALL_SERVERS = ("ours", "nchan", "mercure", "centrifugo")
+PACKAGES = ("nginx-light", "libnginx-mod-nchan")
+S = TypeVar("S", bound=Server)
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def install_nginx() -> None:
+    """nginx and nchan from Debian, where we may: as root, with apt. Its service is not started."""
+    if NGINX.exists() and NCHAN.exists():
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        return
+    say(f"installing {' '.join(PACKAGES)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
+        done = subprocess.run(
+            ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            say(f"apt-get {command[0]} failed: {done.stderr.strip()[-300:]}")
+            return
+
+
+class Suite:
+    """One run over the chosen servers; `results` grows section by section."""
+
+    def __init__(self, results: Results, work: Path, only: Sequence[str] = ()) -> None:
+        self.results, self.scale, self.work, self.only = results, results.scale, work, only
+        self._program = build("load", work)
+
+    def run(self, section: str) -> None:
+        kept = {k: v for k, v in self.results.skipped.items() if not k.startswith(f"{section}: ")}
+        self.results = replace(self.results, skipped=kept)
+        rows: dict[str, Any] = getattr(self, f"_{section}")()
+        when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        self.results = replace(self.results, when={**self.results.when, section: when}, **rows)
+
+    def _chosen(self, section: str, servers: Iterable[S]) -> list[S]:
+        """Those that can run here; the others are noted with the reason and how to get them."""
+        found = []
+        for server in servers:
+            if self.only and server.name not in self.only:
+                continue
+            if reason := server.missing():
+                self._skip(section, server, f"{reason}; to get it: {server.how_to_get}")
+                continue
+            self.results.versions[server.version()] = server.name
+            found.append(server)
+        return found
+
+    def _skip(self, section: str, server: Server, reason: str) -> None:
+        say(f"{section}: {server.name} not measured: {reason}")
+        self.results.skipped[f"{section}: {server.name}"] = " ".join(reason.split())
+
+    def _measure(
+        self,
+        section: str,
+        how: Callable[Concatenate[Path, S, P], T],
+        server: S,
+        *args: P.args,
+        **kw: P.kwargs,
+    ) -> list[T]:
+        """The row, or none where it could not be measured."""
+        try:
+            row = how(self._program, server, *args, **kw)
+        except (BenchError, OSError) as error:
+            self._skip(section, server, str(error))
+            return []
+        say(f"{section}: {row}")
+        return [row]
+
+    def _fanout(self) -> dict[str, Any]:
+        servers = self._chosen("fanout", event_servers(self.work))
+        rounds = range(self.scale.rounds)
+        return {
+            "fanout": [row for _ in rounds for server in servers for row in self._sweep(server)]
+        }
+
+    def _sweep(self, server: EventServer) -> Iterator[Delivery]:
+        """Every rate, until one that the server cannot keep up with at all."""
+        scale = self.scale
+        flood = (scale.flood,) if server.name == "ours" else ()
+        for rate in (*scale.rates, scale.burst, *flood):
+            plan = Plan(scale.subscribers, rate, scale.seconds)
+            rows = self._measure("fanout", deliveries.deliver, server, plan)
+            yield from rows
+            if not rows or rows[0].delivered < rows[0].expected / 2:
+                return
+
+    def _idle(self) -> dict[str, Any]:
+        plan = Plan(self.scale.idle, 2, self.scale.seconds, settle=2)
+        servers = self._chosen("idle", event_servers(self.work))
+        return {
+            "idle": [r for s in servers for r in self._measure("idle", deliveries.deliver, s, plan)]
+        }
+
+    def _stall(self) -> dict[str, Any]:
+        scale = self.scale
+        plan = Plan(
+            scale.stalled, scale.stall_rate, scale.stall_seconds, linger=5, event_bytes=1000
+        )
+        every = [s for s in event_servers(self.work) if s.name in STALL_SERVERS]
+        servers = self._chosen("stall", every)
+        return {
+            "stall": [r for s in servers for r in self._measure("stall", deliveries.stall, s, plan)]
+        }
+
+    def _files(self) -> Path:
+        return downloads.make_files(self.work / "files", self.scale.file_bytes)
+
+    def _downloads(self) -> dict[str, Any]:
+        files, scale = self._files(), self.scale
+        large, small, crowd = [], [], []
+        for server in self._chosen("downloads", downloads.file_servers(files)):
+            runs = [
+                run
+                for _ in range(2)
+                for run in self._measure("downloads", downloads.download, server, files)
+            ]
+            large += [downloads.fastest(runs)] if runs else []
+            if not server.sized:
+                continue
+            few = scale.small_seconds
+            small += self._measure("downloads", downloads.small_files, server, files, few)
+            many = (scale.crowd, scale.crowd_seconds)
+            crowd += self._measure("downloads", downloads.crowd, server, *many)
+        return {"downloads": large, "small": small, "crowd": crowd}
+
+    def _types(self) -> dict[str, Any]:
+        files = self._files()
+        servers = self._chosen("types", downloads.kinds(files))
+        return {
+            "types": [
+                row for s in servers for row in self._measure("types", downloads.download, s, files)
+            ]
+        }

@@ -1,0 +1,46 @@
+"""Puts the chat service together: `uvicorn chat.app:app`, or `service` as a part of standalone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from streaming.app import Context, Service
+from streaming.app import create_app as create_suite
+from streaming.errors import SettingsError
+from streaming.settings import exit_on_bad_settings
+
+from chat import demo, openai, routes
+from chat.settings import DEMO, ChatSettings
+from chat.upstream import Upstreams
+
+
+def service(context: Context, settings: ChatSettings) -> Service:
+    running: list[Upstreams] = []
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        if settings.upstream == DEMO:
+            running[:] = [demo.upstreams()]
+            yield
+        else:
+            async with openai.client(settings) as client:
+                running[:] = [openai.upstreams(client, settings)]
+                yield
+
+    return Service("chat", routes.router(context, settings, lambda: running[0]), lifespan)
+
+
+def create_app(settings: ChatSettings | None = None) -> FastAPI:
+    settings = settings or ChatSettings.read()
+    context = Context.of(settings)
+    return create_suite(context, [service(context, settings)], "Millrace chat")
+
+
+def __getattr__(name: str) -> FastAPI:
+    # Not when the module is imported: standalone imports it without a `CHAT_*` of its own.
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return create_app()
+    except SettingsError as error:
+        exit_on_bad_settings(error)

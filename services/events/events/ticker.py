@@ -1,0 +1,18 @@
+"""The lesson's demo: an event each second, `{"count": n, "message": "Event n"}`."""
+
+import asyncio
+import json
+
+from streaming.journal import Journal, NewEntry
+
+TOPIC = "demo"
+
+
+async def tick(journal: Journal, seconds: float = 1.0) -> None:
+    """Publishes until it is cancelled."""
+    count = 0
+    while True:
+        count += 1
+        data = json.dumps({"count": count, "message": f"Event {count}"})
+        await journal.append(NewEntry(TOPIC, data))
+        await asyncio.sleep(seconds)

@@ -1,0 +1,131 @@
+"""Every service's FastAPI starts here: health, metrics, problems, request ids, JSON logs, lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, FastAPI, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streaming import jsonlog, metrics, problems
+from streaming.auth import Authenticator
+from streaming.drain import Drain
+from streaming.errors import SettingsError
+from streaming.limits import Limits
+from streaming.settings import Settings, exit_on_bad_settings
+
+#: Returns why the service may not take new streams, or None.
+Readiness = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a process has one of, shared by all services in it."""
+
+    settings: Settings
+    drain: Drain
+    limits: Limits
+    authenticator: Authenticator
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Context":
+        drain = Drain(settings.drain_notice, settings.drain_window)
+        return cls(settings, drain, Limits(settings, drain), Authenticator(settings))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as `create_app` takes it: its routes, what runs beside them, whether it is ready."""
+
+    name: str
+    router: APIRouter
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    ready: Readiness = field(default=lambda: None)
+
+
+def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
+    """One app of one or more services; `app.state.context` is what the server drains."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for service in services:
+                if service.lifespan is not None:
+                    await stack.enter_async_context(service.lifespan())
+            yield
+
+    jsonlog.configure(context.settings.log_level)
+    app = FastAPI(title=title, lifespan=lifespan)
+    app.state.context = context
+    problems.install(app)
+    app.include_router(_operations(context, services))
+    for service in services:
+        app.include_router(service.router, tags=[service.name])
+    app.add_middleware(RequestLog)
+    return app
+
+
+def module_app(create: Callable[[], FastAPI]) -> Callable[[str], FastAPI]:
+    """A service module's `__getattr__`: `app` is made when a server asks for it.
+
+    So that importing the module reads no environment; bad settings end the process with code 3.
+    """
+
+    def __getattr__(name: str) -> FastAPI:
+        if name != "app":
+            raise AttributeError(name)
+        try:
+            return create()
+        except SettingsError as error:
+            exit_on_bad_settings(error)
+
+    return __getattr__
+
+
+def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        """The process is alive; depends on nothing else."""
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz(response: Response) -> dict[str, object]:
+        """May take new streams; 503 while draining or while a service is not ready."""
+        faults = {s.name: fault for s in services if (fault := s.ready()) is not None}
+        if context.drain.draining:
+            faults["drain"] = "the process is stopping"
+        response.status_code = 503 if faults else 200
+        return {"status": "unready" if faults else "ready", "faults": faults}
+
+    @router.get("/metrics")
+    async def prometheus() -> Response:
+        """Prometheus text format."""
+        text = await asyncio.to_thread(metrics.exposition)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
+
+    return router
+
+
+class RequestLog:
+    """Gives each request an id and logs it when its head is sent (a stream's end is logged by no one: it is counted)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request_id = jsonlog.request_id(scope)
+        scope["request_id"] = request_id
+
+        async def send_logged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                jsonlog.request(scope, message["status"])
+            await send(message)
+
+        await self.app(scope, receive, send_logged)

@@ -1,0 +1,117 @@
+"""Audiences: subscribers who get the same bytes. Fan-out and coalescing happen here, once for all of them."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.connection import frame_chunk
+from streaming.journal import Entry
+from streaming.metrics import StreamMetrics
+
+if TYPE_CHECKING:
+    from streaming.subscriber import Subscriber
+
+#: A flush is written before it grows beyond this, so that no write can fill a connection far past its high-water mark.
+FLUSH_BYTES = 16 * 1024
+
+
+class Selector(Protocol):
+    """Which entries an audience gets: what its subscribers selected and what they are granted. Hashable."""
+
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """The exact topics; None where only `matches` can tell."""
+
+    def matches(self, entry: Entry) -> bool: ...
+
+
+class Audience:
+    """The live subscribers of one selector. Those behind the head are not in it until they have caught up."""
+
+    def __init__(self, selector: Selector, metrics: StreamMetrics, flush_interval: float) -> None:
+        self.selector = selector
+        #: All subscribers, live or behind: an audience without any is dropped.
+        self.size = 0
+        #: When anything was last written to all of them, on the monotonic clock.
+        self.last_write = time.monotonic()
+        self._metrics = metrics
+        self._interval = flush_interval
+        # Apart, because the one wants the bytes framed as a chunk and the other as they are.
+        self._chunked: set[Subscriber] = set()
+        self._bare: set[Subscriber] = set()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._not_before = 0.0
+        self._flushing = False
+        self._filled: list[Subscriber] = []
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._pending)
+
+    def join(self, subscriber: "Subscriber") -> None:
+        """From now on it gets every entry that is not yet flushed: flush first."""
+        self.flush()
+        self._members(subscriber).add(subscriber)
+
+    def leave(self, subscriber: "Subscriber") -> None:
+        if self._flushing:
+            # A full connection tells so in the midst of the loop over the set.
+            self._filled.append(subscriber)
+        else:
+            self._members(subscriber).discard(subscriber)
+
+    def _members(self, subscriber: "Subscriber") -> "set[Subscriber]":
+        return self._chunked if subscriber.connection.chunked else self._bare
+
+    def push(self, entry: Entry) -> None:
+        """Writes at once after a quiet moment; under load, together with what comes within the interval."""
+        if not self._chunked and not self._bare:
+            return
+        self._pending.append(entry.frame)
+        self._pending_bytes += len(entry.frame)
+        if self._pending_bytes >= FLUSH_BYTES:
+            self.flush()
+        elif self._timer is None:
+            now = time.monotonic()
+            if now >= self._not_before:
+                self.flush()
+            else:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self._not_before - now, self.flush)
+
+    def flush(self) -> None:
+        """Once per flush: joining, framing, counting. Once per subscriber: a write."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flushing or not self._pending:
+            return
+        data = b"".join(self._pending)
+        events = len(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        began = time.monotonic()
+        self._flushing = True
+        if self._chunked:
+            framed = frame_chunk(data)
+            for subscriber in self._chunked:
+                subscriber.connection.write_framed(framed)
+        for subscriber in self._bare:
+            subscriber.connection.write_framed(data)
+        self._flushing = False
+        receivers = len(self._chunked) + len(self._bare)
+        for subscriber in self._filled:
+            self._members(subscriber).discard(subscriber)
+        self._filled.clear()
+        self.last_write = now = time.monotonic()
+        # A large audience takes longer to write to than the interval: it rests as long as it worked, so that under
+        # load events are joined instead of queued, and other work gets its turn.
+        self._not_before = now + max(self._interval, now - began)
+        self._metrics.events.inc(events * receivers)
+        self._metrics.bytes.inc(len(data) * receivers)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

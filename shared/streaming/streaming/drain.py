@@ -1,0 +1,81 @@
+"""The process's drain: refuse new streams, end the open ones spread over a window, wait for them.
+
+SIGTERM reaches it through `StreamServer.shutdown`, as do SIGINT, gunicorn's HUP and `max_requests`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streaming import metrics
+from streaming.errors import Unavailable
+
+#: Given the seconds in which its streams are to end, each at its own random moment.
+Ender = Callable[[float], None]
+
+
+class Drain:
+    """One for each process; every source of streams registers here."""
+
+    def __init__(self, notice: float = 0.0, window: float = 20.0) -> None:
+        self.notice = notice
+        self.window = window
+        self.draining = False
+        self._enders: dict[object, Ender] = {}
+        self._cutters: dict[object, Callable[[], None]] = {}
+        self._open = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def open(self) -> int:
+        """Streams that are open now."""
+        return self._open
+
+    def admit(self) -> None:
+        """Raises Unavailable while draining."""
+        if self.draining:
+            raise Unavailable("this process is stopping: connect again to reach another", 2.0)
+
+    def opened(self) -> None:
+        self._open += 1
+        self._empty.clear()
+
+    def closed(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._empty.set()
+
+    def on_begin(self, owner: object, ender: Ender) -> None:
+        """`ender(window)` is called when the window opens."""
+        self._enders[owner] = ender
+
+    def on_deadline(self, owner: object, cutter: Callable[[], None]) -> None:
+        """`cutter()` is called when the window has passed: what still runs is aborted."""
+        self._cutters[owner] = cutter
+
+    def forget(self, owner: object) -> None:
+        self._enders.pop(owner, None)
+        self._cutters.pop(owner, None)
+
+    async def run(self) -> None:
+        """Drains; returns when no stream is open, at the latest a moment after the window."""
+        began = time.monotonic()
+        self.draining = True
+        if self.notice:
+            # The balancer goes on sending until it has noticed that /readyz fails.
+            await asyncio.sleep(self.notice)
+        for ender in list(self._enders.values()):
+            ender(self.window)
+        if not await self._wait_empty(self.window + 0.5):
+            for cutter in list(self._cutters.values()):
+                cutter()
+            await self._wait_empty(1.0)
+        metrics.drain_seconds.set(time.monotonic() - began)
+
+    async def _wait_empty(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True

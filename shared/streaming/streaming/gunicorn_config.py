@@ -1,0 +1,36 @@
+"""gunicorn's configuration for streams: the shutdown arithmetic, and metrics of several workers.
+
+drain notice + window < uvicorn's graceful timeout < gunicorn's graceful timeout <= gunicorn's timeout
+"""
+
+from typing import Any
+
+from prometheus_client import multiprocess
+
+from streaming.errors import SettingsError
+from streaming.server import GRACE
+from streaming.settings import Settings, exit_on_bad_settings
+
+try:
+    _settings = Settings.read()
+except SettingsError as error:
+    exit_on_bad_settings(error)
+
+#: Seconds until all streams have ended; what is left is cut 1.5 s later (drain.py).
+_drained = _settings.drain_notice + _settings.drain_window + 1.5
+
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "streaming.worker.StreamWorker"
+graceful_timeout = int(_drained + GRACE + 2)
+timeout = graceful_timeout + 5
+# A stream is one request, however long: recycling by count is for those who ask for it.
+max_requests = _settings.max_requests
+max_requests_jitter = _settings.max_requests // 10
+control_socket_disable = True
+accesslog = None
+loglevel = _settings.log_level
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Takes a dead worker's gauges out of the sum, however it died."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,69 @@
+"""Logs: one JSON object a line on standard error. Query strings are left out: they can hold tokens."""
+
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+import orjson
+from starlette.types import Scope
+
+_access = logging.getLogger("millrace.access")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_QUIET = frozenset(("/livez", "/readyz", "/metrics"))
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure(level: str) -> None:
+    """All loggers of this process, uvicorn's included, write JSON to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # One access line a request is ours, in app.py; the HTTP clients' own are noise beside it.
+    logging.getLogger("uvicorn.access").disabled = True
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def request_id(scope: Scope) -> str:
+    """The caller's X-Request-ID where it is harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.match(value):
+            return str(value.decode())
+    return secrets.token_hex(8)
+
+
+def request(scope: Scope, status: int) -> None:
+    quiet = scope["path"] in _QUIET and status < 400
+    level = logging.DEBUG if quiet else logging.INFO
+    if _access.isEnabledFor(level):
+        client = scope.get("client")
+        fields = {
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "client": client[0] if client else None,
+            "request_id": scope["request_id"],
+        }
+        _access.log(level, "request", extra=fields)

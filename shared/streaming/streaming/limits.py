@@ -1,0 +1,111 @@
+"""Admission: how many streams may be open, in this process, for one principal, from one address."""
+
+import ipaddress
+from collections.abc import Hashable
+
+from fastapi import Request
+
+from streaming.drain import Drain
+from streaming.errors import Overloaded
+from streaming.principal import Principal
+from streaming.settings import Settings
+
+
+class Limits:
+    """One for each process. A limit of 0 is none."""
+
+    def __init__(self, settings: Settings, drain: Drain) -> None:
+        self._drain = drain
+        self._limit = settings.limit_streams
+        self._subjects = _Counter("principal", settings.limit_streams_per_principal)
+        self._networks = _Counter("address", settings.limit_streams_per_address)
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        """Leases that are not released."""
+        return self._open
+
+    def admit(self, subject: str | None, address: str | None) -> "Lease":
+        """A lease, released when the stream ends; raises Unavailable while draining, or Overloaded."""
+        self._drain.admit()
+        if self._limit and self._open >= self._limit:
+            raise Overloaded(f"the limit of streams per process ({self._limit}) is reached")
+        network = network_of(address) if address and self._networks.limit else None
+        self._subjects.check(subject)
+        self._networks.check(network)
+        # Nothing raises from here on: what is counted is released with the lease.
+        self._open += 1
+        self._drain.opened()
+        return Lease(self, self._subjects.add(subject), self._networks.add(network))
+
+    def for_request(self, request: Request, principal: Principal) -> "Lease":
+        """`admit` for whom a request comes from."""
+        return self.admit(principal.subject, request.client.host if request.client else None)
+
+    def _release(self, subject: Hashable, network: Hashable) -> None:
+        self._open -= 1
+        self._drain.closed()
+        self._subjects.remove(subject)
+        self._networks.remove(network)
+
+
+class Lease:
+    """One admitted stream; `release()` may be called any number of times, wherever it ends."""
+
+    __slots__ = ("_limits", "_network", "_subject")
+
+    def __init__(self, limits: Limits, subject: Hashable, network: Hashable) -> None:
+        self._limits: Limits | None = limits
+        self._subject = subject
+        self._network = network
+
+    def release(self) -> None:
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits._release(self._subject, self._network)
+
+
+class _Counter:
+    """Streams for each key, while it has any; nothing is counted without a limit, or for None."""
+
+    __slots__ = ("_counts", "_noun", "limit")
+
+    def __init__(self, noun: str, limit: int) -> None:
+        self._noun = noun
+        self.limit = limit
+        self._counts: dict[Hashable, int] = {}
+
+    def check(self, key: Hashable) -> None:
+        if self.limit and self._counts.get(key, 0) >= self.limit:
+            raise Overloaded(
+                f"the limit of streams per {self._noun} ({self.limit}) is reached: close one first"
+            )
+
+    def add(self, key: Hashable) -> Hashable:
+        """The key to give to `remove`."""
+        if not self.limit or key is None:
+            return None
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return key
+
+    def remove(self, key: Hashable) -> None:
+        if key is None:
+            return
+        if self._counts[key] == 1:
+            del self._counts[key]
+        else:
+            self._counts[key] -= 1
+
+
+def network_of(address: str) -> Hashable:
+    """What counts as one address: of IPv6 the /64, all of which one host may use (RFC 6177)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return int(parsed) >> 64

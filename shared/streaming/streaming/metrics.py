@@ -1,0 +1,91 @@
+"""Every Prometheus metric of the suite, defined once.
+
+Under several gunicorn workers `PROMETHEUS_MULTIPROC_DIR` is set before Python starts: every gauge therefore names the
+mode by which the workers' values are put together. Hot paths don't come here: one call per flush or chunk.
+"""
+
+import os
+from typing import Literal
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+#: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a file.
+Kind = Literal["broadcast", "pull", "file"]
+
+#: Why a stream ended. `complete`: all of it was sent; `left`: the client went; the rest is our doing.
+Reason = Literal[
+    "complete", "left", "age", "drain", "expired", "stalled", "failed", "limit", "closed"
+]
+
+_STREAM = ("service", "kind")
+_SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
+_LIFETIMES = (0.1, 1, 10, 60, 300, 1800, 3600, 14400)
+
+streams_open = Gauge(
+    "millrace_streams_open", "Streams open now", _STREAM, multiprocess_mode="livesum"
+)
+streams_started = Counter("millrace_streams_started", "Streams begun", _STREAM)
+streams_ended = Counter("millrace_streams_ended", "Streams ended", (*_STREAM, "reason"))
+first_byte_seconds = Histogram(
+    "millrace_first_byte_seconds", "Request to first byte of the body", _STREAM, buckets=_SECONDS
+)
+stream_seconds = Histogram(
+    "millrace_stream_seconds", "Life of a stream", _STREAM, buckets=_LIFETIMES
+)
+bytes_sent = Counter("millrace_sent_bytes", "Bytes of bodies handed to connections", _STREAM)
+events_sent = Counter("millrace_sent_events", "Events handed to connections", _STREAM)
+laggards = Counter("millrace_laggards", "Times that a subscriber fell behind", _STREAM)
+catch_up_reads = Counter(
+    "millrace_catch_up_reads", "Pages read for subscribers behind the head", _STREAM
+)
+resets = Counter(
+    "millrace_resets", "Subscribers told that a gap cannot be filled", (*_STREAM, "reason")
+)
+soft_refusals = Counter("millrace_soft_refusals", "Event streams put off by 200 and retry")
+drain_seconds = Gauge(
+    "millrace_drain_seconds", "How long the last drain took", multiprocess_mode="mostrecent"
+)
+
+
+class StreamMetrics:
+    """The children of one service and kind, looked up once."""
+
+    def __init__(self, service: str, kind: Kind) -> None:
+        self._labels = (service, kind)
+        self.open = streams_open.labels(service, kind)
+        self.started = streams_started.labels(service, kind)
+        self.first_byte = first_byte_seconds.labels(service, kind)
+        self.seconds = stream_seconds.labels(service, kind)
+        self.bytes = bytes_sent.labels(service, kind)
+        self.events = events_sent.labels(service, kind)
+        self.laggards = laggards.labels(service, kind)
+        self.catch_up_reads = catch_up_reads.labels(service, kind)
+
+    def begin(self) -> None:
+        self.open.inc()
+        self.started.inc()
+
+    def end(self, reason: Reason, seconds: float) -> None:
+        self.open.dec()
+        self.seconds.observe(seconds)
+        streams_ended.labels(*self._labels, reason).inc()
+
+    def reset(self, reason: str) -> None:
+        resets.labels(*self._labels, reason).inc()
+
+
+def multiprocess() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def exposition() -> bytes:
+    """All metrics as text. Reads every worker's files in multiprocess mode: call it in a thread."""
+    registry = REGISTRY
+    if multiprocess():
+        registry = CollectorRegistry(support_collectors_without_names=True)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,33 @@
+"""NDJSON: one JSON value a line (application/x-ndjson), and an incremental reader."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+NDJSON = "application/x-ndjson"
+
+
+def encode(value: Any) -> bytes:
+    """One line. JSON escapes line ends inside strings, so that a line is always a whole value."""
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def encode_many(values: Iterable[Any]) -> bytes:
+    return b"".join(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
+
+
+class Parser:
+    """Feed it bytes cut anywhere; it yields values. Blank lines are passed over.
+
+    `rest` holds what came after the last line end: not empty at the end of a stream means that it was cut off.
+    """
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Any]:
+        *lines, self.rest = (self.rest + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield orjson.loads(line)

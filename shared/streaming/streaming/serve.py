@@ -1,0 +1,81 @@
+"""Runs a service: one `StreamServer` process, or gunicorn with `StreamWorker`s. `python -m streaming.serve --help`."""
+
+import argparse
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from streaming.errors import SettingsError
+from streaming.server import StreamServer, server_config
+from streaming.settings import exit_on_bad_settings
+
+GUNICORN_CONFIG = "python:streaming.gunicorn_config"
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m streaming.serve",
+        description="Run one Millrace service.",
+        epilog="Settings come from the environment: MILLRACE_* for all services, EVENTS_* and so on for one. "
+        "Stop it by SIGTERM or Ctrl-C: open streams are ended within MILLRACE_DRAIN_WINDOW seconds.",
+    )
+    parser.add_argument("app", metavar="MODULE:APP", help="for example events.app:app")
+    parser.add_argument("--host", help="address to listen on (MILLRACE_HOST, default 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on (MILLRACE_PORT, default 8000)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run gunicorn with N worker processes; without it, one process and no supervisor",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = arguments().parse_args(argv)
+    # The app reads its settings when it is imported, in each worker: they must find these in the environment.
+    for name in ("host", "port"):
+        if getattr(options, name) is not None:
+            os.environ[f"MILLRACE_{name.upper()}"] = getattr(options, name)
+    if options.workers:
+        run_gunicorn(options.app, options.workers)
+    else:
+        run(load(options.app))
+
+
+def load(target: str) -> FastAPI:
+    module, _, name = target.partition(":")
+    app = getattr(importlib.import_module(module), name or "app")
+    if not isinstance(app, FastAPI):
+        raise TypeError(f"{target} is {type(app).__name__}, expected the FastAPI of create_app")
+    return app
+
+
+def run(app: FastAPI) -> None:
+    """Serves until a signal; returns when all streams have ended."""
+    context = app.state.context
+    StreamServer(server_config(app, context.settings), context.drain).run()
+
+
+def run_gunicorn(target: str, workers: int) -> None:
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="millrace-"))
+    # Files of an earlier life would be counted as if its processes were still there.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    command = [sys.executable, "-m", "gunicorn", "-c", GUNICORN_CONFIG, "-w", str(workers), target]
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingsError as error:
+        exit_on_bad_settings(error)

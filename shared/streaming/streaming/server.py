@@ -1,0 +1,189 @@
+"""The HTTP server: uvicorn, with responses that can take their transport over, and a drain when it stops.
+
+uvicorn's internals are touched in this module alone, by subclassing; `tests/test_server.py` pins what it relies on.
+"""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from streaming.connection import EXTENSION, StreamClosed
+from streaming.drain import Drain
+from streaming.settings import Settings
+from streaming.transport import (
+    SLICE,
+    TransportConnection,
+    acked,
+    can_sendfile,
+    read_slice,
+    sendfile_slice,
+    unless_stalled,
+)
+
+#: Seconds that requests which are no streams get after the drain window.
+GRACE = 3.0
+
+#: A balancer in front keeps its connections longer than uvicorn's 5 s; who closes first gets no 502.
+KEEP_ALIVE = 75
+
+
+class StreamProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: Any = {EXTENSION: HttpTransport(self, self.scope)}
+        self.scope["extensions"] = extensions
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            cycle = self.cycle = UnframedCycle.of(cycle)
+        super()._start_asgi_task(cycle, app)
+
+
+class UnframedCycle(RequestResponseCycle):
+    """HTTP/1.0 knows no chunks, though uvicorn sends them: here the body ends where the connection does."""
+
+    unframed = False
+
+    @classmethod
+    def of(cls, cycle: RequestResponseCycle) -> "UnframedCycle":
+        new = cls.__new__(cls)
+        vars(new).update(vars(cycle))
+        return new
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            names = (name.lower() for name, _ in message.get("headers", []))
+            self.unframed = b"content-length" not in names
+            if self.unframed:
+                # To uvicorn a HEAD response has neither framing nor a length to keep.
+                self.scope = {**self.scope, "method": "HEAD"}
+        elif self.unframed and message["type"] == "http.response.body":
+            await self.flow.drain()
+            if not self.disconnected:
+                self.transport.write(message.get("body", b""))
+        await super().send(message)
+
+
+class HttpTransport:
+    """The `ResponseTransport` of one request on a `StreamProtocol`."""
+
+    __slots__ = ("_protocol", "_scope")
+
+    def __init__(self, protocol: StreamProtocol, scope: Any) -> None:
+        self._protocol = protocol
+        self._scope = scope
+
+    @property
+    def buffered(self) -> int:
+        return self._protocol.transport.get_write_buffer_size()
+
+    def acked(self) -> int:
+        return acked(self._protocol.transport)
+
+    async def send_file(
+        self, file: int, offset: int, count: int, stall_timeout: float = 60.0
+    ) -> None:
+        cycle, transport = self._protocol.cycle, self._protocol.transport
+        native = can_sendfile(transport)
+        while count > 0:
+            if cycle.disconnected or transport.is_closing():
+                cycle.disconnected = True
+                raise StreamClosed("the peer left")
+            size = min(SLICE, count)
+            if native:
+                work = sendfile_slice(transport, file, offset, size)
+            else:
+                work = read_slice(transport, self._protocol.flow.drain, file, offset, size)
+            try:
+                sent = await unless_stalled(transport, work, stall_timeout)
+            except BaseException:
+                # Else uvicorn logs a response that was not completed, for each client that leaves.
+                cycle.disconnected = True
+                raise
+            if sent < size:
+                cycle.disconnected = True
+                transport.abort()
+                raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
+            cycle.expected_content_length -= sent
+            offset, count = offset + sent, count - sent
+
+    @property
+    def detachable(self) -> bool:
+        protocol = self._protocol
+        cycle = protocol.cycle
+        return (
+            cycle is not None
+            # Another request has begun on this connection, or waits: its bytes are in the parser already.
+            and protocol.scope is self._scope
+            and not protocol.pipeline
+            and not cycle.more_body
+            and not cycle.disconnected
+            and not protocol.transport.is_closing()
+        )
+
+    def detach(self) -> TransportConnection | None:
+        if not self.detachable:
+            return None
+        protocol = self._protocol
+        cycle, transport, flow = protocol.cycle, protocol.transport, protocol.flow
+        protocol._unset_keepalive_if_required()
+        protocol.connections.discard(protocol)
+        protocol.server_state.total_requests += 1
+        # The cycle is over for uvicorn: it neither closes the transport nor logs an incomplete response.
+        cycle.disconnected = True
+        flow.resume_reading()
+        connection = TransportConnection(
+            transport, protocol.connections, bool(cycle.chunked_encoding), flow.write_paused
+        )
+        # They refer to each other: without this the request would wait for the garbage collector.
+        protocol.parser = protocol.cycle = protocol.scope = protocol.flow = None  # type: ignore[assignment]
+        self._scope = None
+        return connection
+
+
+def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Config:
+    """uvicorn's configuration for streams; `options` go to `uvicorn.Config` as they are."""
+    defaults: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": StreamProtocol,
+        "loop": "asyncio",
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE,
+    }
+    return uvicorn.Config(app, **(defaults | options))
+
+
+class StreamServer(uvicorn.Server):
+    """A server that drains its streams before it stops, whatever made it stop."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with self.capture_signals():
+            await self._serve(sockets)
+            # uvicorn would now kill itself by the signal that it caught; a drained stop is a success: exit code 0.
+            self._captured_signals.clear()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.create_task(self._drain.run())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.25)
+            if self.config.callback_notify is not None:
+                # gunicorn kills a worker that is silent for `timeout` seconds, draining or not.
+                await self.config.callback_notify()
+        draining.cancel()
+        self.config.timeout_graceful_shutdown = int(GRACE)
+        await super().shutdown(sockets)

@@ -1,0 +1,98 @@
+"""Settings: one frozen object per service, read once from the environment.
+
+A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the same for all services
+and are read from `MILLRACE_*` (`HOST`, `PORT` too, as the Makefile's users write them).
+"""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streaming.errors import SettingsError
+
+#: What uvicorn uses for a failed start, too: supervisors stop instead of restarting for ever.
+EXIT_BAD_SETTINGS = 3
+
+
+def shared(name: str, *more: str, **options: Any) -> Any:
+    """A field read from `MILLRACE_<name>`, or from one of `more`, in every service."""
+    return Field(validation_alias=AliasChoices(f"MILLRACE_{name}", *more), **options)
+
+
+class Settings(BaseSettings):
+    """What every service can be told. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    host: str = shared("HOST", "HOST", default="127.0.0.1")
+    port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
+
+    # Access: see auth.py.
+    auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
+    auth_key: SecretStr | None = shared("AUTH_KEY", default=None)
+    auth_key_file: Path | None = shared("AUTH_KEY_FILE", default=None)
+    auth_jwks: str | None = shared("AUTH_JWKS", default=None)
+    auth_issuer: str | None = shared("AUTH_ISSUER", default=None)
+    auth_audience: str | None = shared("AUTH_AUDIENCE", default=None)
+
+    # Admission: see limits.py. 0 means no limit.
+    limit_streams: int = shared("LIMIT_STREAMS", default=15_000, ge=0)
+    limit_streams_per_principal: int = shared("LIMIT_STREAMS_PER_PRINCIPAL", default=0, ge=0)
+    limit_streams_per_address: int = shared("LIMIT_STREAMS_PER_ADDRESS", default=0, ge=0)
+
+    # The life of a stream: see subscriber.py and bytestream.py.
+    heartbeat: float = shared("HEARTBEAT", default=15.0, gt=0)
+    max_age: float = shared("MAX_AGE", default=3600.0, gt=0)
+    write_timeout: float = shared("WRITE_TIMEOUT", default=60.0, gt=0)
+    flush_interval: float = shared("FLUSH_INTERVAL", default=0.005, ge=0)
+
+    # Stopping: see drain.py.
+    drain_notice: float = shared("DRAIN_NOTICE", default=0.0, ge=0)
+    drain_window: float = shared("DRAIN_WINDOW", default=20.0, ge=0)
+
+    # gunicorn only: a worker is replaced after so many requests. 0 means never.
+    max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
+
+    log_level: Literal["debug", "info", "warning", "error"] = shared("LOG_LEVEL", default="info")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether `host` can be reached from this machine only."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings from the environment; a bad value raises SettingsError that names the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("; ".join(_complaint(cls, e) for e in error.errors())) from None
+
+    def __str__(self) -> str:
+        """All fields, secrets hidden."""
+        return " ".join(f"{name}={getattr(self, name)}" for name in type(self).model_fields)
+
+
+def _complaint(cls: type[Settings], error: Any) -> str:
+    location = str(error["loc"][0]) if error["loc"] else "settings"
+    field = cls.model_fields.get(location)
+    variable = location
+    if field is not None and field.validation_alias is None:
+        variable = cls.model_config.get("env_prefix", "") + location
+    variable = variable.upper()
+    secret = field is not None and "Secret" in str(field.annotation)
+    value = "(hidden)" if secret else repr(os.environ.get(variable, error.get("input")))
+    return f"{variable}={value}: {error['msg']}"
+
+
+def exit_on_bad_settings(error: SettingsError) -> NoReturn:
+    print(f"millrace: {error.detail}", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_SETTINGS)

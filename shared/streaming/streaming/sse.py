@@ -1,0 +1,125 @@
+"""Server-sent events as the WHATWG text has them: values to bytes, once; and an incremental parser.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streaming.errors import BadRequest
+
+EVENT_STREAM = "text/event-stream"
+
+#: No cache, no proxy buffer and no compression may hold an event back.
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+#: A comment with nothing in it: the smallest first byte and heartbeat.
+COMMENT = b":\n\n"
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
+
+
+def encode(
+    data: str, *, event: str | None = None, id: str | None = None, retry: int | None = None
+) -> bytes:
+    """One event as bytes. `retry` is in milliseconds.
+
+    Raises BadRequest where `event` or `id` holds a line end, or `id` a NUL: the one would forge a field, the other is
+    ignored by every client. An empty `data` is sent as such and does fire an event.
+    """
+    parts = []
+    if event is not None:
+        if _LINE_END.search(event):
+            raise BadRequest(f"event type {event!r} holds a line end")
+        parts.append(f"event: {event}\n")
+    if id is not None:
+        parts.append(_id_field(id))
+    if retry is not None:
+        parts.append(f"retry: {retry:d}\n")
+    # Splitting on all three line ends: a lone CR inside `data` would otherwise end the line at the client.
+    parts.extend(f"data: {line}\n" for line in _LINE_END.split(data))
+    parts.append("\n")
+    return "".join(parts).encode()
+
+
+def comment(text: str = "") -> bytes:
+    return "".join(f": {line}\n" for line in _LINE_END.split(text)).encode() + b"\n"
+
+
+def cursor_frame(id: str) -> bytes:
+    """Moves the client's last event id and fires no event (a block without `data`)."""
+    return (":\n" + _id_field(id) + "\n").encode()
+
+
+def retry_frame(milliseconds: int) -> bytes:
+    return b"retry: %d\n\n" % milliseconds
+
+
+def _id_field(id: str) -> str:
+    if _LINE_END.search(id) or "\0" in id:
+        raise BadRequest(f"event id {id!r} holds a line end or NUL")
+    return f"id: {id}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What an EventSource would dispatch: `id` is the last event id in force at that moment."""
+
+    data: str
+    event: str = "message"
+    id: str = ""
+
+
+class Parser:
+    """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them."""
+
+    def __init__(self) -> None:
+        self.last_event_id = ""
+        self.retry: int | None = None
+        self.comments = 0
+        self._rest = b""
+        self._first = True
+        self._after_cr = False
+        self._data: list[str] = []
+        self._event = ""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        for line in self._lines(chunk):
+            event = self._field(line) if line else self._dispatch()
+            if event is not None:
+                yield event
+
+    def _lines(self, chunk: bytes) -> list[str]:
+        # A CR ends its line at once; an LF that then opens the next chunk is its other half.
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        *lines, self._rest = _LINE_END_BYTES.split(self._rest + chunk)
+        if self._first and lines:
+            self._first = False
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def _field(self, line: str) -> None:
+        if line.startswith(":"):
+            self.comments += 1
+            return
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id" and "\0" not in value:
+            self.last_event_id = value
+        elif name == "retry" and value.isascii() and value.isdigit():
+            self.retry = int(value)
+
+    def _dispatch(self) -> Event | None:
+        data, self._data = self._data, []
+        name, self._event = self._event, ""
+        if not data:
+            return None
+        return Event("\n".join(data), name or "message", self.last_event_id)

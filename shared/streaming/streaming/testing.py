@@ -1,0 +1,291 @@
+"""For tests: a real server on a free port, a client that sees the framing, a TCP proxy with faults.
+
+Test transports buffer whole responses; a stream is tested on a socket.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+from fastapi import FastAPI
+
+from streaming import ndjson, sse
+from streaming.server import StreamServer, server_config
+
+#: Seconds after which a test that waits has failed.
+PATIENCE = 20.0
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Waits until `condition()` is true, and returns its value; TimeoutError otherwise."""
+    async with asyncio.timeout(seconds):
+        while not (value := condition()):
+            await asyncio.sleep(0.005)
+        return value
+
+
+@dataclass
+class Running:
+    """A server of this process, in this event loop."""
+
+    app: FastAPI
+    server: StreamServer
+    port: int
+    scheme: str
+    task: asyncio.Task[None] = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        """As by a signal: drains, then waits for the server to end."""
+        self.server.should_exit = True
+        await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)
+
+
+@asynccontextmanager
+async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
+    """Serves `app` on a free port of loopback. `http="httptools"`: plain uvicorn, without our protocol."""
+    sock = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    config = server_config(app, app.state.context.settings, **options)
+    server = StreamServer(config, app.state.context.drain)
+    task = asyncio.create_task(server.serve([sock]))
+    scheme = "https" if config.is_ssl else "http"
+    try:
+        await eventually(lambda: server.started or task.done())
+        yield Running(app, server, sock.getsockname()[1], scheme, task)
+    finally:
+        server.should_exit = True
+        app.state.context.drain.window = min(app.state.context.drain.window, 0.1)
+        await asyncio.wait_for(task, PATIENCE)
+
+
+class Stream:
+    """One response, read as it comes. `clean` tells, after the end, whether the body was whole."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.clean: bool | None = None
+        self.parser = sse.Parser()
+        self._events: list[sse.Event] = []
+        self._left: int | None = None
+
+    async def read_head(self, method: str) -> None:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, *lines = head.rstrip().split("\r\n")
+        self.status = int(status.split()[1])
+        self.headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in lines)}
+        self.clean = None
+        length = self.headers.get("content-length")
+        self._left = int(length) if length is not None else None
+        if method == "HEAD" or self.status in (204, 304):
+            self._left = 0
+
+    async def read(self) -> bytes:
+        """Some bytes of the body; b"" at its end, clean or not."""
+        try:
+            if self.headers.get("transfer-encoding") == "chunked" and self._left is None:
+                return await self._read_chunk()
+            if self._left is None:
+                data = await self.reader.read(65536)
+                self.clean = True if not data else self.clean
+                return data
+            data = await self.reader.read(min(65536, self._left)) if self._left else b""
+            self._left -= len(data)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            data = b""
+        if not data:
+            self.clean = self._left == 0
+        return data
+
+    async def _read_chunk(self) -> bytes:
+        size = int((await self.reader.readuntil(b"\r\n")).strip() or b"0", 16)
+        data = await self.reader.readexactly(size)
+        await self.reader.readexactly(2)
+        if size == 0:
+            self._left = 0
+            self.clean = True
+        return data
+
+    async def body(self) -> bytes:
+        """All that comes until the end."""
+        async with asyncio.timeout(PATIENCE):
+            return b"".join([data async for data in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while data := await self.read():
+            yield data
+
+    async def event(self, seconds: float = PATIENCE) -> sse.Event | None:
+        """The next event; None at the end of the stream."""
+        async with asyncio.timeout(seconds):
+            while not self._events:
+                data = await self.read()
+                if not data:
+                    return None
+                self._events.extend(self.parser.feed(data))
+            return self._events.pop(0)
+
+    async def events(self, count: int | None = None) -> list[sse.Event]:
+        """The next `count` events, or all until the end."""
+        got: list[sse.Event] = []
+        while (count is None or len(got) < count) and (event := await self.event()) is not None:
+            got.append(event)
+        return got
+
+    async def values(self) -> AsyncIterator[Any]:
+        """The values of an NDJSON body."""
+        parser = ndjson.Parser()
+        while data := await self.read():
+            for value in parser.feed(data):
+                yield value
+
+    async def json(self) -> Any:
+        return orjson.loads(await self.body())
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(OSError):
+            await self.writer.wait_closed()
+
+    def reset(self) -> None:
+        """Goes without a goodbye: RST."""
+        reset(self.writer)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def fetch(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    version: str = "1.1",
+    receive_buffer: int | None = None,
+    tls: ssl.SSLContext | None = None,
+    limit: int = 65536,
+) -> Stream:
+    """Sends a request and returns when the head is there. `receive_buffer`: SO_RCVBUF, for slow readers."""
+    parts = urlsplit(url)
+    sock = socket.socket()
+    sock.setblocking(False)
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
+    reader, writer = await asyncio.open_connection(
+        sock=sock, ssl=tls, server_hostname=parts.hostname if tls else None, limit=limit
+    )
+    stream = Stream(reader, writer)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    writer.write(request_bytes(method, target or "/", headers or {}, body, version))
+    async with asyncio.timeout(PATIENCE):
+        await stream.read_head(method)
+    return stream
+
+
+def request_bytes(
+    method: str, target: str, headers: Mapping[str, str], body: bytes = b"", version: str = "1.1"
+) -> bytes:
+    lines = [f"{method} {target} HTTP/{version}", "Host: 127.0.0.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+        if not any(name.lower() == "content-type" for name in headers):
+            lines.append("Content-Type: application/json")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class FaultProxy:
+    """A TCP proxy before a real server, which cuts, freezes and counts."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        #: Each new connection is reset after so many bytes towards the client.
+        self.cut_after: int | None = None
+        self._target = port
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Resets every connection, both sides."""
+        for writer in list(self._writers):
+            reset(writer)
+
+    def freeze(self) -> None:
+        """Nothing passes any more; connections stay open."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with suppress(OSError):
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers |= {writer, up_writer}
+            try:
+                await asyncio.gather(
+                    self._carry(reader, up_writer, None),
+                    self._carry(up_reader, writer, self.cut_after),
+                )
+            finally:
+                self._writers -= {writer, up_writer}
+                reset(writer)
+                reset(up_writer)
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int | None
+    ) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            if budget is not None:
+                data, budget = data[:budget], budget - len(data)
+            writer.write(data)
+            await writer.drain()
+            if budget is not None and budget <= 0:
+                raise ConnectionResetError("cut after its budget")
+        writer.write_eof()

@@ -1,0 +1,186 @@
+"""A detached connection on an asyncio transport, and files sent through one."""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from streaming.connection import (
+    HIGH_WATER,
+    LOW_WATER,
+    Listener,
+    StreamClosed,
+    StreamStalled,
+    frame_chunk,
+)
+
+#: Seconds that a stream which has ended may take to flush what its peer has not read.
+LINGER = 5.0
+
+#: Bytes of a file between two looks at the peer, and of one read where sendfile(2) cannot be used.
+SLICE = 4 * 1024 * 1024
+READ = 256 * 1024
+
+# Without it the kernel takes 3-4 MiB from a sender whose reader has stalled, and `buffered` lies (measured).
+_NOTSENT_LOWAT = (socket.IPPROTO_TCP, 25, 16 * 1024)
+# Ends peers that vanished without a word in a minute instead of a quarter of an hour. Milliseconds; a little above the
+# default write timeout, so that a peer which merely stalls is ended by that, and counted.
+_USER_TIMEOUT = (socket.IPPROTO_TCP, 18, 75_000)
+
+_LINUX = sys.platform == "linux"
+_TCP_INFO_SIZE = 128
+_BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
+
+
+class TransportConnection(asyncio.Protocol):
+    """All that is left of a request while its stream is open: a transport, and who writes to it.
+
+    It joins `peers`, the server's set of connections, so that a server that stops still sees and waits for it.
+    """
+
+    __slots__ = ("_peers", "_transport", "chunked", "full", "listener")
+
+    def __init__(
+        self, transport: asyncio.Transport, peers: set[Any], chunked: bool, full: bool
+    ) -> None:
+        self._transport = transport
+        self._peers = peers
+        self.chunked = chunked
+        self.full = full
+        self.listener: Listener | None = None
+        peers.add(self)
+        transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        _bound_kernel_buffers(transport)
+
+    @property
+    def buffered(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(frame_chunk(data) if self.chunked else data)
+
+    def write_framed(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def close(self) -> None:
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if self.chunked:
+            transport.write(b"0\r\n\r\n")
+        transport.close()
+        if transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER, transport.abort)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops."""
+        self.close()
+
+    # What asyncio calls. Bytes that the client sends are dropped unparsed (`data_received` does nothing): no pipelined
+    # response can land inside a stream.
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.discard(self)
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.on_close()
+
+    def pause_writing(self) -> None:
+        self.full = True
+        if self.listener is not None:
+            self.listener.on_full()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self.listener is not None:
+            self.listener.on_writable()
+
+
+def _bound_kernel_buffers(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if _LINUX and sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(*_NOTSENT_LOWAT)
+        sock.setsockopt(*_USER_TIMEOUT)
+
+
+def acked(transport: asyncio.Transport) -> int:
+    """Bytes that the peer has acknowledged so far; -1 where the system does not tell."""
+    sock = transport.get_extra_info("socket")
+    if not _LINUX or sock is None or sock.family == socket.AF_UNIX:
+        return -1
+    try:
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+    except OSError:
+        return -1
+    if len(info) < _TCP_INFO_SIZE:
+        return -1
+    return int(struct.unpack_from("Q", info, _BYTES_ACKED)[0])
+
+
+def can_sendfile(transport: asyncio.Transport) -> bool:
+    """Not under TLS, whose bytes must pass through the process; not on uvloop."""
+    mode = getattr(transport, "_sendfile_compatible", None)
+    return getattr(mode, "name", "") == "TRY_NATIVE"
+
+
+async def sendfile_slice(transport: asyncio.Transport, file: int, offset: int, count: int) -> int:
+    """Sends up to `count` bytes by sendfile(2); returns how many there were."""
+    loop = asyncio.get_running_loop()
+    with open(file, "rb", buffering=0, closefd=False) as source:
+        return await loop.sendfile(transport, source, offset, count, fallback=False)
+
+
+async def read_slice(
+    transport: asyncio.Transport,
+    drain: Callable[[], Coroutine[Any, Any, None]],
+    file: int,
+    offset: int,
+    count: int,
+) -> int:
+    """The same by large reads in a thread, for transports that sendfile(2) cannot serve."""
+    sent = 0
+    while sent < count:
+        data = await asyncio.to_thread(os.pread, file, min(READ, count - sent), offset + sent)
+        if not data:
+            break
+        transport.write(data)
+        sent += len(data)
+        await drain()
+        if transport.is_closing():
+            raise StreamClosed("the peer left")
+    return sent
+
+
+async def unless_stalled(
+    transport: asyncio.Transport, work: Coroutine[Any, Any, int], timeout: float
+) -> int:
+    """Awaits `work`; aborts the transport once the peer has acknowledged nothing for `timeout` seconds.
+
+    A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long a slice takes.
+    """
+    task = asyncio.create_task(work)
+    progress = acked(transport)
+    try:
+        while not (await asyncio.wait({task}, timeout=timeout))[0]:
+            before, progress = progress, acked(transport)
+            if progress == before:
+                raise StreamStalled(f"the peer read nothing for {timeout:g} seconds")
+        return task.result()
+    except OSError as error:
+        transport.abort()
+        raise error if isinstance(error, StreamClosed) else StreamClosed(str(error)) from error
+    except BaseException:
+        transport.abort()
+        raise
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})

@@ -1,0 +1,35 @@
+"""The gunicorn worker: a `StreamServer` in each worker process."""
+
+import asyncio
+import signal
+import sys
+
+from gunicorn.arbiter import Arbiter
+from uvicorn_worker import UvicornWorker
+
+from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer
+
+
+class StreamWorker(UvicornWorker):
+    """uvicorn's worker, whose server drains on SIGTERM, SIGINT, SIGQUIT, HUP and `max_requests` alike."""
+
+    CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's name and type
+        "loop": "asyncio",
+        "http": StreamProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE,
+    }
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = StreamServer(self.config, self.wsgi.state.context.drain)
+        # gunicorn's master turns SIGINT into SIGQUIT, which uvicorn does not know.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGINT, None
+        )
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)

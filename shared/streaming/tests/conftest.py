@@ -1,0 +1,94 @@
+"""Fixtures of the library's tests: a bare app whose streams the test itself writes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from streaming.connection import EXTENSION, Connection, StreamResponse
+from streaming.drain import Drain
+from streaming.settings import Settings
+from streaming.testing import Running, running
+
+
+@dataclass
+class Recorder:
+    """A listener that notes what its connection tells it."""
+
+    told: list[str] = field(default_factory=list)
+
+    def on_full(self) -> None:
+        self.told.append("full")
+
+    def on_writable(self) -> None:
+        self.told.append("writable")
+
+    def on_close(self) -> None:
+        self.told.append("close")
+
+
+@dataclass
+class Bench:
+    """A server with one stream at /stream, whose connections the test holds in its hands."""
+
+    running: Running
+    opened: "asyncio.Queue[tuple[Connection, Recorder]]"
+    abandoned: list[str]
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    async def connection(self) -> tuple[Connection, Recorder]:
+        return await asyncio.wait_for(self.opened.get(), 10)
+
+
+def bare_app(opened: "asyncio.Queue[tuple[Connection, Recorder]]", abandoned: list[str]) -> FastAPI:
+    app = FastAPI()
+    app.state.context = SimpleNamespace(settings=Settings(), drain=Drain(0.0, 0.2))
+
+    def open(connection: Connection) -> None:
+        recorder = Recorder()
+        connection.listener = recorder
+        connection.write(b"first")
+        opened.put_nowait((connection, recorder))
+
+    @app.api_route("/stream", methods=["GET", "HEAD", "POST"])
+    async def stream() -> Response:
+        return StreamResponse(open, lambda: abandoned.append("abandoned"), "text/event-stream")
+
+    @app.get("/plain")
+    async def plain() -> dict[str, str]:
+        return {"plain": "answer"}
+
+    @app.post("/extension")
+    async def extension(request: Request) -> bool:
+        return EXTENSION in request.scope.get("extensions", {})
+
+    return app
+
+
+@pytest.fixture
+def bench_of() -> Callable[..., "AsyncIterator[Bench]"]:
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def start(**options: object) -> AsyncIterator[Bench]:
+        opened: asyncio.Queue[tuple[Connection, Recorder]] = asyncio.Queue()
+        abandoned: list[str] = []
+        async with running(bare_app(opened, abandoned), **options) as server:
+            yield Bench(server, opened, abandoned)
+
+    return start
+
+
+@pytest.fixture(params=["detached", "asgi"])
+async def bench(request: pytest.FixtureRequest, bench_of) -> AsyncIterator[Bench]:  # type: ignore[no-untyped-def]
+    """Every test of a stream runs against both connections."""
+    options = {} if request.param == "detached" else {"http": "httptools"}
+    async with bench_of(**options) as started:
+        yield started
