@@ -46,7 +46,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write(results: Results, output: Path, command: str) -> None:
+def write(results: Results, output: Path) -> None:
     """The tables beside their plot; matplotlib, slow to import, is loaded only here."""
     from bench.plot import draw
     from bench.report import markdown, readme_lines
@@ -54,7 +54,7 @@ def write(results: Results, output: Path, command: str) -> None:
     plot = output.with_suffix(".svg")
     drawn = draw(results, plot)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(markdown(results, plot.name if drawn else "", command))
+    output.write_text(markdown(results, plot.name if drawn else ""))
     say(f"wrote {output}")
     for bar in bars(results):
         print(f"{bar.verdict:>12}  {bar.what}: {bar.measured}  (bar: {bar.limit})")
@@ -73,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen.output or default,
         chosen.work / ("trial.json" if trial else "results.json"),
     )
-    command = " ".join(["python -m bench", *(argv if argv is not None else sys.argv[1:])])
     results = load(kept, QUICK if chosen.quick else FULL)
     if not chosen.render:
         if not chosen.no_install:
@@ -87,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             suite.run(section)
             save(suite.results, kept)
         results = suite.results
-    write(results, output, command)
+    write(results, output)
     return 1 if any(name.endswith(": ours") for name in results.skipped) else 0
 
 

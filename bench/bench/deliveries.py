@@ -43,8 +43,9 @@ class Stall:
     kernel_bytes: float
     complete: int  # subscribers that got every event in the end
     cut_off: int  # subscribers whose connection the server ended
-    published: int
+    published: int  # events that the server accepted while nobody read
     events: int
+    delivered: int  # to all, in the end
 
 
 @dataclass(frozen=True)
@@ -151,4 +152,5 @@ def stall(program: Path, server: EventServer, plan: Plan) -> Stall:
         cut_off=result["closed"] + result["ended"],
         published=stalled["published"],
         events=result["events"],
+        delivered=result["delivered"] - result["duplicates"],
     )

@@ -1,7 +1,7 @@
 """Measures file servers: a large file, small files, many clients, the kinds of response."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,8 +190,3 @@ def crowd(program: Path, server: FileServer, clients: int, seconds: float) -> Cr
     if result["opened"] < clients:
         raise BenchError(f"{server.name} answered {result['opened']} of {clients} clients")
     return Crowd(server.name, clients, grown, result["bytes"] / result["seconds"])
-
-
-def fastest(runs: Iterable[Download]) -> Download:
-    """Of repeated downloads the one with the least CPU: what disturbs a run only ever adds."""
-    return min(runs, key=lambda run: run.cpu_seconds)

@@ -73,7 +73,7 @@ def idle(r: Results) -> str:
     rows = [
         [
             bold(d.server),
-            number(d.connection_bytes / 1000),
+            number(max(0, d.connection_bytes) / 1000),
             number(d.connect_seconds),
             number(d.cpu_us)
             + ("" if d.delivered == d.expected else f" ({d.delivered:,} delivered)"),
@@ -101,7 +101,9 @@ def stall(r: Results) -> str:
                 number(s.process_bytes / 1024),
                 number(s.kernel_bytes / 1024),
                 f"{s.complete} of {s.connections}",
+                number(s.delivered / s.connections),
                 str(s.cut_off),
+                f"{s.published:,} of {s.events:,}",
             ]
             for s in r.stall
         ],
@@ -151,7 +153,7 @@ def readme_lines(r: Results) -> list[str]:
 
     rate, scale = r.scale.rates[-1], r.scale
     cpu = among((n, r.median(n, rate)) for n in names(r.fanout))
-    memory = among((d.server, d.connection_bytes / 1000) for d in r.idle)
+    memory = among((d.server, max(0, d.connection_bytes) / 1000) for d in r.idle)
     large = among((d.server, d.cpu_seconds) for d in r.downloads)
     return [
         f"- µs of CPU per delivery, {rate:g} events/s to {scale.subscribers:,} subscribers: {cpu}.",
@@ -160,7 +162,7 @@ def readme_lines(r: Results) -> list[str]:
     ]
 
 
-def markdown(r: Results, plot: str, command: str) -> str:
+def markdown(r: Results, plot: str) -> str:
     """The whole page; `plot` is the picture's address, or empty."""
     scale = r.scale
     tables = {f.__name__: f(r) for f in (fanout, idle, stall, downloads, types)}
@@ -171,7 +173,6 @@ def markdown(r: Results, plot: str, command: str) -> str:
     template = Template((HERE / "benchmarks.md.template").read_text())
     text = template.substitute(
         tables,
-        command=command,
         plot=f"![The main figures as bars]({plot})" if plot else "",
         bars=verdicts(r),
         subscribers=f"{scale.subscribers:,}",
@@ -183,7 +184,7 @@ def markdown(r: Results, plot: str, command: str) -> str:
         stall_events=f"{scale.stall_seconds * scale.stall_rate:,.0f}",
         file_size=f"{scale.file_bytes >> 20:,}",
         machine=r.machine,
-        versions="\n".join(f"- {name}: {version}" for version, name in r.versions.items()),
+        servers="\n".join(f"- {name}: `{command}`" for command, name in r.servers.items()),
         skipped="\n".join(["## Not measured", "", *lost]) if lost else "",
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -52,7 +52,7 @@ class Results:
     scale: Scale = FULL
     machine: str = ""
     when: dict[str, str] = field(default_factory=dict)  # of each section
-    versions: dict[str, str] = field(default_factory=dict)  # what is named so to the server's name
+    servers: dict[str, str] = field(default_factory=dict)  # command line to name and version
     skipped: dict[str, str] = field(default_factory=dict)  # "section: server" to the reason
     fanout: Sequence[Delivery] = ()
     idle: Sequence[Delivery] = ()

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -75,6 +76,13 @@ def _mercure(port: int, folder: Path) -> list[str]:
     return [program, "run", "--adapter", "caddyfile", "--config", file]
 
 
+def _mercure_version() -> str:
+    """Its own command tells Caddy's version; the module's is the hub's."""
+    listed = output_of(_program("MERCURE", "mercure"), "list-modules", "--versions")
+    found = re.search(r"^http\.handlers\.mercure (\S+)", listed, re.MULTILINE)
+    return f"Mercure {found[1] if found else 'of unknown version'}"
+
+
 def _mercure_event(data: str) -> str:
     grant = {
         "type": "https://mercure.rocks/authorization-detail",
@@ -140,7 +148,7 @@ NCHAN_SERVER = EventServer(
 MERCURE = EventServer(
     name="mercure",
     command=_mercure,
-    version=lambda: "Mercure, Caddy " + output_of(_program("MERCURE", "mercure"), "version"),
+    version=_mercure_version,
     how_to_get="https://mercure.rocks, 1.0 or later, on the path or MERCURE=/path/to/mercure",
     missing=_not_found("MERCURE", "mercure"),
     subscribe=request("GET /.well-known/mercure?match=bench", SSE),

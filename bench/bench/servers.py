@@ -74,6 +74,15 @@ def packages(*names: str) -> Callable[[], str]:
     return lambda: ", ".join(version(name) for name in names)
 
 
+def described(server: Server) -> str:
+    """The command line, for the reader: no port, no path that is of this machine alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = server.command(0, Path(folder))
+    words = [Path(words[0]).name, *(w.replace(folder, "FOLDER") for w in words[1:])]
+    variables = [f"{name}={value}" for name, value in server.environment.items()]
+    return " ".join([*variables, *words]).replace(str(Path.cwd()), ".")
+
+
 def output_of(*command: str) -> str:
     """What a program prints, on whichever stream: nginx tells its version on stderr."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
@@ -96,7 +105,9 @@ def _wait_until_listening(server: Server, running: Running, log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", running.port)) == 0:
                 return
         time.sleep(0.05)
-    raise BenchError(f"{server.name} did not start: {log.read_text(errors='replace')[-600:]}")
+    lines = log.read_text(errors="replace").split("\n")
+    said = next((line for line in reversed(lines) if line.strip()), "nothing said")
+    raise BenchError(f"{server.name} did not start: {said[:300]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

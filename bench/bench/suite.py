@@ -5,15 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bench import deliveries, downloads
 from bench.deliveries import Delivery, Plan
+from bench.downloads import Crowd, Download, SmallFiles
 from bench.results import Results
 from bench.rivals import NCHAN, NGINX, event_servers
-from bench.servers import EventServer, Server
+from bench.servers import EventServer, Server, described
 from bench.tools import BenchError, build, say
 
 STALL_SERVERS = ("ours", "nchan", "mercure", "centrifugo")
@@ -67,7 +69,7 @@ class Suite:
             if reason := server.missing():
                 self._skip(section, server, f"{reason}; to get it: {server.how_to_get}")
                 continue
-            self.results.versions[server.version()] = server.name
+            self.results.servers.setdefault(described(server), f"{server.name}: {server.version()}")
             found.append(server)
         return found
 
@@ -128,32 +130,34 @@ class Suite:
             "stall": [r for s in servers for r in self._measure("stall", deliveries.stall, s, plan)]
         }
 
-    def _files(self) -> Path:
-        return downloads.make_files(self.work / "files", self.scale.file_bytes)
+    @contextmanager
+    def _files(self) -> Iterator[Path]:
+        folder = self.work / "files"
+        try:
+            yield downloads.make_files(folder, self.scale.file_bytes)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _downloads(self) -> dict[str, Any]:
-        files, scale = self._files(), self.scale
-        large, small, crowd = [], [], []
-        for server in self._chosen("downloads", downloads.file_servers(files)):
-            runs = [
-                run
-                for _ in range(2)
-                for run in self._measure("downloads", downloads.download, server, files)
-            ]
-            large += [downloads.fastest(runs)] if runs else []
-            if not server.sized:
-                continue
-            few = scale.small_seconds
-            small += self._measure("downloads", downloads.small_files, server, files, few)
-            many = (scale.crowd, scale.crowd_seconds)
-            crowd += self._measure("downloads", downloads.crowd, server, *many)
+        large: list[Download] = []
+        small: list[SmallFiles] = []
+        crowd: list[Crowd] = []
+        few, many = self.scale.small_seconds, (self.scale.crowd, self.scale.crowd_seconds)
+        with self._files() as files:
+            for server in self._chosen("downloads", downloads.file_servers(files)):
+                runs = self._measure("downloads", downloads.download, server, files)
+                if not runs:
+                    continue
+                runs += self._measure("downloads", downloads.download, server, files)
+                large.append(min(runs, key=lambda run: run.cpu_seconds))
+                if server.sized:
+                    small += self._measure("downloads", downloads.small_files, server, files, few)
+                    crowd += self._measure("downloads", downloads.crowd, server, *many)
         return {"downloads": large, "small": small, "crowd": crowd}
 
     def _types(self) -> dict[str, Any]:
-        files = self._files()
-        servers = self._chosen("types", downloads.kinds(files))
-        return {
-            "types": [
-                row for s in servers for row in self._measure("types", downloads.download, s, files)
-            ]
-        }
+        rows: list[Download] = []
+        with self._files() as files:
+            for server in self._chosen("types", downloads.kinds(files)):
+                rows += self._measure("types", downloads.download, server, files)
+        return {"types": rows}

@@ -1,6 +1,8 @@
-"""An answer on its way to the client, in one of the lesson's three forms, from the upstream's tokens.
+"""An answer on its way to the client, in one of the lesson's three forms, from the upstream's
+tokens.
 
-The head goes out with the first bytes of the body: an upstream that fails before them gives a real error status.
+The head goes out with the first bytes of the body: an upstream that fails before them gives a real
+error status.
 """
 
 import asyncio
@@ -19,7 +21,8 @@ from streaming.errors import StreamingError, Unavailable, UpstreamError
 #: Bytes of an answer that is gathered before it is sent.
 _WHOLE_LIMIT = 16 * 1024 * 1024
 
-#: Seconds before the drain's deadline, which cuts without a word, at which an unfinished answer gets its error.
+#: Seconds before the drain's deadline, which cuts without a word, at which an unfinished answer
+#: gets its error.
 _BEFORE_DEADLINE = 0.5
 
 
@@ -65,7 +68,9 @@ class EventStream:
 
 
 class Whole:
-    """One JSON object when all of the answer is there: until then nothing is sent, and an error has its status."""
+    """One JSON object when all of the answer is there: until then nothing is sent, and an error
+    has its status.
+    """
 
     media_type = "application/json"
 

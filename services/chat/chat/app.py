@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from streaming.app import Context, Service
+from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create_suite
-from streaming.errors import SettingsError
-from streaming.settings import exit_on_bad_settings
 
 from chat import demo, openai, routes
 from chat.settings import DEMO, ChatSettings
@@ -36,11 +34,4 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     return create_suite(context, [service(context, settings)], "Millrace chat")
 
 
-def __getattr__(name: str) -> FastAPI:
-    # Not when the module is imported: standalone imports it without a `CHAT_*` of its own.
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return create_app()
-    except SettingsError as error:
-        exit_on_bad_settings(error)
+__getattr__ = module_app(create_app)

@@ -23,7 +23,9 @@ class Delta:
 
     @classmethod
     def parse(cls, data: str) -> Self:
-        """Raises UpstreamError for an error object, an answer that was cut short, or what is no chunk."""
+        """Raises UpstreamError for an error object, an answer that was cut short, or what is no
+        chunk.
+        """
         try:
             chunk = orjson.loads(data)
         except ValueError:
@@ -45,7 +47,9 @@ class Delta:
 
 
 def quoted(payload: Any) -> str:
-    """The code or type of an OpenAI error object, ready to follow a text; nothing where there is none."""
+    """The code or type of an OpenAI error object, ready to follow a text; nothing where there is
+    none.
+    """
     error = payload.get("error") if isinstance(payload, dict) else None
     if isinstance(error, dict):
         for code in (error.get("code"), error.get("type")):

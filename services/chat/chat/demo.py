@@ -1,4 +1,6 @@
-"""The demo upstream: simulated answers, the lesson's texts at the lesson's pace. No model is asked."""
+"""The demo upstream: simulated answers, the lesson's texts at the lesson's pace. No model is
+asked.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -9,7 +11,9 @@ LABEL = "demo (simulated)"
 
 
 class Demo:
-    """Says what `script` makes of the last message. `before` the first token and `after` each one it waits, seconds."""
+    """Says what `script` makes of the last message. `before` the first token and `after` each one
+    it waits, seconds.
+    """
 
     def __init__(
         self, script: Callable[[str], Iterable[str]], *, before: float = 0.0, after: float = 0.0

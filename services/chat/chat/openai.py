@@ -1,6 +1,7 @@
 """An upstream that is a server with OpenAI's API: `POST {base}/chat/completions`, streamed.
 
-Nothing of the upstream's texts is passed on: an error names its status and code, since its words can quote the key.
+Nothing of the upstream's texts is passed on: an error names its status and code, since its words
+can quote the key.
 """
 
 import asyncio
@@ -24,11 +25,13 @@ _log = logging.getLogger(__name__)
 #: For the header `X-Chat-Upstream`; the name of the model is the operator's to tell.
 LABEL = "openai"
 
-#: Bytes: of an event, or of comments without one; and of an error's body, as far as it is looked at.
+#: Bytes: of an event, or of comments without one; and of an error's body, as far as it is looked
+#: at.
 _EVENT_LIMIT = 1024 * 1024
 _ERROR_LIMIT = 64 * 1024
 
-#: Seconds: for the body to end after `[DONE]`, so that the connection can be used again; and to read an error's body.
+#: Seconds: for the body to end after `[DONE]`, so that the connection can be used again; and to
+#: read an error's body.
 _LINGER = 0.05
 _ERROR_WAIT = 2.0
 
@@ -51,7 +54,9 @@ def client(settings: ChatSettings) -> httpx.AsyncClient:
 
 
 class OpenAI:
-    """Asks for a streamed completion and hands its tokens on; closing the generator closes the connection."""
+    """Asks for a streamed completion and hands its tokens on; closing the generator closes the
+    connection.
+    """
 
     def __init__(self, client: httpx.AsyncClient, model: str, idle_timeout: float) -> None:
         self._client = client
@@ -88,7 +93,8 @@ class OpenAI:
             raise UpstreamError("the upstream's answer ended before it was finished")
 
     async def _next(self, events: AsyncGenerator[sse.Event, None]) -> sse.Event | None:
-        # httpx's own timeout starts anew with every byte: comments alone would keep a request for ever.
+        # httpx's own timeout starts anew with every byte: comments alone would keep a request for
+        # ever.
         async with asyncio.timeout(self._idle_timeout):
             return await anext(events, None)
 

@@ -27,7 +27,9 @@ _BODY: dict[str, Any] = {
 }
 
 
-def router(context: Context, settings: ChatSettings, upstreams: Callable[[], Upstreams]) -> APIRouter:
+def router(
+    context: Context, settings: ChatSettings, upstreams: Callable[[], Upstreams]
+) -> APIRouter:
     """`upstreams` is asked with each request: what it gives exists only while the service runs."""
     routes = APIRouter()
     metrics = StreamMetrics("chat", "pull")

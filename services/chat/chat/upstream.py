@@ -14,7 +14,8 @@ class Message(TypedDict):
 
 class Upstream(Protocol):
     def complete(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        """The answer's tokens as they come. Returning means that the answer is whole; else it raises UpstreamError.
+        """The answer's tokens as they come. Returning means that the answer is whole; else it
+        raises UpstreamError.
 
         `aclose()` on the generator stops the generation at once, at the upstream as well.
         """
@@ -34,7 +35,7 @@ class UpstreamLimited(UpstreamBusy):
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """Who answers at each of the lesson's routes; `label` goes into the header `X-Chat-Upstream`."""
+    """Who answers at each of the lesson's routes; `label` is for the header `X-Chat-Upstream`."""
 
     label: str
     words: Upstream

@@ -1,4 +1,6 @@
-"""A small server with OpenAI's chat completions API on a real port: behaves, and misbehaves, as the real ones do."""
+"""A small server with OpenAI's chat completions API on a real port: behaves, and misbehaves, as
+the real ones do.
+"""
 
 import asyncio
 import json
@@ -32,6 +34,7 @@ class Exchange(asyncio.Protocol):
         self.server = server
         self.transport: Any = None
         self.closed = asyncio.Event()
+        self.paused = asyncio.Event()
         self._received = b""
         self._answer: asyncio.Task[None] | None = None
 
@@ -54,6 +57,9 @@ class Exchange(asyncio.Protocol):
         self.closed.set()
         if self._answer is not None:
             self._answer.cancel()
+
+    def pause_writing(self) -> None:
+        self.paused.set()
 
     def head(self, status: int = 200, headers: dict[str, str] = STREAM) -> None:
         lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in headers.items())]

@@ -43,7 +43,7 @@ def test_an_answer_cut_short_is_an_error(reason: str) -> None:
 
 @pytest.mark.parametrize("error", ["plain text", {"message": "x"}, ["?"]])
 def test_an_error_of_any_shape_is_an_error(error: Any) -> None:
-    with pytest.raises(UpstreamError, match="failed in the midst of its answer$"):
+    with pytest.raises(UpstreamError, match=r"failed in the midst of its answer$"):
         Delta.parse(json.dumps({"error": error}))
 
 

@@ -37,18 +37,19 @@ async def upstream(fake: Any) -> AsyncIterator[Make]:
         await client.aclose()
 
 
-async def collect(upstream: OpenAI) -> list[str]:
+async def collect(upstream: OpenAI, seen: list[str] | None = None) -> list[str]:
+    seen = [] if seen is None else seen
     async with aclosing(upstream.complete(QUESTION)) as tokens:
-        return [token async for token in tokens]
+        async for token in tokens:
+            seen.append(token)
+    return seen
 
 
 async def fails(upstream: OpenAI, after: list[str], saying: str) -> None:
     """The tokens before the error are `after`; the error says `saying`, and not the key."""
-    seen = []
+    seen: list[str] = []
     with pytest.raises(UpstreamError, match=saying) as raised:
-        async with aclosing(upstream.complete(QUESTION)) as tokens:
-            async for token in tokens:
-                seen.append(token)
+        await collect(upstream, seen)
     assert seen == after
     assert KEY not in str(raised.value)
 

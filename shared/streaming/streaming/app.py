@@ -1,11 +1,11 @@
-"""Every service's FastAPI starts here: health, metrics, problems, request ids, JSON logs, lifespan."""
+"""Every service's FastAPI starts here: health, metrics, problems, request ids, logs, lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streaming import jsonlog, metrics, problems
@@ -30,13 +30,15 @@ class Context:
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
+        # First, so that what the others have to warn of is logged as the rest is.
+        jsonlog.configure(settings.log_level)
         drain = Drain(settings.drain_notice, settings.drain_window)
         return cls(settings, drain, Limits(settings, drain), Authenticator(settings))
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service as `create_app` takes it: its routes, what runs beside them, whether it is ready."""
+    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready."""
 
     name: str
     router: APIRouter
@@ -55,7 +57,6 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
                     await stack.enter_async_context(service.lifespan())
             yield
 
-    jsonlog.configure(context.settings.log_level)
     app = FastAPI(title=title, lifespan=lifespan)
     app.state.context = context
     problems.install(app)
@@ -110,7 +111,7 @@ def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
 
 
 class RequestLog:
-    """Gives each request an id and logs it when its head is sent (a stream's end is logged by no one: it is counted)."""
+    """Gives each request an id and logs it when its head is sent; a stream's end is counted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -120,12 +121,22 @@ class RequestLog:
             return await self.app(scope, receive, send)
         request_id = jsonlog.request_id(scope)
         scope["request_id"] = request_id
+        started = False
 
         async def send_logged(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message.setdefault("headers", [])
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 jsonlog.request(scope, message["status"])
             await send(message)
 
-        await self.app(scope, receive, send_logged)
+        try:
+            await self.app(scope, receive, send_logged)
+        except Exception as error:
+            # Starlette answers a crash outside of all middleware, where this id and log are not.
+            if not started:
+                answer = await problems.on_crash(Request(scope), error)
+                await answer(scope, receive, send_logged)
+            raise

@@ -22,7 +22,7 @@ _log = logging.getLogger("millrace.stream")
 
 @dataclass(frozen=True)
 class Terms:
-    """What a body is sent under. `expires` is the token's, in Unix seconds; `lease` is given back."""
+    """What a body is sent under. `lease` is given back; `expires`, Unix seconds, is the token's."""
 
     context: Context
     metrics: StreamMetrics
@@ -46,6 +46,7 @@ class ByteStream:
         self._head_sent = False
         self._first_byte_sent = False
         self._finished = False
+        self._leaving: asyncio.Task[None] | None = None
         self._cut: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._patience = terms.context.settings.write_timeout
@@ -57,7 +58,7 @@ class ByteStream:
     async def run(self, receive: Receive, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Raises what `body` raises before the head is sent; a later fault is a line in the log."""
         work = asyncio.create_task(body())
-        leaving = asyncio.create_task(_client_leaves(receive))
+        leaving = self._leaving = asyncio.create_task(_client_leaves(receive))
         reason: Reason = "closed"
         self._begin()
         try:
@@ -84,6 +85,9 @@ class ByteStream:
             raise StreamClosed(str(error)) from error
         finally:
             self._sending = False
+        if self._leaving is not None and self._leaving.done():
+            # uvicorn drops what is sent to a client that left, and says nothing.
+            raise StreamClosed("the client left")
         if message["type"] == "http.response.start":
             self._head_sent = True
         else:
@@ -121,7 +125,7 @@ class ByteStream:
             return "complete"
         if not work.done():
             return self._cut.result() if self._cut.done() else "left"
-        error = work.exception()
+        error = _error(work)
         if isinstance(error, StreamStalled):
             return "stalled"
         return "left" if isinstance(error, StreamClosed) else "failed"
@@ -133,7 +137,7 @@ class ByteStream:
         self._terms.metrics.bytes.inc(size)
 
     def _watch(self) -> None:
-        """Progress is what the peer acknowledges: a slow one may leave one `send` waiting for long."""
+        """Progress is what the peer acknowledges: one `send` to a slow peer may take for ever."""
         loop = asyncio.get_running_loop()
         mark: tuple[int, ...] = (self._sends,)
         if self.transport is not None and self._sending:
@@ -152,7 +156,7 @@ class ByteStream:
             connection.abort()
 
     def _report(self, work: asyncio.Task[None]) -> None:
-        error = work.exception()
+        error = _error(work)
         if not self._head_sent and error is not None:
             raise error
         fields = {
@@ -164,6 +168,13 @@ class ByteStream:
         if self._scope["http_version"] == "1.0":
             # Without framing a close is a regular end; only a reset tells.
             self._abort()
+
+
+def _error(work: asyncio.Task[None]) -> BaseException | None:
+    if work.cancelled():
+        # Not by us: the producer awaited something that was cancelled.
+        return RuntimeError("the producer was cancelled")
+    return work.exception()
 
 
 async def _client_leaves(receive: Receive) -> None:

@@ -22,7 +22,7 @@ from streaming.threaded import ThreadedIterator
 READ = 512 * 1024
 #: How much sendfile is asked for at once; between slices the file is checked, and bytes counted.
 SLICE = 16 * 1024 * 1024
-#: The end of a range is read, not sent by the kernel: a change is noticed before the range is whole.
+#: The end of a range is read, not sent by the kernel: a change shows before the range is whole.
 TAIL = 64 * 1024
 
 #: Bytes `start` up to, not including, `end`.
@@ -34,7 +34,7 @@ class FileChanged(StreamingError):
 
 
 def strong_etag(status: os.stat_result) -> str:
-    """Changes with every write and every file that takes the name over; hashed, to hide the inode."""
+    """Changes with every write, and with every file that takes the name over. Hides the inode."""
     version = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
     return f'"{hashlib.sha256(version.encode()).hexdigest()[:24]}"'
 

@@ -1,5 +1,6 @@
-"""Logs: one JSON object a line on standard error. Query strings are left out: they can hold tokens."""
+"""Logs: one JSON object a line on standard error, without query strings: they can hold tokens."""
 
+import json
 import logging
 import re
 import secrets
@@ -28,7 +29,11 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a file name that is not UTF-8, a key that is no text, a huge number
+            texts = {k: v if isinstance(v, str) else repr(v) for k, v in line.items()}
+            return json.dumps(texts)
 
 
 def configure(level: str) -> None:

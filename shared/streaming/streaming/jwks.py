@@ -1,4 +1,4 @@
-"""A JWK set (RFC 7517) from a URL or a file: fetched when needed, kept, fetched again for new keys."""
+"""A JWK set (RFC 7517) from a URL or a file: fetched when needed, kept, and fetched again."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ import orjson
 from streaming.errors import SettingsError, Unauthorized, Unavailable
 from streaming.keys import Key, public_key
 
-#: Seconds. A key that its issuer withdrew is trusted for `MAX_AGE` at most, while the issuer answers.
+#: Seconds. A key that its issuer withdrew is trusted for `MAX_AGE` at most, while it answers.
 MAX_AGE = 600.0
 FETCH_TIMEOUT = 5.0
 
-#: Seconds between two fetches: anyone can send a token with a made-up `kid`, which must not be a way
-#: to flood the issuer. Without any key there is nothing to lose by asking again soon.
+#: Seconds between two fetches: anyone can send a token with a made-up `kid`, which must not be a
+#: way to flood the issuer. Without any key there is nothing to lose by asking again soon.
 SPACING = 30.0
 SPACING_WITHOUT_KEYS = 1.0
 
@@ -40,7 +40,7 @@ class Jwks:
             self._read_at_start(Path(source))
 
     async def find(self, kid: str | None) -> Key:
-        """The key of that id; raises Unauthorized without one, Unavailable if the set can't be had."""
+        """The key of that id; raises Unauthorized without one, Unavailable without the set."""
         key = self._pick(kid)
         if key is None or monotonic() - self._loaded_at > MAX_AGE:
             await self._refresh()
@@ -123,6 +123,6 @@ def _key(item: Any) -> Key | None:
         return None
     try:
         key = public_key(jwt.PyJWK(item).key, "jwk", item.get("kid"))
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, NotImplementedError):
         return None
     return key if item.get("alg", key.algorithm) == key.algorithm else None

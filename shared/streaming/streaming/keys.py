@@ -59,7 +59,7 @@ def public_key(material: object, origin: str, id: str | None = None) -> Key:
 
 
 def key_from_file(path: Path, origin: str) -> Key:
-    """A PEM public key, or an HS256 secret and nothing else but a line end; raises SettingsError."""
+    """A PEM public key, or an HS256 secret and at most a line end; raises SettingsError."""
     text = read_key_file(path, origin)
     if not is_pem(text):
         return secret_key(text, origin)

@@ -27,7 +27,7 @@ class Limits:
         return self._open
 
     def admit(self, subject: str | None, address: str | None) -> "Lease":
-        """A lease, released when the stream ends; raises Unavailable while draining, or Overloaded."""
+        """A lease, until the stream ends; raises Unavailable while draining, or Overloaded."""
         self._drain.admit()
         if self._limit and self._open >= self._limit:
             raise Overloaded(f"the limit of streams per process ({self._limit}) is reached")

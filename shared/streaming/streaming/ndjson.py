@@ -20,7 +20,7 @@ def encode_many(values: Iterable[Any]) -> bytes:
 class Parser:
     """Feed it bytes cut anywhere; it yields values. Blank lines are passed over.
 
-    `rest` holds what came after the last line end: not empty at the end of a stream means that it was cut off.
+    `rest` holds what came after the last line end: if it is not empty, the stream was cut off.
     """
 
     def __init__(self) -> None:

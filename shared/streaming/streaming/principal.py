@@ -65,7 +65,7 @@ def matches(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse_scopes(claim: str) -> tuple[Scope, ...]:
-    """The scopes of a claim (RFC 8693 section 4.2), sorted: equal grants are equal keys, one object.
+    """The scopes of a claim (RFC 8693 section 4.2), sorted: equal grants are equal keys.
 
     Words of another grammar (`openid`, a URL) are for other servers that take the same token.
     """

@@ -1,17 +1,21 @@
 """Settings: one frozen object per service, read once from the environment.
 
-A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the same for all services
-and are read from `MILLRACE_*` (`HOST`, `PORT` too, as the Makefile's users write them).
+A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the
+same for all services and are read from `MILLRACE_*` (`HOST`, `PORT` too, as the Makefile's users
+write them). An empty variable counts as not set: that is what `${MILLRACE_AUTH_KEY:-}` becomes.
 """
 
 import ipaddress
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from streaming.errors import SettingsError
 
@@ -27,7 +31,13 @@ def shared(name: str, *more: str, **options: Any) -> Any:
 class Settings(BaseSettings):
     """What every service can be told. Times are in seconds, sizes in bytes."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        allow_inf_nan=False,
+    )
 
     host: str = shared("HOST", "HOST", default="127.0.0.1")
     port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
@@ -70,11 +80,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """The settings from the environment; a bad value raises SettingsError that names the variable."""
+        """The settings from the environment; a bad value raises SettingsError that names it."""
         try:
             return cls()
         except ValidationError as error:
             raise SettingsError("; ".join(_complaint(cls, e) for e in error.errors())) from None
+        except UndecodableError as error:
+            raise SettingsError(_undecodable(cls, error)) from None
 
     def __str__(self) -> str:
         """All fields, secrets hidden."""
@@ -83,14 +95,29 @@ class Settings(BaseSettings):
 
 def _complaint(cls: type[Settings], error: Any) -> str:
     location = str(error["loc"][0]) if error["loc"] else "settings"
-    field = cls.model_fields.get(location)
-    variable = location
-    if field is not None and field.validation_alias is None:
-        variable = cls.model_config.get("env_prefix", "") + location
-    variable = variable.upper()
+    variable, field = _variable(cls, location)
     secret = field is not None and "Secret" in str(field.annotation)
     value = "(hidden)" if secret else repr(os.environ.get(variable, error.get("input")))
     return f"{variable}={value}: {error['msg']}"
+
+
+def _undecodable(cls: type[Settings], error: UndecodableError) -> str:
+    # Only its text says which field it was; the reason is in the error that it came from.
+    name = re.search(r'field "(\w+)"', str(error))
+    variable, _ = _variable(cls, name[1] if name else "settings")
+    return f"{variable}={os.environ.get(variable)!r}: {error.__cause__ or error}; expected JSON"
+
+
+def _variable(cls: type[Settings], location: str) -> tuple[str, FieldInfo | None]:
+    """The variable that a field was read from: pydantic names the first alias, whatever was set."""
+    for name, field in cls.model_fields.items():
+        aliases = [cls.model_config.get("env_prefix", "") + name]
+        if isinstance(field.validation_alias, AliasChoices):
+            aliases = [str(alias) for alias in field.validation_alias.choices]
+        if location in (name, *aliases):
+            variables = [alias.upper() for alias in aliases]
+            return next((v for v in variables if os.environ.get(v)), variables[0]), field
+    return location.upper(), None
 
 
 def exit_on_bad_settings(error: SettingsError) -> NoReturn:

@@ -20,14 +20,17 @@ COMMENT = b":\n\n"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 
+#: Milliseconds. Python refuses to read thousands of digits as a number, and no wait is that long.
+_RETRY = re.compile(r"[0-9]{1,15}\Z")
+
 
 def encode(
     data: str, *, event: str | None = None, id: str | None = None, retry: int | None = None
 ) -> bytes:
     """One event as bytes. `retry` is in milliseconds.
 
-    Raises BadRequest where `event` or `id` holds a line end, or `id` a NUL: the one would forge a field, the other is
-    ignored by every client. An empty `data` is sent as such and does fire an event.
+    Raises BadRequest where `event` or `id` holds a line end, which would forge a field, or `id` a
+    NUL, for which clients ignore it; or where a text is not UTF-8. An empty `data` fires an event.
     """
     parts = []
     if event is not None:
@@ -38,10 +41,10 @@ def encode(
         parts.append(_id_field(id))
     if retry is not None:
         parts.append(f"retry: {retry:d}\n")
-    # Splitting on all three line ends: a lone CR inside `data` would otherwise end the line at the client.
+    # All three line ends: a lone CR inside `data` would otherwise end the line at the client.
     parts.extend(f"data: {line}\n" for line in _LINE_END.split(data))
     parts.append("\n")
-    return "".join(parts).encode()
+    return _utf8("".join(parts))
 
 
 def comment(text: str = "") -> bytes:
@@ -50,7 +53,7 @@ def comment(text: str = "") -> bytes:
 
 def cursor_frame(id: str) -> bytes:
     """Moves the client's last event id and fires no event (a block without `data`)."""
-    return (":\n" + _id_field(id) + "\n").encode()
+    return _utf8(":\n" + _id_field(id) + "\n")
 
 
 def retry_frame(milliseconds: int) -> bytes:
@@ -63,6 +66,15 @@ def _id_field(id: str) -> str:
     return f"id: {id}\n"
 
 
+def _utf8(frame: str) -> bytes:
+    try:
+        return frame.encode()
+    except UnicodeEncodeError as error:
+        # JSON can spell half a surrogate pair, and Python's reader of it lets that pass.
+        half = error.object[error.start : error.end]
+        raise BadRequest(f"the event holds {half!r}, which is no character") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What an EventSource would dispatch: `id` is the last event id in force at that moment."""
@@ -73,7 +85,10 @@ class Event:
 
 
 class Parser:
-    """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them."""
+    """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them.
+
+    `last_event_id` is what a reconnect would send: the id of the last block that was there in full.
+    """
 
     def __init__(self) -> None:
         self.last_event_id = ""
@@ -84,14 +99,18 @@ class Parser:
         self._after_cr = False
         self._data: list[str] = []
         self._event = ""
+        self._id = ""
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         for line in self._lines(chunk):
-            event = self._field(line) if line else self._dispatch()
-            if event is not None:
+            if line:
+                self._field(line)
+            elif (event := self._dispatch()) is not None:
                 yield event
 
     def _lines(self, chunk: bytes) -> list[str]:
+        if not chunk:
+            return []
         # A CR ends its line at once; an LF that then opens the next chunk is its other half.
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
@@ -113,13 +132,14 @@ class Parser:
         elif name == "event":
             self._event = value
         elif name == "id" and "\0" not in value:
-            self.last_event_id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+            self._id = value
+        elif name == "retry" and _RETRY.match(value):
             self.retry = int(value)
 
     def _dispatch(self) -> Event | None:
         data, self._data = self._data, []
         name, self._event = self._event, ""
+        self.last_event_id = self._id
         if not data:
             return None
         return Event("\n".join(data), name or "message", self.last_event_id)

@@ -57,7 +57,8 @@ async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
     sock = socket.create_server(("127.0.0.1", 0), backlog=4096)
     config = server_config(app, app.state.context.settings, **options)
     server = StreamServer(config, app.state.context.drain)
-    task = asyncio.create_task(server.serve([sock]))
+    # Not `serve`, which takes the process's signals: a test that hangs must still be killable.
+    task = asyncio.create_task(server._serve([sock]))
     scheme = "https" if config.is_ssl else "http"
     try:
         await eventually(lambda: server.started or task.done())
@@ -163,11 +164,10 @@ class Stream:
         """Goes without a goodbye: RST."""
         reset(self.writer)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+    def __del__(self) -> None:
+        # A test that fails drops its streams anywhere; the loop may be gone by then.
+        with suppress(RuntimeError):
+            self.writer.transport.abort()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -191,10 +191,14 @@ async def fetch(
     """Sends a request and returns when the head is there. `receive_buffer`: SO_RCVBUF, for slow readers."""
     parts = urlsplit(url)
     sock = socket.socket()
-    sock.setblocking(False)
-    if receive_buffer is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
+    try:
+        sock.setblocking(False)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
+    except BaseException:
+        sock.close()
+        raise
     reader, writer = await asyncio.open_connection(
         sock=sock, ssl=tls, server_hostname=parts.hostname if tls else None, limit=limit
     )
@@ -223,7 +227,7 @@ class FaultProxy:
 
     def __init__(self, port: int) -> None:
         self.port = 0
-        #: Each new connection is reset after so many bytes towards the client.
+        #: Each new connection ends after so many bytes towards the client, wherever that is.
         self.cut_after: int | None = None
         self._target = port
         self._flowing = asyncio.Event()
@@ -287,5 +291,8 @@ class FaultProxy:
             writer.write(data)
             await writer.drain()
             if budget is not None and budget <= 0:
+                # A FIN: an RST would take back what the client's kernel holds and the client has not read.
+                writer.close()
+                await writer.wait_closed()
                 raise ConnectionResetError("cut after its budget")
         writer.write_eof()

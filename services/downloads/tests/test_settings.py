@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+from downloads.settings import DownloadsSettings
+from streaming.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("store", "folder"),
+    [
+        ("file:///srv/files", "/srv/files"),
+        ("file:///srv/my%20files", "/srv/my files"),
+        ("file://localhost/srv", "/srv"),
+        ("/srv/files", "/srv/files"),
+        ("./files", "files"),
+    ],
+)
+def test_a_store_is_a_folder(monkeypatch: pytest.MonkeyPatch, store: str, folder: str) -> None:
+    monkeypatch.setenv("DOWNLOADS_STORE", store)
+    assert DownloadsSettings.read().folder == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("store", "fault"),
+    [
+        ("s3://bucket/prefix", "not supported yet"),
+        ("file://srv/files", "three slashes"),
+        ("file:///", "three slashes"),
+        ("http://host/x", "expected file:///"),
+    ],
+)
+def test_a_bad_store_is_named(monkeypatch: pytest.MonkeyPatch, store: str, fault: str) -> None:
+    monkeypatch.setenv("DOWNLOADS_STORE", store)
+    with pytest.raises(SettingsError, match=rf"DOWNLOADS_STORE='{store}'.*{fault}"):
+        DownloadsSettings.read()

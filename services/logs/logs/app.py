@@ -1,0 +1,37 @@
+"""Puts the logs service together: `uvicorn logs.app:app`, or `service` as a part of standalone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from streaming.app import Context, Service, module_app
+from streaming.app import create_app as create_suite
+from streaming.broadcast import Broadcast
+from streaming.journal import MemoryJournal
+from streaming.metrics import StreamMetrics
+
+from logs import routes
+from logs.settings import LogsSettings
+from logs.tails import Tails
+
+
+def service(context: Context, settings: LogsSettings) -> Service:
+    journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
+    broadcast = Broadcast(journal, StreamMetrics("logs", "broadcast"), context)
+    tails = Tails(journal, settings)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with broadcast.run(), tails.run():
+            yield
+
+    return Service("logs", routes.router(context, settings, broadcast, tails), lifespan)
+
+
+def create_app(settings: LogsSettings | None = None) -> FastAPI:
+    settings = settings or LogsSettings.read()
+    context = Context.of(settings)
+    return create_suite(context, [service(context, settings)], "Millrace logs")
+
+
+__getattr__ = module_app(create_app)

@@ -1,0 +1,65 @@
+"""Lines: bytes as they come to whole lines, and a line to the JSON that clients get."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Without its line end. `truncated`: it was longer than the limit; `end`: the offset after its
+    line end.
+    """
+
+    raw: bytes
+    truncated: bool
+    end: int
+
+    def json(self, source: str) -> str:
+        text = self.raw.removesuffix(b"\r").decode("utf-8", "replace")
+        value: dict[str, object] = {"line": text, "source": source}
+        if self.truncated:
+            value["truncated"] = True
+        return orjson.dumps(value).decode()
+
+
+class Splitter:
+    """Feed it bytes cut anywhere, from `offset` of the file on; it keeps at most `limit` bytes of
+    an unfinished line.
+    """
+
+    def __init__(self, offset: int, limit: int) -> None:
+        self.offset = offset
+        self._limit = limit
+        self._held = bytearray()
+        self._truncated = False
+
+    def feed(self, data: bytes) -> Iterator[Line]:
+        """To be read to its end before the next call."""
+        *ends, rest = data.split(b"\n")
+        for part in ends:
+            self._hold(part)
+            self.offset += len(part) + 1
+            yield self._take()
+        self._hold(rest)
+        self.offset += len(rest)
+
+    def rest(self) -> Line | None:
+        """What a file that is given up holds after its last line end."""
+        return self._take() if self._held else None
+
+    def _hold(self, part: bytes) -> None:
+        if not self._held:
+            # The hole that a writer leaves whose file was truncated under it.
+            part = part.lstrip(b"\0")
+        room = self._limit - len(self._held)
+        self._held += part[:room]
+        if len(part) > room:
+            self._truncated = True
+
+    def _take(self) -> Line:
+        line = Line(bytes(self._held), self._truncated, self.offset)
+        self._held.clear()
+        self._truncated = False
+        return line

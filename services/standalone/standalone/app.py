@@ -1,0 +1,35 @@
+"""All services in one app, and the start page."""
+
+from pathlib import Path
+
+import chat.app
+import downloads.app
+import events.app
+import logs.app
+import records.app
+from chat.settings import ChatSettings
+from downloads.settings import DownloadsSettings
+from events.settings import EventsSettings
+from fastapi import FastAPI
+from logs.settings import LogsSettings
+from records.settings import RecordsSettings
+from streaming.app import Context, Service
+from streaming.app import create_app as create
+from streaming.settings import Settings
+
+from standalone.log_writer import writing
+from standalone.page import router
+
+
+def create_app(settings: Settings, demo_log: Path) -> FastAPI:
+    """The suite as the environment has it, writing `demo_log` meanwhile; raises SettingsError."""
+    context = Context.of(settings)
+    services = [
+        downloads.app.service(context, DownloadsSettings.read()),
+        events.app.service(context, EventsSettings.read()),
+        logs.app.service(context, LogsSettings.read()),
+        chat.app.service(context, ChatSettings.read()),
+        records.app.service(context, RecordsSettings.read()),
+        Service("standalone", router(), writing(demo_log)),
+    ]
+    return create(context, services, "Millrace")

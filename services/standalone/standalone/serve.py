@@ -1,0 +1,61 @@
+"""`python -m standalone.serve events`: one service alone, as in production, on the demo data."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from streaming import serve
+from streaming.errors import SettingsError
+from streaming.settings import Settings, exit_on_bad_settings
+
+from standalone import demo, log_writer
+from standalone.server import listen
+
+SERVICES = ("downloads", "events", "logs", "chat", "records")
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m standalone.serve",
+        description="Run one Millrace service with gunicorn, as in production, on the demo data.",
+        epilog="Without the demo: python -m streaming.serve events.app:app --workers 2",
+    )
+    parser.add_argument("service", metavar="SERVICE", choices=SERVICES, help=", ".join(SERVICES))
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", default="8000", help="port to listen on")
+    parser.add_argument("--workers", type=_workers, default=1, help="processes, 1 or more")
+    parser.add_argument(
+        "--data", type=Path, default=Path(".data"), help="folder of the demo data, made if missing"
+    )
+    return parser
+
+
+def _workers(text: str) -> int:
+    workers = int(text)
+    if workers < 1:
+        raise ValueError(text)
+    return workers
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = arguments().parse_args(argv)
+    folder = options.data.absolute()
+    os.environ.update(MILLRACE_HOST=options.host, MILLRACE_PORT=options.port)
+    demo.set_defaults(demo.environment(folder))
+    # gunicorn would try five times, and then say less.
+    listen(Settings.read()).close()
+    demo.make(folder, lambda text: print(text, file=sys.stderr, flush=True))
+    if options.service == "logs":
+        log_writer.spawn(demo.log(folder))
+    serve.run_gunicorn(f"{options.service}.app:app", options.workers)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingsError as error:
+        exit_on_bad_settings(error)
+    except OSError as error:
+        sys.exit(f"millrace: {error}")

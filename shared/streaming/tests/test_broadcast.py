@@ -1,0 +1,306 @@
+"""Broadcast on real sockets: every promise to a subscriber, on the detached connection and on the ASGI one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from prometheus_client import REGISTRY
+
+from streaming.broadcast import Broadcast, Topics
+from streaming.cursor import Cursor
+from streaming.drain import Drain
+from streaming.journal import MemoryJournal, NewEntry
+from streaming.limits import Limits
+from streaming.metrics import StreamMetrics
+from streaming.settings import Settings
+from streaming.sse import comment
+from streaming.testing import FaultProxy, Running, eventually, fetch, running
+
+
+class Hub:
+    """A server with `GET /?topic=&after=&expires=` on a memory journal."""
+
+    def __init__(self, journal: MemoryJournal | None = None, **settings: Any) -> None:
+        self.journal = journal or MemoryJournal()
+        self.settings = Settings(**settings)
+        self.drain = Drain(0.0, self.settings.drain_window)
+        self.limits = Limits(self.settings, self.drain)
+        context: Any = SimpleNamespace(settings=self.settings, drain=self.drain)
+        self.broadcast = Broadcast(self.journal, StreamMetrics("test", "broadcast"), context)
+        self.app = FastAPI(lifespan=lambda _: self.broadcast.run())
+        self.app.state.context = context
+        self.running: Running
+
+        @self.app.get("/")
+        async def subscribe(request: Request, topic: str = "t", expires: float | None = None):  # type: ignore[no-untyped-def]
+            return self.broadcast.response(
+                self.limits.admit(None, None),
+                Topics(frozenset(topic.split(","))),
+                after=request.headers.get("last-event-id") or request.query_params.get("after"),
+                expires=expires,
+                first=comment("hello"),
+            )
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    async def publish(self, count: int = 1, topic: str = "t", size: int = 0) -> list[str]:
+        """Their ids."""
+        texts = (f"{n}:{'x' * size}" for n in range(count))
+        return [(await self.journal.append(NewEntry(topic, text))).id for text in texts]
+
+    def count(self, name: str, **labels: str) -> float:
+        labels = {"service": "test", "kind": "broadcast"} | labels
+        return REGISTRY.get_sample_value(f"millrace_{name}", labels) or 0.0
+
+
+@pytest.fixture(params=["detached", "asgi"])
+def hub_of(request):
+    @asynccontextmanager
+    async def start(journal: MemoryJournal | None = None, **settings: Any) -> AsyncIterator[Hub]:
+        hub = Hub(journal, **settings)
+        options = {} if request.param == "detached" else {"http": "httptools"}
+        async with running(hub.app, **options) as hub.running:
+            yield hub
+        assert hub.limits.open == 0
+
+    return start
+
+
+async def subscribers(hub: Hub, count: int) -> None:
+    await eventually(lambda: len(hub.broadcast.subscribers) == count)
+
+
+async def test_live_events_arrive_in_order_across_topics(hub_of):
+    async with hub_of() as hub:
+        stream = await fetch(hub.url + "/?topic=a,b")
+        await subscribers(hub, 1)
+        ids = []
+        for n in range(50):
+            ids += await hub.publish(topic="abc"[n % 3])
+        wanted = [id for n, id in enumerate(ids) if n % 3 != 2]
+        assert [e.id for e in await stream.events(len(wanted))] == wanted
+
+
+async def test_the_first_bytes_come_at_once_and_carry_a_cursor(hub_of):
+    async with hub_of() as hub:
+        (id,) = await hub.publish()
+        stream = await fetch(hub.url)
+        head = await stream.read()
+        assert f"id: {id}\n".encode() in head
+        assert b": hello\n" in head + (b"" if b"hello" in head else await stream.read())
+
+
+async def test_a_client_that_drops_before_any_event_loses_none(hub_of):
+    async with hub_of() as hub:
+        await hub.publish(3)
+        stream = await fetch(hub.url)
+        list(stream.parser.feed(await stream.read()))
+        stream.reset()
+        ids = await hub.publish(3)
+        stream = await fetch(hub.url, headers={"Last-Event-ID": stream.parser.last_event_id})
+        assert [e.id for e in await stream.events(3)] == ids
+
+
+async def test_a_resume_goes_on_exactly_there_and_then_live(hub_of):
+    async with hub_of() as hub:
+        ids = await hub.publish(2000)
+        stream = await fetch(hub.url, headers={"Last-Event-ID": ids[99]})
+        await subscribers(hub, 1)
+        ids += await hub.publish(10)
+        assert [e.id for e in await stream.events(1910)] == ids[100:]
+
+
+@pytest.mark.parametrize("after", ["earliest", "own-id"])
+async def test_a_resume_by_other_means(hub_of, after):
+    async with hub_of() as hub:
+        first = await hub.journal.append(NewEntry("t", "first", id="own-id"))
+        ids = await hub.publish(3)
+        stream = await fetch(f"{hub.url}/?after={after}")
+        wanted = ids if after == "own-id" else [first.id, *ids]
+        assert [e.id for e in await stream.events(len(wanted))] == wanted
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_client_that_drops_at_any_byte_gets_everything_once(hub_of, seed):
+    async with hub_of() as hub, FaultProxy(hub.running.port) as proxy:
+        ids = await hub.publish(300, size=50)
+        got: list[str] = []
+        headers = {"Last-Event-ID": str(Cursor(ids[0].split(".")[0], 0))}
+        proxy.cut_after = 1500 + 377 * seed
+        while len(got) < len(ids):
+            try:
+                stream = await fetch(proxy.url, headers=headers)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                continue
+            while (event := await stream.event()) is not None:
+                got.append(event.id)
+                headers = {"Last-Event-ID": event.id}
+                if len(got) == len(ids):
+                    break
+        assert got == ids
+
+
+@pytest.mark.parametrize(
+    ("cursor", "reason"),
+    [("other.1", "epoch"), ("{epoch}.999", "future"), ("{epoch}.0", "trimmed"), ("what", "unknown")],
+)
+async def test_what_is_gone_is_said_in_band_and_then_comes_the_live_feed(hub_of, cursor, reason):
+    async with hub_of(MemoryJournal(max_bytes=3000)) as hub:
+        ids = await hub.publish(50)
+        epoch = ids[0].split(".")[0]
+        before = hub.count("resets_total", reason=reason)
+        stream = await fetch(hub.url, headers={"Last-Event-ID": cursor.format(epoch=epoch)})
+        reset = await stream.event()
+        assert reset is not None
+        assert reset.event == "millrace.reset"
+        assert f'"reason":"{reason}"' in reset.data
+        oldest = (await hub.journal.read(None, 1)).oldest
+        assert f'"oldest":"{oldest}"' in reset.data
+        assert reset.id == ids[-1]
+        (live,) = await hub.publish()
+        assert [e.id for e in await stream.events(1)] == [live]
+        assert hub.count("resets_total", reason=reason) == before + 1
+
+
+async def test_a_slow_reader_falls_behind_catches_up_and_holds_no_one_back(hub_of):
+    async with hub_of() as hub:
+        slow = await fetch(hub.url, receive_buffer=4096)
+        fast = await fetch(hub.url)
+        await subscribers(hub, 2)
+        before = hub.count("laggards_total")
+        reading = asyncio.create_task(fast.events(2000))
+        ids = []
+        for _ in range(20):
+            ids += await hub.publish(100, size=1000)
+            await asyncio.sleep(0)
+        assert [e.id for e in await reading] == ids
+        assert hub.count("laggards_total") == before + 1
+        # Two MB have passed it; it holds the high-water mark and a flush or so.
+        held = [s.connection.buffered for s in hub.broadcast.subscribers]
+        assert max(held) < 128 * 1024
+        assert [e.id for e in await slow.events(2000)] == ids
+        live = await hub.publish(5)
+        assert [e.id for e in await slow.events(5)] == live
+
+
+async def test_a_slow_reader_whose_place_is_trimmed_is_told(hub_of):
+    async with hub_of(MemoryJournal(max_bytes=300_000)) as hub:
+        slow = await fetch(hub.url, receive_buffer=4096)
+        await subscribers(hub, 1)
+        hub.broadcast.recent._max_bytes = 100_000
+        for _ in range(20):
+            await hub.publish(100, size=1000)
+            await asyncio.sleep(0)
+        events = []
+        while not events or events[-1].event != "millrace.reset":
+            events += await slow.events(1)
+        assert '"trimmed"' in events[-1].data
+        sequences = [int(e.id.split(".")[1]) for e in events[:-1]]
+        assert sequences == list(range(1, len(sequences) + 1))
+        live = await hub.publish(2)
+        assert [e.id for e in await slow.events(2)] == live
+
+
+async def test_a_reader_that_takes_nothing_is_ended(hub_of):
+    async with hub_of(write_timeout=1.0, heartbeat=5.0) as hub:
+        stalled = await fetch(hub.url, receive_buffer=4096)
+        fast = await fetch(hub.url)
+        await subscribers(hub, 2)
+        reading = asyncio.create_task(fast.events(1000))
+        for _ in range(10):
+            await hub.publish(100, size=1000)
+            await asyncio.sleep(0)
+        await reading
+        before = hub.count("streams_ended_total", reason="stalled")
+        await subscribers(hub, 1)
+        assert hub.count("streams_ended_total", reason="stalled") == before + 1
+        while await stalled.read():
+            pass
+        assert stalled.clean is False
+
+
+async def test_a_hole_in_the_bus_is_filled_from_the_journal(hub_of):
+    async with hub_of() as hub:
+        stream = await fetch(hub.url)
+        await subscribers(hub, 1)
+        ids = await hub.publish(2)
+        deliver = hub.journal._followers.pop()
+        ids += await hub.publish(3)  # the bus is silent
+        hub.journal._followers.append(deliver)
+        ids += await hub.publish(2)
+        assert [e.id for e in await stream.events(7)] == ids
+
+
+async def test_under_load_events_are_joined(hub_of):
+    async with hub_of(flush_interval=0.05) as hub:
+        stream = await fetch(hub.url)
+        await subscribers(hub, 1)
+        await stream.read()
+        await hub.publish(1)
+        assert b"data: 0:" in await stream.read()
+        await hub.publish(40)
+        joined = await stream.read()
+        assert joined.count(b"data: ") == 40
+
+
+async def test_a_silent_stream_gets_heartbeats_that_carry_the_cursor(hub_of):
+    async with hub_of(heartbeat=0.5) as hub:
+        stream = await fetch(hub.url)
+        await subscribers(hub, 1)
+        await hub.publish(5, topic="another")
+        async with asyncio.timeout(10):
+            while not stream.parser.last_event_id.endswith(".5"):
+                assert list(stream.parser.feed(await stream.read())) == []
+
+
+async def test_a_stream_ends_at_its_age_with_a_retry(hub_of):
+    async with hub_of(max_age=1.0) as hub:
+        stream = await fetch(hub.url)
+        assert await stream.events() == []
+        assert stream.clean
+        assert stream.parser.retry is not None
+        assert 500 <= stream.parser.retry <= 3000
+
+
+async def test_a_stream_ends_when_its_token_does(hub_of):
+    async with hub_of() as hub:
+        before = hub.count("streams_ended_total", reason="expired")
+        stream = await fetch(f"{hub.url}/?expires={time.time() + 1}")
+        await hub.publish(1)
+        assert len(await stream.events()) == 1
+        assert stream.clean
+        assert hub.count("streams_ended_total", reason="expired") == before + 1
+
+
+async def test_a_drain_ends_all_streams_inside_its_window(hub_of):
+    async with hub_of(drain_window=0.3) as hub:
+        streams = [await fetch(hub.url) for _ in range(20)]
+        await subscribers(hub, 20)
+        ids = await hub.publish(5)
+        await hub.running.stop()
+        for stream in streams:
+            assert [e.id for e in await stream.events()] == ids
+            assert stream.clean
+            assert stream.parser.retry is not None
+
+
+async def test_gauges_return_after_a_storm_of_resets(hub_of):
+    async with hub_of() as hub:
+        before = hub.count("streams_open")
+        streams = [await fetch(f"{hub.url}/?topic={n % 7}") for n in range(200)]
+        await subscribers(hub, 200)
+        assert hub.count("streams_open") == before + 200
+        for stream in streams:
+            stream.reset()
+        await subscribers(hub, 0)
+        assert hub.count("streams_open") == before
+        assert hub.limits.open == 0
+        assert not hub.broadcast._audiences
+        assert not hub.broadcast._by_topic

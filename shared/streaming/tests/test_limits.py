@@ -1,0 +1,156 @@
+import sys
+
+import pytest
+from fastapi import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from streaming.drain import Drain
+from streaming.errors import Overloaded, Unavailable
+from streaming.limits import Lease, Limits, network_of
+from streaming.principal import Principal
+from streaming.settings import Settings
+
+
+def limits_of(streams: int = 0, principal: int = 0, address: int = 0) -> tuple[Limits, Drain]:
+    settings = Settings(
+        limit_streams=streams,
+        limit_streams_per_principal=principal,
+        limit_streams_per_address=address,
+    )
+    drain = Drain()
+    return Limits(settings, drain), drain
+
+
+def test_a_process_is_full_when_it_is_full() -> None:
+    limits, drain = limits_of(streams=2)
+    first = limits.admit("a", "10.0.0.1")
+    limits.admit("b", "10.0.0.2")
+    with pytest.raises(Overloaded, match=r"streams per process \(2\)") as caught:
+        limits.admit("c", "10.0.0.3")
+    assert caught.value.retry_after > 0
+    first.release()
+    limits.admit("c", "10.0.0.3")
+    assert (limits.open, drain.open) == (2, 2)
+
+
+def test_a_principal_is_counted_wherever_it_comes_from() -> None:
+    limits, _ = limits_of(principal=1)
+    lease = limits.admit("alice", "10.0.0.1")
+    with pytest.raises(Overloaded, match=r"streams per principal \(1\)"):
+        limits.admit("alice", "10.0.0.2")
+    limits.admit("bob", "10.0.0.1")
+    lease.release()
+    limits.admit("alice", "10.0.0.2")
+
+
+def test_an_address_is_counted_whoever_it_says_it_is() -> None:
+    limits, _ = limits_of(address=1)
+    lease = limits.admit("alice", "10.0.0.1")
+    with pytest.raises(Overloaded, match=r"streams per address \(1\)"):
+        limits.admit("bob", "10.0.0.1")
+    limits.admit("bob", "10.0.0.2")
+    lease.release()
+    limits.admit("bob", "10.0.0.1")
+
+
+def test_who_has_no_name_is_not_counted_as_one() -> None:
+    limits, _ = limits_of(principal=1, address=1)
+    for _ in range(3):
+        limits.admit(None, None)
+    assert limits.open == 3
+
+
+def test_no_limit_is_no_limit() -> None:
+    limits, _ = limits_of()
+    for _ in range(100):
+        limits.admit("alice", "10.0.0.1")
+    assert limits.open == 100
+
+
+def test_a_refused_stream_is_not_counted_anywhere() -> None:
+    limits, drain = limits_of(principal=5, address=1)
+    lease = limits.admit("alice", "10.0.0.1")
+    for _ in range(20):
+        with pytest.raises(Overloaded):
+            limits.admit("alice", "10.0.0.1")
+    assert (limits.open, drain.open) == (1, 1)
+    lease.release()
+    assert [limits.admit("alice", f"10.0.1.{n}") for n in range(5)]
+
+
+def test_a_lease_is_given_back_once() -> None:
+    limits, drain = limits_of(streams=1, principal=1, address=1)
+    lease = limits.admit("alice", "::1")
+    lease.release()
+    lease.release()
+    assert (limits.open, drain.open) == (0, 0)
+    second = limits.admit("alice", "::1")
+    lease.release()
+    assert (limits.open, drain.open) == (1, 1)
+    second.release()
+
+
+def test_a_draining_process_admits_nobody() -> None:
+    limits, drain = limits_of()
+    drain.draining = True
+    with pytest.raises(Unavailable, match="stopping") as caught:
+        limits.admit(None, None)
+    assert not isinstance(caught.value, Overloaded)
+    assert (limits.open, drain.open) == (0, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([None, "a", "b"]), st.sampled_from([None, "::1", "1.2.3.4"]))
+    )
+)
+def test_after_any_storm_nothing_is_left(who: list[tuple[str | None, str | None]]) -> None:
+    limits, drain = limits_of(streams=9, principal=4, address=3)
+    leases: list[Lease] = []
+    for subject, address in who:
+        try:
+            leases.append(limits.admit(subject, address))
+        except Overloaded:
+            if leases:
+                leases.pop(0).release()
+    assert limits.open == drain.open == len(leases)
+    for lease in leases * 2:
+        lease.release()
+    assert (limits.open, drain.open) == (0, 0)
+    assert limits._subjects._counts == {}
+    assert limits._networks._counts == {}
+
+
+def test_a_lease_is_small() -> None:
+    lease = limits_of()[0].admit("alice", "10.0.0.1")
+    assert not hasattr(lease, "__dict__")
+    assert sys.getsizeof(lease) <= 64
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("/run/a.sock", "/run/b.sock", False),
+    ],
+)
+def test_an_ipv6_host_counts_by_its_network(one: str, two: str, same: bool) -> None:
+    assert (network_of(one) == network_of(two)) is same
+
+
+def test_a_request_is_admitted_for_its_token_and_its_address() -> None:
+    limits, _ = limits_of(principal=1, address=2)
+    alice, bob = Principal("alice", None, ()), Principal("bob", None, ())
+    request = Request({"type": "http", "client": ("10.0.0.1", 5)})
+    limits.for_request(request, alice)
+    with pytest.raises(Overloaded, match="principal"):
+        limits.for_request(request, alice)
+    limits.for_request(request, bob)
+    with pytest.raises(Overloaded, match="address"):
+        limits.for_request(request, Principal("carol", None, ()))
+    limits.for_request(Request({"type": "http", "client": None}), Principal("carol", None, ()))
