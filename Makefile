@@ -48,7 +48,7 @@ bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
 
 token: .venv/.synced ## Make a bearer token: ARGS="--scope events:subscribe --expires 1h"
-	@exec $(PYTHON) -m streaming.token $(ARGS)
+	@exec $(PYTHON) -m streaming.mint $(ARGS)
 
 loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s
 	@exec $(RUN) locust -f loadtests/loadtests/locustfile.py --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \

@@ -138,7 +138,7 @@ def stall(program: Path, server: EventServer, plan: Plan) -> Stall:
             time.sleep(plan.settle)
             memory, kernel = running.memory(), procfs.tcp_memory()
             load.go()
-            stalled = load.report(plan.seconds + plan.linger + 20)
+            stalled = load.report(plan.seconds * 3 + plan.linger + 20)
             time.sleep(plan.settle)
             memory, kernel = running.memory() - memory, procfs.tcp_memory() - kernel
             load.go()

@@ -113,11 +113,15 @@ def _wait_until_listening(server: Server, running: Running, log: Path) -> None:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ends the whole process group: SIGTERM, then SIGKILL for what is left of it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + STOP_SECONDS
         try:
             os.killpg(process.pid, number)
-            process.wait(STOP_SECONDS)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+            while time.monotonic() < deadline:
+                process.poll()  # reaps it, so that the group can end
+                os.killpg(process.pid, 0)
+                time.sleep(0.01)
+        except ProcessLookupError:
+            return
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Every service's FastAPI starts here: health, metrics, problems, request ids, logs, lifespan."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -72,12 +73,13 @@ def module_app(create: Callable[[], FastAPI]) -> Callable[[str], FastAPI]:
 
     So that importing the module reads no environment; bad settings end the process with code 3.
     """
+    create_once = functools.cache(create)  # servers ask more than once
 
     def __getattr__(name: str) -> FastAPI:
         if name != "app":
             raise AttributeError(name)
         try:
-            return create()
+            return create_once()
         except SettingsError as error:
             exit_on_bad_settings(error)
 

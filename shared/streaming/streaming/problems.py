@@ -52,7 +52,7 @@ async def on_streaming_error(request: Request, error: Exception) -> Response:
         raise error  # not meant for a client: its text may name what is inside
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
-        if wants_event_stream(request):
+        if request.method == "GET" and wants_event_stream(request):
             return soft_refusal(error.retry_after)
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:

@@ -81,6 +81,7 @@ class Stream:
         self.parser = sse.Parser()
         self._events: list[sse.Event] = []
         self._left: int | None = None
+        self._chunk = 0
 
     async def read_head(self, method: str) -> None:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -88,6 +89,7 @@ class Stream:
         self.status = int(status.split()[1])
         self.headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in lines)}
         self.clean = None
+        self._chunk = 0
         length = self.headers.get("content-length")
         self._left = int(length) if length is not None else None
         if method == "HEAD" or self.status in (204, 304):
@@ -97,13 +99,13 @@ class Stream:
         """Some bytes of the body; b"" at its end, clean or not."""
         try:
             if self.headers.get("transfer-encoding") == "chunked" and self._left is None:
-                return await self._read_chunk()
-            if self._left is None:
+                data = await self._read_chunk()
+            elif self._left is None:
                 data = await self.reader.read(65536)
-                self.clean = True if not data else self.clean
-                return data
-            data = await self.reader.read(min(65536, self._left)) if self._left else b""
-            self._left -= len(data)
+                self._left = None if data else 0
+            else:
+                data = await self.reader.read(min(65536, self._left)) if self._left else b""
+                self._left -= len(data)
         except (asyncio.IncompleteReadError, ConnectionError):
             data = b""
         if not data:
@@ -111,12 +113,17 @@ class Stream:
         return data
 
     async def _read_chunk(self) -> bytes:
-        size = int((await self.reader.readuntil(b"\r\n")).strip() or b"0", 16)
-        data = await self.reader.readexactly(size)
-        await self.reader.readexactly(2)
-        if size == 0:
-            self._left = 0
-            self.clean = True
+        if not self._chunk:
+            self._chunk = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
+            if not self._chunk:
+                await self.reader.readexactly(2)
+                self._left = 0
+                return b""
+        # As browsers do: what has come of a chunk counts, should the rest never come.
+        data = await self.reader.read(min(65536, self._chunk))
+        self._chunk -= len(data)
+        if data and not self._chunk:
+            await self.reader.readexactly(2)
         return data
 
     async def body(self) -> bytes:
@@ -163,6 +170,12 @@ class Stream:
     def reset(self) -> None:
         """Goes without a goodbye: RST."""
         reset(self.writer)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
     def __del__(self) -> None:
         # A test that fails drops its streams anywhere; the loop may be gone by then.

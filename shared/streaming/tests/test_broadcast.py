@@ -135,15 +135,14 @@ async def test_a_client_that_drops_at_any_byte_gets_everything_once(hub_of, seed
         headers = {"Last-Event-ID": str(Cursor(ids[0].split(".")[0], 0))}
         proxy.cut_after = 1500 + 377 * seed
         while len(got) < len(ids):
-            try:
-                stream = await fetch(proxy.url, headers=headers)
-            except (ConnectionError, asyncio.IncompleteReadError):
-                continue
+            before = len(got)
+            stream = await fetch(proxy.url, headers=headers)
             while (event := await stream.event()) is not None:
                 got.append(event.id)
                 headers = {"Last-Event-ID": event.id}
                 if len(got) == len(ids):
                     break
+            assert len(got) > before
         assert got == ids
 
 
@@ -153,6 +152,7 @@ async def test_a_client_that_drops_at_any_byte_gets_everything_once(hub_of, seed
 )
 async def test_what_is_gone_is_said_in_band_and_then_comes_the_live_feed(hub_of, cursor, reason):
     async with hub_of(MemoryJournal(max_bytes=3000)) as hub:
+        hub.broadcast.recent._max_bytes = 3000
         ids = await hub.publish(50)
         epoch = ids[0].split(".")[0]
         before = hub.count("resets_total", reason=reason)
@@ -181,7 +181,7 @@ async def test_a_slow_reader_falls_behind_catches_up_and_holds_no_one_back(hub_o
             ids += await hub.publish(100, size=1000)
             await asyncio.sleep(0)
         assert [e.id for e in await reading] == ids
-        assert hub.count("laggards_total") == before + 1
+        assert hub.count("laggards_total") > before
         # Two MB have passed it; it holds the high-water mark and a flush or so.
         held = [s.connection.buffered for s in hub.broadcast.subscribers]
         assert max(held) < 128 * 1024
@@ -198,14 +198,18 @@ async def test_a_slow_reader_whose_place_is_trimmed_is_told(hub_of):
         for _ in range(20):
             await hub.publish(100, size=1000)
             await asyncio.sleep(0)
-        events = []
-        while not events or events[-1].event != "millrace.reset":
-            events += await slow.events(1)
-        assert '"trimmed"' in events[-1].data
-        sequences = [int(e.id.split(".")[1]) for e in events[:-1]]
-        assert sequences == list(range(1, len(sequences) + 1))
-        live = await hub.publish(2)
-        assert [e.id for e in await slow.events(2)] == live
+        place, resets = 0, 0
+        while place < 2000:
+            event = await slow.event()
+            assert event is not None
+            sequence = int(event.id.split(".")[1])
+            if event.event == "millrace.reset":
+                assert '"trimmed"' in event.data
+                resets += 1
+            else:
+                assert sequence == place + 1
+            place = sequence
+        assert resets >= 1
 
 
 async def test_a_reader_that_takes_nothing_is_ended(hub_of):
@@ -213,13 +217,12 @@ async def test_a_reader_that_takes_nothing_is_ended(hub_of):
         stalled = await fetch(hub.url, receive_buffer=4096)
         fast = await fetch(hub.url)
         await subscribers(hub, 2)
-        reading = asyncio.create_task(fast.events(1000))
-        for _ in range(10):
-            await hub.publish(100, size=1000)
-            await asyncio.sleep(0)
-        await reading
         before = hub.count("streams_ended_total", reason="stalled")
-        await subscribers(hub, 1)
+        ids = []
+        # As much as it takes: without our options the kernel alone holds megabytes for it.
+        while len(hub.broadcast.subscribers) == 2:
+            ids += await hub.publish(100, size=1000)
+            assert [e.id for e in await fast.events(100)] == ids[-100:]
         assert hub.count("streams_ended_total", reason="stalled") == before + 1
         while await stalled.read():
             pass

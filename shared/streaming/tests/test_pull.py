@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+from starlette.types import Message, Scope
 from streaming import testing
 from streaming.app import Context
 from streaming.bytestream import Terms
@@ -51,6 +52,7 @@ class Served:
         self.app = FastAPI()
         self.app.state.context = self.context
         self.name = name
+        self.connections: Callable[[], Collection[Any]] = tuple
         metrics = StreamMetrics(name, "pull")
 
         @self.app.get("/")
@@ -83,6 +85,7 @@ def serve(server: dict[str, Any], request: pytest.FixtureRequest) -> Callable[..
     ) -> AsyncIterator[tuple[Served, str]]:
         served = Served(produce, request.node.name, expires, **settings)
         async with running(served.app, **server) as run:
+            served.connections = lambda: run.server.server_state.connections
             yield served, run.url
 
     return serving
@@ -192,7 +195,9 @@ async def test_a_sync_producer_is_closed_when_the_client_leaves(
         finally:
             closed.append(True)
 
-    async with serve(endless) as (served, url):
+    # Held here, so that the garbage collector is not what closes it.
+    producer = endless()
+    async with serve(lambda: producer) as (served, url):
         stream = await fetch(url)
         await stream.read()
         stream.reset()
@@ -233,6 +238,35 @@ async def test_an_async_producer_that_never_waits_lets_others_run(
             await stream.read()
         stream.reset()
         await eventually(lambda: served.ended("left"))
+
+
+async def test_a_server_whose_send_never_waits_still_hears_that_the_client_left() -> None:
+    context = Context.of(Settings())
+    terms = Terms(context, StreamMetrics("never-waits", "pull"), context.limits.admit(None, None))
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    scope: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "GET"}
+    await PullResponse(endless, terms, media_type="text/plain")(scope, receive, send)
+    assert context.limits.open == 0
+
+
+@pytest.mark.parametrize("server", ["ours"], indirect=True)
+async def test_nothing_is_kept_for_a_client_that_stalled(serve: Callable[..., Any]) -> None:
+    async with serve(partial(numbered, 100_000), write_timeout=0.3) as (served, url):
+        await fetch(url, receive_buffer=8192)
+        await eventually(lambda: served.ended("stalled"))
+        # The client still holds its end, and reads nothing.
+        await eventually(lambda: not served.connections())
 
 
 async def settled(value: Callable[[], int], seconds: float = 0.3) -> int:

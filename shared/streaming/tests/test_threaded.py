@@ -67,6 +67,7 @@ async def test_closing_waits_for_the_running_step_and_interrupts_it() -> None:
     assert waiting.cancelled()
     assert not closed.is_set()
     await chunks.aclose()
+    assert interrupted.is_set()
     assert closed.is_set()
 
 
