@@ -14,6 +14,8 @@ MIB = 1 << 20
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
+    if any(len(cells) != len(head) for cells in lines):
+        raise ValueError(f"rows are not as long as the head {head}")
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
@@ -86,13 +88,8 @@ def idle(r: Results) -> str:
 
 
 def stall(r: Results) -> str:
-    head = [
-        "server",
-        "process, KiB each",
-        "kernel, KiB each",
-        "got every event afterwards",
-        "cut off",
-    ]
+    head = ["server", "process, KiB each", "kernel, KiB each", "readers that got every event"]
+    head += ["events that each got", "cut off", "events that the server took"]
     return table(
         head,
         [

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from bench.__main__ import main
 from bench.bars import bars, ratio
 from bench.deliveries import Delivery, Stall
@@ -62,6 +63,11 @@ def verdicts(results: Results) -> dict[tuple[str, str], str]:
 
 def test_a_table_is_markdown() -> None:
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="as long as the head"):
+        table(["a", "b"], [["1"]])
 
 
 def test_numbers_have_three_figures_or_separated_thousands() -> None:

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
 from streaming.cursor import EARLIEST, SAFE_ID
 from streaming.errors import BadRequest
 from streaming.journal import NewEntry

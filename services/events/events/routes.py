@@ -4,16 +4,16 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-
-from events.publication import Publication, Topic
-from events.selection import Selection
-from events.settings import EventsSettings
 from streaming.app import Context
 from streaming.auth import Principal
 from streaming.broadcast import Broadcast
 from streaming.errors import TooLarge
 from streaming.journal import Journal
 from streaming.sse import EVENT_STREAM
+
+from events.publication import Publication, Topic
+from events.selection import Selection
+from events.settings import EventsSettings
 
 MAX_TOPICS = 256
 
@@ -52,9 +52,7 @@ def router(
         )
 
     @routes.post("/events", status_code=201, openapi_extra=_PUBLISH_DOCS)
-    async def publish(
-        request: Request, principal: Annotated[Principal, authenticated]
-    ) -> Response:
+    async def publish(request: Request, principal: Annotated[Principal, authenticated]) -> Response:
         """Publishes one event: 201 once it is in the journal."""
         publication = Publication.parse(await _body(request, settings.max_event_bytes))
         principal.require("events", "publish", publication.topic)

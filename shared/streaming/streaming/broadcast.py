@@ -135,8 +135,6 @@ class Broadcast:
 
     def _skip_to(self, head: Cursor) -> None:
         """A hole in the bus, or a new epoch: all fall behind, and read in the journal what is missing."""
-        for audience in self._audiences.values():
-            audience.flush()
         behind = list(self.subscribers)
         for subscriber in behind:
             subscriber.fall_behind()

@@ -4,11 +4,14 @@ SIGTERM reaches it through `StreamServer.shutdown`, as do SIGINT, gunicorn's HUP
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from streaming import metrics
 from streaming.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 #: Given the seconds in which its streams are to end, each at its own random moment.
 Ender = Callable[[float], None]
@@ -21,6 +24,7 @@ class Drain:
         self.notice = notice
         self.window = window
         self.draining = False
+        self._ending = False
         self._enders: dict[object, Ender] = {}
         self._cutters: dict[object, Callable[[], None]] = {}
         self._open = 0
@@ -47,8 +51,10 @@ class Drain:
             self._empty.set()
 
     def on_begin(self, owner: object, ender: Ender) -> None:
-        """`ender(window)` is called when the window opens."""
+        """`ender(window)` is called when the window opens, at once where it has."""
         self._enders[owner] = ender
+        if self._ending:
+            self._call(ender, self.window)
 
     def on_deadline(self, owner: object, cutter: Callable[[], None]) -> None:
         """`cutter()` is called when the window has passed: what still runs is aborted."""
@@ -65,13 +71,21 @@ class Drain:
         if self.notice:
             # The balancer goes on sending until it has noticed that /readyz fails.
             await asyncio.sleep(self.notice)
+        self._ending = True
         for ender in list(self._enders.values()):
-            ender(self.window)
+            self._call(ender, self.window)
         if not await self._wait_empty(self.window + 0.5):
             for cutter in list(self._cutters.values()):
-                cutter()
+                self._call(cutter)
             await self._wait_empty(1.0)
         metrics.drain_seconds.set(time.monotonic() - began)
+
+    def _call(self, hook: Callable[..., None], *arguments: float) -> None:
+        try:
+            hook(*arguments)
+        except Exception:
+            # One source of streams that fails must not keep the others from ending.
+            logger.exception("a stream could not be ended")
 
     async def _wait_empty(self, seconds: float) -> bool:
         try:

@@ -65,7 +65,9 @@ def run(app: FastAPI) -> None:
 
 
 def run_gunicorn(target: str, workers: int) -> None:
-    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="millrace-"))
+    folder = Path(
+        os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="millrace-")
+    )
     # Files of an earlier life would be counted as if its processes were still there.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -20,6 +20,7 @@ from streaming.transport import (
     acked,
     can_sendfile,
     read_slice,
+    reset,
     sendfile_slice,
     unless_stalled,
 )
@@ -108,7 +109,7 @@ class HttpTransport:
                 raise
             if sent < size:
                 cycle.disconnected = True
-                transport.abort()
+                reset(transport)
                 raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
             cycle.expected_content_length -= sent
             offset, count = offset + sent, count - sent

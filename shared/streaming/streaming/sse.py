@@ -87,11 +87,12 @@ class Event:
 class Parser:
     """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them.
 
-    `last_event_id` is what a reconnect would send: the id of the last block that was there in full.
+    `last_event_id` is what a reconnect would send: the id of the last block that was there in full. After a
+    reconnect, give it to the next parser: it stays in force until an event changes it.
     """
 
-    def __init__(self) -> None:
-        self.last_event_id = ""
+    def __init__(self, last_event_id: str = "") -> None:
+        self.last_event_id = last_event_id
         self.retry: int | None = None
         self.comments = 0
         self._rest = b""
@@ -99,7 +100,7 @@ class Parser:
         self._after_cr = False
         self._data: list[str] = []
         self._event = ""
-        self._id = ""
+        self._id = last_event_id
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         for line in self._lines(chunk):

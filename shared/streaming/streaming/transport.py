@@ -78,7 +78,7 @@ class TransportConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(LINGER, transport.abort)
 
     def abort(self) -> None:
-        self._transport.abort()
+        reset(self._transport)
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""
@@ -102,6 +102,14 @@ class TransportConnection(asyncio.Protocol):
         self.full = False
         if self.listener is not None:
             self.listener.on_writable()
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Ends a connection by RST: after a FIN, a body without framing (HTTP/1.0) would look whole."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _bound_kernel_buffers(transport: asyncio.Transport) -> None:
@@ -162,25 +170,29 @@ async def read_slice(
 async def unless_stalled(
     transport: asyncio.Transport, work: Coroutine[Any, Any, int], timeout: float
 ) -> int:
-    """Awaits `work`; aborts the transport once the peer has acknowledged nothing for `timeout` seconds.
+    """Awaits `work`; resets the connection once the peer has taken nothing for `timeout` seconds, or on any failure.
 
     A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long a slice takes.
     """
     task = asyncio.create_task(work)
-    progress = acked(transport)
+    progress = (acked(transport), transport.get_write_buffer_size())
     try:
         while not (await asyncio.wait({task}, timeout=timeout))[0]:
-            before, progress = progress, acked(transport)
+            before, progress = progress, (acked(transport), transport.get_write_buffer_size())
             if progress == before:
                 raise StreamStalled(f"the peer read nothing for {timeout:g} seconds")
         return task.result()
-    except OSError as error:
-        transport.abort()
-        raise error if isinstance(error, StreamClosed) else StreamClosed(str(error)) from error
-    except BaseException:
-        transport.abort()
+    except StreamStalled:
         raise
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # RuntimeError: asyncio's word for a transport that closes
+        raise StreamClosed(str(error)) from error
     finally:
+        # The task first: asyncio takes it ill when a transport goes that a sendfile still waits for.
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+        if task.cancelled() or task.exception() is not None:
+            reset(transport)

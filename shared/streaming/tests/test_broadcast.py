@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 from prometheus_client import REGISTRY
-
 from streaming.broadcast import Broadcast, Topics
 from streaming.cursor import Cursor
 from streaming.drain import Drain
@@ -148,7 +147,12 @@ async def test_a_client_that_drops_at_any_byte_gets_everything_once(hub_of, seed
 
 @pytest.mark.parametrize(
     ("cursor", "reason"),
-    [("other.1", "epoch"), ("{epoch}.999", "future"), ("{epoch}.0", "trimmed"), ("what", "unknown")],
+    [
+        ("other.1", "epoch"),
+        ("{epoch}.999", "future"),
+        ("{epoch}.0", "trimmed"),
+        ("what", "unknown"),
+    ],
 )
 async def test_what_is_gone_is_said_in_band_and_then_comes_the_live_feed(hub_of, cursor, reason):
     async with hub_of(MemoryJournal(max_bytes=3000)) as hub:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from streaming.connection import HIGH_WATER, frame_chunk
 from streaming.testing import eventually, fetch
 

@@ -5,7 +5,6 @@ import time
 from unittest.mock import patch
 
 import pytest
-
 from streaming.cursor import Cursor
 from streaming.journal import ENTRY_OVERHEAD, Entry, Journal, MemoryJournal, NewEntry
 from streaming.sse import Parser
@@ -124,6 +123,7 @@ async def test_memory_is_bounded_by_bytes():
     trimmed = await journal.read(entries[0].cursor, 1000)
     assert trimmed.gap == "trimmed"
     assert trimmed.oldest == page.oldest
+    assert (await journal.read(entries[-len(page.entries) - 2].cursor, 1000)).gap == "trimmed"
     # The cursor right before the oldest entry has missed nothing.
     assert (await journal.read(entries[-len(page.entries) - 1].cursor, 1000)).gap is None
 

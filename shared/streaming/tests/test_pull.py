@@ -257,6 +257,9 @@ async def test_a_server_whose_send_never_waits_still_hears_that_the_client_left(
 
     scope: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "GET"}
     await PullResponse(endless, terms, media_type="text/plain")(scope, receive, send)
+    # The reason, too: the time limit of a test that hangs would end the stream as well.
+    labels = {"service": "never-waits", "kind": "pull", "reason": "left"}
+    assert REGISTRY.get_sample_value("millrace_streams_ended_total", labels) == 1
     assert context.limits.open == 0
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import Server, ServerState
-
 from streaming.connection import AsgiConnection, StreamResponse
 from streaming.testing import eventually, fetch, request_bytes
 from streaming.transport import TransportConnection
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import Server, ServerState
 
 
 @pytest.fixture
@@ -175,7 +174,9 @@ async def test_a_hundred_resets_leave_nothing(bench_of, caplog):
 
 def test_a_stopped_server_is_a_success():
     """`_captured_signals` is what uvicorn kills itself with after it has stopped."""
-    assert "self._captured_signals" in Path(__import__("uvicorn.server").server.__file__).read_text()
+    assert (
+        "self._captured_signals" in Path(__import__("uvicorn.server").server.__file__).read_text()
+    )
 
 
 @pytest.mark.parametrize(
