@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bench.servers import free_port
 from bench.tools import MARKER, BenchError, Load, event_data, request
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from bench.__main__ import main
 from bench.bars import bars, ratio
 from bench.deliveries import Delivery, Stall

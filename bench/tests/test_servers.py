@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench.servers import EventServer, Server, described, serve
-from bench.tools import BenchError
 
 from bench import rivals
+from bench.servers import EventServer, Server, described, serve
+from bench.tools import BenchError
 
 LISTEN = """
 import socket, sys

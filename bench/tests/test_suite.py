@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from bench.results import QUICK, Results
 from bench.suite import Suite
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
 from streaming import sse
 from streaming.bytestream import ByteStream, Terms
 from streaming.drain import Drain

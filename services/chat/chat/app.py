@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from streaming.app import Context, Service, module_app
-from streaming.app import create_app as create_suite
 
 from chat import demo, openai, routes
 from chat.settings import DEMO, ChatSettings
 from chat.upstream import Upstreams
+from streaming.app import Context, Service, module_app
+from streaming.app import create_app as create_suite
 
 
 def service(context: Context, settings: ChatSettings) -> Service:

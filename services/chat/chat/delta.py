@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
+
 from streaming.errors import UpstreamError
 
 #: Reasons that a server gives for an answer that it has not brought to its end.

@@ -2,9 +2,9 @@
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from streaming.errors import BadRequest, TooLarge
 
 from chat.upstream import Message
+from streaming.errors import BadRequest, TooLarge
 
 
 class ChatRequest(BaseModel):

@@ -13,12 +13,12 @@ from contextlib import aclosing, suppress
 
 import httpx
 import orjson
-from streaming import sse
-from streaming.errors import StreamingError, UpstreamError
 
 from chat.delta import Delta, quoted
 from chat.settings import ChatSettings
 from chat.upstream import Message, UpstreamBusy, UpstreamLimited, Upstreams
+from streaming import sse
+from streaming.errors import StreamingError, UpstreamError
 
 _log = logging.getLogger(__name__)
 

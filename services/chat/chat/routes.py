@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from streaming.app import Context
-from streaming.auth import Principal
-from streaming.bytestream import Terms
-from streaming.metrics import StreamMetrics
 
 from chat import message
 from chat.answer import AnswerResponse, EventStream, Form, PlainText, Whole
 from chat.message import ChatRequest
 from chat.settings import ChatSettings
 from chat.upstream import Upstream, Upstreams
+from streaming.app import Context
+from streaming.auth import Principal
+from streaming.bytestream import Terms
+from streaming.metrics import StreamMetrics
 
 _NOTE = "`X-Chat-Upstream: demo (simulated)` says that no model was asked. "
 _CUT = "An answer that is not whole "

@@ -5,6 +5,7 @@ from typing import Annotated
 import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
+
 from streaming.settings import Settings
 
 #: The upstream that needs no server: it simulates answers.

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from starlette.types import Message
+
 from chat import answer
 from chat.answer import AnswerResponse, EventStream, PlainText, Whole
 from chat.settings import ChatSettings
-from starlette.types import Message
 from streaming.app import Context
 from streaming.bytestream import Terms
 from streaming.errors import UpstreamError

@@ -3,9 +3,10 @@
 import importlib
 
 import pytest
+from fastapi import FastAPI
+
 from chat import app
 from chat.settings import ChatSettings
-from fastapi import FastAPI
 
 
 def test_the_module_is_imported_without_reading_the_environment(

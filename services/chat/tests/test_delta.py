@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from chat.delta import Delta, quoted
 from streaming.errors import UpstreamError
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from chat import message
 from fastapi import Request
 from starlette.types import Message as AsgiMessage
+
+from chat import message
 from streaming.errors import BadRequest, TooLarge
 
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+
 from chat import openai
 from chat.openai import OpenAI
 from chat.settings import ChatSettings

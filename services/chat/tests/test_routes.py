@@ -11,9 +11,10 @@ from typing import Any
 
 import jwt
 import pytest
+from pydantic import SecretStr
+
 from chat.app import create_app
 from chat.settings import ChatSettings
-from pydantic import SecretStr
 from streaming.testing import Running, Stream, eventually, fetch, running
 
 KEY = "sk-not-to-be-seen"

@@ -1,6 +1,7 @@
 """The chat service's settings, good and bad."""
 
 import pytest
+
 from chat.settings import ChatSettings
 from streaming.errors import SettingsError
 

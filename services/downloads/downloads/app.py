@@ -1,12 +1,12 @@
 """Puts the downloads service together: `uvicorn downloads.app:app`, or `service` in standalone."""
 
 from fastapi import FastAPI
-from streaming.app import Context, Service, module_app
-from streaming.app import create_app as create
 
 from downloads import routes
 from downloads.settings import DownloadsSettings
 from downloads.store import FileStore
+from streaming.app import Context, Service, module_app
+from streaming.app import create_app as create
 
 
 def service(context: Context, settings: DownloadsSettings) -> Service:

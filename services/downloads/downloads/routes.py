@@ -4,6 +4,11 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+
+from downloads.generated import CHUNK, generated
+from downloads.media import BINARY, content_disposition, media_type
+from downloads.settings import DownloadsSettings
+from downloads.store import FileStore, checked
 from streaming.app import Context
 from streaming.auth import Principal
 from streaming.bytestream import Terms
@@ -11,11 +16,6 @@ from streaming.errors import BadRequest
 from streaming.file_response import FileResponse
 from streaming.metrics import StreamMetrics
 from streaming.pull import PullResponse
-
-from downloads.generated import CHUNK, generated
-from downloads.media import BINARY, content_disposition, media_type
-from downloads.settings import DownloadsSettings
-from downloads.store import FileStore, checked
 
 #: Chunks of `GET /stream` by default (64 MiB), and at most (1 TiB).
 CHUNKS = 1024

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
+
 from streaming.settings import Settings
 
 

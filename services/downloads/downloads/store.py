@@ -13,12 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from streaming.errors import BadRequest, NotFound, Unavailable
-from streaming.file_response import strong_etag
-
 from downloads.beneath import open_beneath
 from downloads.listing import walk
 from downloads.media import media_type
+from streaming.errors import BadRequest, NotFound, Unavailable
+from streaming.file_response import strong_etag
 
 #: Why a path is nobody's; whatever else keeps one from being opened is the server's fault.
 _ABSENT = frozenset(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from downloads.app import create_app
 from downloads.settings import DownloadsSettings
 from streaming import testing

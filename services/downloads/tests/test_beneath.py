@@ -3,6 +3,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from downloads.beneath import MAX_LINKS, open_beneath
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from downloads.media import BINARY, content_disposition, media_type
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jwt
 import pytest
+
 from downloads.demo import make_files
 from downloads.generated import CHUNK
 from streaming.file_response import strong_etag

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from downloads.settings import DownloadsSettings
 from streaming.errors import SettingsError
 

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from downloads import store as module
 from downloads.store import FileStore, Page, checked
 from streaming.errors import BadRequest, NotFound, Unavailable

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+
+from events.routes import router
+from events.settings import EventsSettings
+from events.ticker import tick
 from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create
 from streaming.broadcast import Broadcast
 from streaming.journal import MemoryJournal
 from streaming.metrics import StreamMetrics
-
-from events.routes import router
-from events.settings import EventsSettings
-from events.ticker import tick
 
 
 def service(context: Context, settings: EventsSettings) -> Service:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
 from streaming.cursor import EARLIEST, SAFE_ID
 from streaming.errors import BadRequest
 from streaming.journal import NewEntry
@@ -43,8 +44,9 @@ class Publication(BaseModel):
             return cls.model_validate_json(body)
         except ValidationError as error:
             faults = [
-                f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']} (got {str(e['input'])[:80]!r})"
-                for e in error.errors()
+                f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
+                f" (got {str(fault['input'])[:80]!r})"
+                for fault in error.errors()
             ]
             raise BadRequest("; ".join(faults)) from None
 

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from events.publication import Publication, Topic
+from events.selection import Selection
+from events.settings import EventsSettings
 from streaming.app import Context
 from streaming.auth import Principal
 from streaming.broadcast import Broadcast
 from streaming.errors import TooLarge
 from streaming.journal import Journal
 from streaming.sse import EVENT_STREAM
-
-from events.publication import Publication, Topic
-from events.selection import Selection
-from events.settings import EventsSettings
 
 MAX_TOPICS = 256
 
@@ -42,7 +42,8 @@ def router(
     ) -> Response:
         """Server-sent events of the topics, or of all public topics.
 
-        `Last-Event-ID` or `after` (an event's id, or `earliest`) resumes; what is no longer retained is said in a
+        `Last-Event-ID` or `after` (an event's id, or `earliest`) resumes; what is no longer
+        retained is said in a
         `millrace.reset` event.
         """
         selection = Selection.of(principal, topic)

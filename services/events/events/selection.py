@@ -18,7 +18,8 @@ class Selection:
         """Raises Forbidden where a topic is not granted."""
         for topic in topics or ():
             principal.require("events", "subscribe", topic)
-        # Only what bears on subscribing: two users with other rights elsewhere still share an audience.
+        # Only what bears on subscribing: two users with other rights elsewhere still share an
+        # audience.
         grants = tuple(s for s in principal.scopes if s.service in ("events", "*"))
         return cls(frozenset(topics) if topics else None, grants)
 

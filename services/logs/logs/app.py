@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+
+from logs import routes
+from logs.settings import LogsSettings
+from logs.tails import Tails
 from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create_suite
 from streaming.broadcast import Broadcast
 from streaming.journal import MemoryJournal
 from streaming.metrics import StreamMetrics
-
-from logs import routes
-from logs.settings import LogsSettings
-from logs.tails import Tails
 
 
 def service(context: Context, settings: LogsSettings) -> Service:

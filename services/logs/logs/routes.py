@@ -6,17 +6,17 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from streaming import sse
-from streaming.app import Context
-from streaming.auth import Principal
-from streaming.broadcast import Broadcast, Topics
-from streaming.errors import NotFound
 
 from logs.backlog import last_lines
 from logs.settings import LogsSettings
 from logs.sources import Source, Sources
 from logs.tail import Mark
 from logs.tails import Tails
+from streaming import sse
+from streaming.app import Context
+from streaming.auth import Principal
+from streaming.broadcast import Broadcast, Topics
+from streaming.errors import NotFound
 
 _EVENTS = (
     'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long. '

@@ -2,9 +2,9 @@
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
-from streaming.settings import Settings
 
 from logs.sources import Sources
+from streaming.settings import Settings
 
 
 class LogsSettings(Settings):

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import orjson
-from streaming import sse
-from streaming.journal import MemoryJournal, NewEntry
 
 from logs.generation import Generation
 from logs.lines import Line
 from logs.sources import Source
+from streaming import sse
+from streaming.journal import MemoryJournal, NewEntry
 
 _log = logging.getLogger(__name__)
 

@@ -5,12 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from streaming.errors import Overloaded
-from streaming.journal import MemoryJournal
-
 from logs.settings import LogsSettings
 from logs.sources import Source
 from logs.tail import Tail
+from streaming.errors import Overloaded
+from streaming.journal import MemoryJournal
 
 
 class Tails:

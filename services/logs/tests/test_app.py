@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 from fastapi import FastAPI
+
 from logs import app
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import jwt
 import pytest
+from pydantic import SecretStr
+
 from logs import tail
 from logs.app import create_app
 from logs.settings import LogsSettings
-from pydantic import SecretStr
 from streaming.sse import Event
 from streaming.testing import Running, Stream, eventually, fetch, running
 

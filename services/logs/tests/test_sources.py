@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from logs.settings import LogsSettings
 from logs.sources import Sources
 from streaming.errors import NotFound, SettingsError

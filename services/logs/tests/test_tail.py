@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
 from logs import tail as module
 from logs.sources import Sources
 from logs.tail import Tail

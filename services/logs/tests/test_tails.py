@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from logs.settings import LogsSettings
 from logs.sources import Sources
 from logs.tails import Tails

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from streaming.app import Context, Service, module_app
-from streaming.app import create_app as create
 
 from records import routes
 from records.demo import make_users
 from records.settings import RecordsSettings
+from streaming.app import Context, Service, module_app
+from streaming.app import create_app as create
 
 
 def service(context: Context, settings: RecordsSettings) -> Service:

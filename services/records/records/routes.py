@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+
+from records.dataset import Dataset
+from records.scan import Scan
+from records.table import Table
 from streaming.app import Context
 from streaming.auth import Principal
 from streaming.bytestream import Terms
@@ -12,10 +16,6 @@ from streaming.errors import NotFound
 from streaming.metrics import StreamMetrics
 from streaming.ndjson import NDJSON
 from streaming.pull import PullResponse
-
-from records.dataset import Dataset
-from records.scan import Scan
-from records.table import Table
 
 _ROWS: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
 

@@ -4,10 +4,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 
-from streaming.ndjson import encode_many
-
 from records.dataset import Dataset
 from records.table import Table, connect
+from streaming.ndjson import encode_many
 
 #: Bytes that a page is to have at least.
 PAGE = 64 * 1024

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
-from streaming.settings import Settings
 
 from records.dataset import Dataset, parse_datasets
+from streaming.settings import Settings
 
 
 class RecordsSettings(Settings):

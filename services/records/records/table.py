@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
 
-from streaming.errors import BadRequest, Unavailable
-
 from records.dataset import Dataset
+from streaming.errors import BadRequest, Unavailable
 
 #: What SQLite can compare with an integer key.
 _INTEGERS = range(-(2**63), 2**63)

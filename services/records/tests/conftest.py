@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from records.app import create_app
 from records.dataset import Dataset
 from records.settings import RecordsSettings

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from records.dataset import Dataset, parse_datasets
 
 

@@ -3,6 +3,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from records import demo
 from records.demo import make_users
 

@@ -5,6 +5,7 @@ from typing import Any
 import jwt
 import pytest
 from prometheus_client import REGISTRY
+
 from records.dataset import Dataset
 from records.demo import make_users
 from streaming.testing import Stream, eventually

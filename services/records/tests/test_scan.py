@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from records.dataset import Dataset
 from records.scan import FETCH, PAGE, Scan
 from records.table import Table

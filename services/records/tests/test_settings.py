@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from records.settings import RecordsSettings
 from streaming.errors import SettingsError
 

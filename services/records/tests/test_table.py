@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from records.dataset import Dataset
 from records.table import Table
 from streaming.errors import BadRequest, Unavailable

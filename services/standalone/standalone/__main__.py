@@ -7,12 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from streaming.errors import SettingsError
-from streaming.settings import Settings, exit_on_bad_settings
-
 from standalone import demo
 from standalone.app import create_app
 from standalone.server import LaptopServer, listen
+from streaming.errors import SettingsError
+from streaming.settings import Settings, exit_on_bad_settings
 
 #: On a laptop who presses Ctrl-C waits for it, and an access log would hide the rest.
 DEFAULTS = {"MILLRACE_DRAIN_WINDOW": "0.3", "MILLRACE_LOG_LEVEL": "warning"}

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fastapi import FastAPI
+
 import chat.app
 import downloads.app
 import events.app
@@ -10,15 +12,13 @@ import records.app
 from chat.settings import ChatSettings
 from downloads.settings import DownloadsSettings
 from events.settings import EventsSettings
-from fastapi import FastAPI
 from logs.settings import LogsSettings
 from records.settings import RecordsSettings
+from standalone.log_writer import writing
+from standalone.page import router
 from streaming.app import Context, Service
 from streaming.app import create_app as create
 from streaming.settings import Settings
-
-from standalone.log_writer import writing
-from standalone.page import router
 
 
 def create_app(settings: Settings, demo_log: Path) -> FastAPI:

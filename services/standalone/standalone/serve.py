@@ -6,12 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from standalone import demo, log_writer
+from standalone.server import listen
 from streaming import serve
 from streaming.errors import SettingsError
 from streaming.settings import Settings, exit_on_bad_settings
-
-from standalone import demo, log_writer
-from standalone.server import listen
 
 SERVICES = ("downloads", "events", "logs", "chat", "records")
 

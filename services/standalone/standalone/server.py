@@ -5,11 +5,11 @@ import socket
 from collections.abc import Callable
 
 from fastapi import FastAPI
+
+from standalone.banner import banner
 from streaming.errors import SettingsError
 from streaming.server import StreamServer, server_config
 from streaming.settings import Settings
-
-from standalone.banner import banner
 
 
 class LaptopServer(StreamServer):

@@ -1,4 +1,6 @@
-"""Audiences: subscribers who get the same bytes. Fan-out and coalescing happen here, once for all of them."""
+"""Audiences: subscribers who get the same bytes. Fan-out and coalescing happen here, once for
+all of them.
+"""
 
 import asyncio
 import time
@@ -11,12 +13,15 @@ from streaming.metrics import StreamMetrics
 if TYPE_CHECKING:
     from streaming.subscriber import Subscriber
 
-#: A flush is written before it grows beyond this, so that no write can fill a connection far past its high-water mark.
+#: A flush is written before it grows beyond this, so that no write can fill a connection far past
+#: its high-water mark.
 FLUSH_BYTES = 16 * 1024
 
 
 class Selector(Protocol):
-    """Which entries an audience gets: what its subscribers selected and what they are granted. Hashable."""
+    """Which entries an audience gets: what its subscribers selected and what they are granted.
+    Hashable.
+    """
 
     @property
     def topics(self) -> frozenset[str] | None:
@@ -26,7 +31,9 @@ class Selector(Protocol):
 
 
 class Audience:
-    """The live subscribers of one selector. Those behind the head are not in it until they have caught up."""
+    """The live subscribers of one selector. Those behind the head are not in it until they have
+    caught up.
+    """
 
     def __init__(self, selector: Selector, metrics: StreamMetrics, flush_interval: float) -> None:
         self.selector = selector
@@ -66,7 +73,9 @@ class Audience:
         return self._chunked if subscriber.connection.chunked else self._bare
 
     def push(self, entry: Entry) -> None:
-        """Writes at once after a quiet moment; under load, together with what comes within the interval."""
+        """Writes at once after a quiet moment; under load, together with what comes within the
+        interval.
+        """
         if not self._chunked and not self._bare:
             return
         self._pending.append(entry.frame)
@@ -106,7 +115,8 @@ class Audience:
             self._members(subscriber).discard(subscriber)
         self._filled.clear()
         self.last_write = now = time.monotonic()
-        # A large audience takes longer to write to than the interval: it rests as long as it worked, so that under
+        # A large audience takes longer to write to than the interval: it rests as long as it
+        # worked, so that under
         # load events are joined instead of queued, and other work gets its turn.
         self._not_before = now + max(self._interval, now - began)
         self._metrics.events.inc(events * receivers)

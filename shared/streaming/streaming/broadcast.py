@@ -22,7 +22,8 @@ from streaming.timetable import Timetable
 if TYPE_CHECKING:
     from streaming.app import Context
 
-#: Recent frames kept in the process, so that a reader a little behind costs the journal nothing. Bytes.
+#: Recent frames kept in the process, so that a reader a little behind costs the journal nothing.
+#: Bytes.
 RECENT_BYTES = 8 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,9 @@ class Topics:
 
 
 class Broadcast:
-    """Delivers a journal to connections. Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
+    """Delivers a journal to connections; use it within `async with broadcast.run()`.
 
-    Use it within `async with broadcast.run()`.
+    Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
     """
 
     def __init__(self, journal: Journal, metrics: StreamMetrics, context: "Context") -> None:
@@ -53,7 +54,8 @@ class Broadcast:
         self.subscribers: set[Subscriber] = set()
         self._drain = context.drain
         self._audiences: dict[Selector, Audience] = {}
-        # By exact topic, a look-up however many there are; the others are few, and remembered by topic.
+        # By exact topic, a look-up however many there are; the others are few, and remembered by
+        # topic.
         self._by_topic: dict[str, set[Audience]] = {}
         self._patterns: set[Audience] = set()
         self._heartbeat = (Cursor("0", 0), b"")
@@ -88,7 +90,8 @@ class Broadcast:
     ) -> StreamResponse:
         """The entries that `selector` matches as server-sent events, until the client leaves.
 
-        `after`: an event id, or `earliest`; None: from now on. `expires`: unix seconds. `first`: frames for this
+        `after`: an event id, or `earliest`; None: from now on. `expires`: unix seconds. `first`:
+        frames for this
         client alone, before all others.
         """
         requested = time.monotonic()
@@ -105,7 +108,9 @@ class Broadcast:
         return StreamResponse(open, lease.release, sse.EVENT_STREAM, sse.STREAM_HEADERS)
 
     def heartbeat(self) -> bytes:
-        """A comment that moves the client's cursor to the head, so that a quiet topic's never ages out."""
+        """A comment that moves the client's cursor to the head, so that a quiet topic's never
+        ages out.
+        """
         if self._heartbeat[0] is not self.head:
             self._heartbeat = (self.head, sse.cursor_frame(str(self.head)))
         return self._heartbeat[1]
@@ -134,7 +139,9 @@ class Broadcast:
                 audience.push(entry)
 
     def _skip_to(self, head: Cursor) -> None:
-        """A hole in the bus, or a new epoch: all fall behind, and read in the journal what is missing."""
+        """A hole in the bus, or a new epoch: all fall behind, and read in the journal what is
+        missing.
+        """
         behind = list(self.subscribers)
         for subscriber in behind:
             subscriber.fall_behind()

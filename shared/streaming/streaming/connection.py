@@ -1,7 +1,9 @@
 """Connections: where the bytes of a stream go, whatever the server.
 
-A response that streams to a `Broadcast` **detaches**: it sends its head, takes the transport over and returns, so that
-nothing of the request stays in memory. Where the server cannot do that, `AsgiConnection` behaves the same.
+A response that streams to a `Broadcast` **detaches**: it sends its head, takes the transport over
+and returns, so that
+nothing of the request stays in memory. Where the server cannot do that, `AsgiConnection` behaves
+the same.
 """
 
 import asyncio
@@ -15,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 #: The key in `scope["extensions"]` under which `server.StreamProtocol` puts a `ResponseTransport`.
 EXTENSION = "millrace.connection"
 
-#: Bytes that a connection may hold for a slow peer before it counts as full, and when it is writable again.
+#: Bytes that a connection may hold for a slow peer before it counts as full, and when it is
+#: writable again.
 HIGH_WATER = 32 * 1024
 LOW_WATER = 8 * 1024
 
@@ -29,7 +32,9 @@ class StreamStalled(StreamClosed):
 
 
 class Listener(Protocol):
-    """Who writes to a connection and must know how it fares. Callbacks run in the event loop and never block."""
+    """Who writes to a connection and must know how it fares. Callbacks run in the event loop
+    and never block.
+    """
 
     def on_full(self) -> None:
         """More than `HIGH_WATER` bytes wait for the peer: write no more."""
@@ -79,14 +84,17 @@ class ResponseTransport(Protocol):
         """Bytes written and not yet taken by the kernel."""
 
     def acked(self) -> int:
-        """Bytes that the peer has acknowledged on this connection; -1 where the system does not tell."""
+        """Bytes that the peer has acknowledged on this connection; -1 where the system does not
+        tell.
+        """
 
     async def send_file(
         self, file: int, offset: int, count: int, stall_timeout: float = 60.0
     ) -> None:
         """Sends `count` bytes of an open file as body, by sendfile(2) where it can.
 
-        Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed when the peer left or the
+        Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed when the
+        peer left or the
         file ends early; the connection is gone then.
         """
 
@@ -95,7 +103,9 @@ class ResponseTransport(Protocol):
         """Whether `detach` would succeed."""
 
     def detach(self) -> Connection | None:
-        """Takes the transport over, once the head is sent; None where the response must stay attached."""
+        """Takes the transport over, once the head is sent; None where the response must stay
+        attached.
+        """
 
 
 def frame_chunk(data: bytes) -> bytes:
@@ -189,7 +199,8 @@ class AsgiConnection:
 class StreamResponse(Response):
     """A response whose body is written by whoever `open` hands its connection to.
 
-    `open` is called once, after the head is sent; `abandon` instead where there is no body (HEAD, a failed send).
+    `open` is called once, after the head is sent; `abandon` instead where there is no body (HEAD, a
+    failed send).
     """
 
     def __init__(

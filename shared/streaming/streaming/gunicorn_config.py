@@ -1,6 +1,6 @@
 """gunicorn's configuration for streams: the shutdown arithmetic, and metrics of several workers.
 
-drain notice + window < uvicorn's graceful timeout < gunicorn's graceful timeout <= gunicorn's timeout
+drain notice + window < uvicorn's graceful end < graceful_timeout <= timeout
 """
 
 from typing import Any

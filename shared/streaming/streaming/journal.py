@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 from streaming import sse
 from streaming.cursor import Cursor, new_epoch
 
-#: Why what follows a cursor cannot be read: it is no longer retained, of another life of the journal, ahead of the
+#: Why what follows a cursor cannot be read: it is no longer retained, of another life of the
+#: journal, ahead of the
 #: head, or an id that nobody knows.
 Gap = Literal["trimmed", "epoch", "future", "unknown"]
 
@@ -19,7 +20,9 @@ ENTRY_OVERHEAD = 500
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """What a publisher gives. `id`: its own event id, in place of the cursor; `retry` is in milliseconds."""
+    """What a publisher gives. `id`: its own event id, in place of the cursor; `retry` is in
+    milliseconds.
+    """
 
     topic: str
     data: str
@@ -31,7 +34,9 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a journal; `frame` is what every subscriber gets, encoded once. `time` is in unix seconds."""
+    """One entry of a journal; `frame` is what every subscriber gets, encoded once. `time` is in
+    unix seconds.
+    """
 
     cursor: Cursor
     topic: str
@@ -49,7 +54,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries that follow a cursor, or the reason why they cannot be told; `oldest` reads all that is retained."""
+    """Entries that follow a cursor, or the reason why they cannot be told; `oldest` reads all
+    that is retained.
+    """
 
     entries: list[Entry]
     oldest: Cursor
@@ -69,7 +76,9 @@ class Journal(Protocol):
         """The cursor of the oldest entry with a publisher's own id."""
 
     def follow(self, deliver: Callable[[Entry], None]) -> AbstractAsyncContextManager[Cursor]:
-        """Calls `deliver` with each entry after the cursor that it yields, in order, in the event loop."""
+        """Calls `deliver` with each entry after the cursor that it yields, in order, in the
+        event loop.
+        """
 
     async def head(self) -> Cursor:
         """The cursor of the newest entry; sequence 0 where there was none."""
@@ -84,7 +93,8 @@ class Window:
         self._max_bytes = max_bytes
         self._max_age = max_age
         self._bytes = 0
-        # By sequence, for a look-up in the middle. Sequences have no holes: the oldest is always `_first`.
+        # By sequence, for a look-up in the middle. Sequences have no holes: the oldest is always
+        # `_first`.
         self._entries: dict[int, Entry] = {}
 
     def __len__(self) -> int:

@@ -1,7 +1,9 @@
 """Every Prometheus metric of the suite, defined once.
 
-Under several gunicorn workers `PROMETHEUS_MULTIPROC_DIR` is set before Python starts: every gauge therefore names the
-mode by which the workers' values are put together. Hot paths don't come here: one call per flush or chunk.
+Under several gunicorn workers `PROMETHEUS_MULTIPROC_DIR` is set before Python starts: every gauge
+therefore names the
+mode by which the workers' values are put together. Hot paths don't come here: one call per flush or
+chunk.
 """
 
 import os
@@ -13,10 +15,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-#: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a file.
+#: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a
+#: file.
 Kind = Literal["broadcast", "pull", "file"]
 
-#: Why a stream ended. `complete`: all of it was sent; `left`: the client went; the rest is our doing.
+#: Why a stream ended. `complete`: all of it was sent; `left`: the client went; the rest is our
+#: doing.
 Reason = Literal[
     "complete", "left", "age", "drain", "expired", "stalled", "failed", "limit", "closed"
 ]

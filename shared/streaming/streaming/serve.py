@@ -1,4 +1,6 @@
-"""Runs a service: one `StreamServer` process, or gunicorn with `StreamWorker`s. `python -m streaming.serve --help`."""
+"""Runs a service: one `StreamServer` process, or gunicorn with `StreamWorker`s. `python -m
+streaming.serve --help`.
+"""
 
 import argparse
 import importlib
@@ -22,8 +24,9 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m streaming.serve",
         description="Run one Millrace service.",
-        epilog="Settings come from the environment: MILLRACE_* for all services, EVENTS_* and so on for one. "
-        "Stop it by SIGTERM or Ctrl-C: open streams are ended within MILLRACE_DRAIN_WINDOW seconds.",
+        epilog="Settings come from the environment: MILLRACE_* for all services, EVENTS_* and so "
+        "on for one. Stop it by SIGTERM or Ctrl-C: open streams are ended within "
+        "MILLRACE_DRAIN_WINDOW seconds.",
     )
     parser.add_argument("app", metavar="MODULE:APP", help="for example events.app:app")
     parser.add_argument("--host", help="address to listen on (MILLRACE_HOST, default 127.0.0.1)")
@@ -40,7 +43,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = arguments().parse_args(argv)
-    # The app reads its settings when it is imported, in each worker: they must find these in the environment.
+    # The app reads its settings when it is imported, in each worker: they must find these in the
+    # environment.
     for name in ("host", "port"):
         if getattr(options, name) is not None:
             os.environ[f"MILLRACE_{name.upper()}"] = getattr(options, name)

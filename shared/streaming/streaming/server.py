@@ -1,6 +1,7 @@
-"""The HTTP server: uvicorn, with responses that can take their transport over, and a drain when it stops.
+"""The HTTP server: uvicorn, whose responses can take their transport over, and which drains.
 
-uvicorn's internals are touched in this module alone, by subclassing; `tests/test_server.py` pins what it relies on.
+uvicorn's internals are touched in this module alone, by subclassing; `tests/test_server.py` pins
+what it relies on.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ from streaming.transport import (
 #: Seconds that requests which are no streams get after the drain window.
 GRACE = 3.0
 
-#: A balancer in front keeps its connections longer than uvicorn's 5 s; who closes first gets no 502.
+#: A balancer in front keeps its connections longer than uvicorn's 5 s; who closes first gets no
+#: 502.
 KEEP_ALIVE = 75
 
 
@@ -47,7 +49,9 @@ class StreamProtocol(HttpToolsProtocol):
 
 
 class UnframedCycle(RequestResponseCycle):
-    """HTTP/1.0 knows no chunks, though uvicorn sends them: here the body ends where the connection does."""
+    """HTTP/1.0 knows no chunks, though uvicorn sends them: here the body ends where the
+    connection does.
+    """
 
     unframed = False
 
@@ -120,7 +124,8 @@ class HttpTransport:
         cycle = protocol.cycle
         return (
             cycle is not None
-            # Another request has begun on this connection, or waits: its bytes are in the parser already.
+            # Another request has begun on this connection, or waits: its bytes are in the parser
+            # already.
             and protocol.scope is self._scope
             and not protocol.pipeline
             and not cycle.more_body
@@ -136,7 +141,8 @@ class HttpTransport:
         protocol._unset_keepalive_if_required()
         protocol.connections.discard(protocol)
         protocol.server_state.total_requests += 1
-        # The cycle is over for uvicorn: it neither closes the transport nor logs an incomplete response.
+        # The cycle is over for uvicorn: it neither closes the transport nor logs an incomplete
+        # response.
         cycle.disconnected = True
         flow.resume_reading()
         connection = TransportConnection(
@@ -175,7 +181,8 @@ class StreamServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         with self.capture_signals():
             await self._serve(sockets)
-            # uvicorn would now kill itself by the signal that it caught; a drained stop is a success: exit code 0.
+            # uvicorn would now kill itself by the signal that it caught; a drained stop is a
+            # success: exit code 0.
             self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -87,7 +87,8 @@ class Event:
 class Parser:
     """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them.
 
-    `last_event_id` is what a reconnect would send: the id of the last block that was there in full. After a
+    `last_event_id` is what a reconnect would send: the id of the last block that was there in full.
+    After a
     reconnect, give it to the next parser: it stays in force until an event changes it.
     """
 

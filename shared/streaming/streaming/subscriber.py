@@ -1,7 +1,9 @@
 """One reader of a broadcast: a connection and a cursor, never a queue.
 
-How a slow client is treated is decided here. A subscriber is *live* (its audience writes to it) or *behind*: it resumes,
-its connection is full, or the bus had a hole. Behind, it reads pages after its cursor whenever the connection takes
+How a slow client is treated is decided here. A subscriber is *live* (its audience writes to it) or
+*behind*: it resumes,
+its connection is full, or the bus had a hole. Behind, it reads pages after its cursor whenever the
+connection takes
 them, until it is at the head and live again; what it cannot be told any more is said in a reset.
 """
 
@@ -67,7 +69,8 @@ class Subscriber:
         #: Behind: the last entry that was written, or the text that the client resumes from.
         self._after: Cursor | str | None = None
         self._reading: asyncio.Task[None] | asyncio.Handle | None = None
-        #: While the connection is full: the bytes it held when last looked at, and since when it holds them.
+        #: While the connection is full: the bytes it held when last looked at, and since when it
+        #: holds them.
         self._held = 0
         self._progress_at = 0.0
         # Jittered, so that those who came together don't come back together.
@@ -78,11 +81,14 @@ class Subscriber:
             self._deadline_reason = "expired"
 
     def start(self, after: str | None, first: bytes) -> None:
-        """Writes the first bytes at once; then the entries after the text `after`, or live from now on."""
+        """Writes the first bytes at once; then the entries after the text `after`, or live from
+        now on.
+        """
         self.connection.listener = self
         self._schedule(time.monotonic() + self._broadcast.settings.heartbeat * random.random())
         if after is None:
-            # With a cursor from the first byte on, a client that drops before any event loses none either.
+            # With a cursor from the first byte on, a client that drops before any event loses none
+            # either.
             self.connection.write(sse.cursor_frame(str(self._broadcast.head)) + first)
             self._go_live()
         else:
@@ -100,7 +106,8 @@ class Subscriber:
             self.fall_behind()
         check_at = self._progress_at + self._broadcast.settings.write_timeout
         if self.due > check_at + 1:
-            # Only ever sooner: a connection that is full a thousand times a second must not fill the timetable.
+            # Only ever sooner: a connection that is full a thousand times a second must not fill
+            # the timetable.
             self._schedule(check_at)
 
     def on_writable(self) -> None:
@@ -197,7 +204,8 @@ class Subscriber:
         if self._after == broadcast.head:
             self._go_live()
         elif not self.connection.full:
-            # In a turn of its own: a thousand that resume at once must not hold the loop. Where nothing came, the
+            # In a turn of its own: a thousand that resume at once must not hold the loop. Where
+            # nothing came, the
             # journal is ahead of what was delivered here: that is on its way.
             pause = 0.0 if self._after != before else 0.05
             self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
@@ -243,7 +251,9 @@ class Subscriber:
             self._schedule(now + settings.heartbeat)
 
     def _check_stall(self, now: float) -> None:
-        """A peer that reads little is slow; one that reads nothing for the write timeout is stalled."""
+        """A peer that reads little is slow; one that reads nothing for the write timeout is
+        stalled.
+        """
         held = self.connection.buffered
         if held != self._held:
             self._held, self._progress_at = held, now
@@ -255,7 +265,9 @@ class Subscriber:
     # The end.
 
     def end(self, reason: Reason) -> None:
-        """Ends the body, cleanly unless the peer takes nothing; the client is told when to come back."""
+        """Ends the body, cleanly unless the peer takes nothing; the client is told when to come
+        back.
+        """
         if self._state == "ended":
             return
         connection = self.connection

@@ -53,7 +53,9 @@ class Running:
 
 @asynccontextmanager
 async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
-    """Serves `app` on a free port of loopback. `http="httptools"`: plain uvicorn, without our protocol."""
+    """Serves `app` on a free port of loopback. `http="httptools"`: plain uvicorn, without our
+    protocol.
+    """
     sock = socket.create_server(("127.0.0.1", 0), backlog=4096)
     config = server_config(app, app.state.context.settings, **options)
     server = StreamServer(config, app.state.context.drain)
@@ -201,7 +203,9 @@ async def fetch(
     tls: ssl.SSLContext | None = None,
     limit: int = 65536,
 ) -> Stream:
-    """Sends a request and returns when the head is there. `receive_buffer`: SO_RCVBUF, for slow readers."""
+    """Sends a request and returns when the head is there. `receive_buffer`: SO_RCVBUF, for slow
+    readers.
+    """
     parts = urlsplit(url)
     sock = socket.socket()
     try:
@@ -304,7 +308,8 @@ class FaultProxy:
             writer.write(data)
             await writer.drain()
             if budget is not None and budget <= 0:
-                # A FIN: an RST would take back what the client's kernel holds and the client has not read.
+                # A FIN: an RST would take back what the client's kernel holds and the client has
+                # not read.
                 writer.close()
                 await writer.wait_closed()
                 raise ConnectionResetError("cut after its budget")

@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class Due(Protocol):
-    #: The second, of the monotonic clock, at which `on_time` is called next; older entries are void.
+    #: The second, of the monotonic clock, at which `on_time` is called next; older entries are
+    #: void.
     due: int
 
     def on_time(self, now: float) -> None: ...

@@ -24,9 +24,11 @@ LINGER = 5.0
 SLICE = 4 * 1024 * 1024
 READ = 256 * 1024
 
-# Without it the kernel takes 3-4 MiB from a sender whose reader has stalled, and `buffered` lies (measured).
+# Without it the kernel takes 3-4 MiB from a sender whose reader has stalled, and `buffered` lies
+# (measured).
 _NOTSENT_LOWAT = (socket.IPPROTO_TCP, 25, 16 * 1024)
-# Ends peers that vanished without a word in a minute instead of a quarter of an hour. Milliseconds; a little above the
+# Ends peers that vanished without a word in a minute instead of a quarter of an hour. Milliseconds;
+# a little above the
 # default write timeout, so that a peer which merely stalls is ended by that, and counted.
 _USER_TIMEOUT = (socket.IPPROTO_TCP, 18, 75_000)
 
@@ -38,7 +40,8 @@ _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h
 class TransportConnection(asyncio.Protocol):
     """All that is left of a request while its stream is open: a transport, and who writes to it.
 
-    It joins `peers`, the server's set of connections, so that a server that stops still sees and waits for it.
+    It joins `peers`, the server's set of connections, so that a server that stops still sees and
+    waits for it.
     """
 
     __slots__ = ("_peers", "_transport", "chunked", "full", "listener")
@@ -84,7 +87,8 @@ class TransportConnection(asyncio.Protocol):
         """Called by uvicorn when it stops."""
         self.close()
 
-    # What asyncio calls. Bytes that the client sends are dropped unparsed (`data_received` does nothing): no pipelined
+    # What asyncio calls. Bytes that the client sends are dropped unparsed (`data_received` does
+    # nothing): no pipelined
     # response can land inside a stream.
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -142,7 +146,7 @@ def can_sendfile(transport: asyncio.Transport) -> bool:
 async def sendfile_slice(transport: asyncio.Transport, file: int, offset: int, count: int) -> int:
     """Sends up to `count` bytes by sendfile(2); returns how many there were."""
     loop = asyncio.get_running_loop()
-    with open(file, "rb", buffering=0, closefd=False) as source:
+    with open(file, "rb", buffering=0, closefd=False) as source:  # noqa: ASYNC230 - opens nothing
         return await loop.sendfile(transport, source, offset, count, fallback=False)
 
 
@@ -170,9 +174,10 @@ async def read_slice(
 async def unless_stalled(
     transport: asyncio.Transport, work: Coroutine[Any, Any, int], timeout: float
 ) -> int:
-    """Awaits `work`; resets the connection once the peer has taken nothing for `timeout` seconds, or on any failure.
+    """Awaits `work`; resets the connection on any failure, and after `timeout` seconds of no progress.
 
-    A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long a slice takes.
+    A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long
+    a slice takes.
     """
     task = asyncio.create_task(work)
     progress = (acked(transport), transport.get_write_buffer_size())
@@ -190,7 +195,8 @@ async def unless_stalled(
     ) as error:  # RuntimeError: asyncio's word for a transport that closes
         raise StreamClosed(str(error)) from error
     finally:
-        # The task first: asyncio takes it ill when a transport goes that a sendfile still waits for.
+        # The task first: asyncio takes it ill when a transport goes that a sendfile still waits
+        # for.
         if not task.done():
             task.cancel()
             await asyncio.wait({task})

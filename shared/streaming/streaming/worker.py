@@ -10,8 +10,10 @@ from uvicorn_worker import UvicornWorker
 from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer
 
 
-class StreamWorker(UvicornWorker):
-    """uvicorn's worker, whose server drains on SIGTERM, SIGINT, SIGQUIT, HUP and `max_requests` alike."""
+class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
+    """uvicorn's worker, whose server drains on SIGTERM, SIGINT, SIGQUIT, HUP and `max_requests`
+    alike.
+    """
 
     CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's name and type
         "loop": "asyncio",

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+
 from streaming.connection import EXTENSION, Connection, StreamResponse
 from streaming.drain import Drain
 from streaming.settings import Settings

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+
 from streaming.app import Context, Service, create_app
 from streaming.settings import Settings
 from streaming.testing import running

@@ -16,6 +16,7 @@ from fastapi import Request
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
+
 from streaming.auth import MAX_TOKEN, UNRESTRICTED, Authenticator
 from streaming.errors import Forbidden, SettingsError, StreamingError, Unauthorized, Unavailable
 from streaming.settings import Settings

@@ -1,4 +1,6 @@
-"""Broadcast on real sockets: every promise to a subscriber, on the detached connection and on the ASGI one."""
+"""Broadcast on real sockets: every promise to a subscriber, on the detached connection and on
+the ASGI one.
+"""
 
 import asyncio
 import time
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 from prometheus_client import REGISTRY
+
 from streaming.broadcast import Broadcast, Topics
 from streaming.cursor import Cursor
 from streaming.drain import Drain

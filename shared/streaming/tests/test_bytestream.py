@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
+
 from streaming.app import Context
 from streaming.bytestream import ByteStream, Terms
 from streaming.connection import StreamClosed

@@ -1,8 +1,11 @@
-"""Both connections behave alike: `bench` starts each test with the detached one and with the ASGI one."""
+"""Both connections behave alike: `bench` starts each test with the detached one and with the
+ASGI one.
+"""
 
 import asyncio
 
 import pytest
+
 from streaming.connection import HIGH_WATER, frame_chunk
 from streaming.testing import eventually, fetch
 

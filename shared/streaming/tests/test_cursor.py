@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streaming.cursor import SAFE_ID, Cursor, new_epoch, sign, verify
 from streaming.errors import BadCursor
 

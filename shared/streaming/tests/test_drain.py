@@ -2,6 +2,7 @@ import asyncio
 import time
 
 import pytest
+
 from streaming import metrics
 from streaming.drain import Drain
 from streaming.errors import Unavailable

@@ -1,4 +1,5 @@
 import pytest
+
 from streaming import errors
 
 STATUS = {

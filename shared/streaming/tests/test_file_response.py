@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+
 from streaming import testing
 from streaming.app import Context
 from streaming.bytestream import Terms

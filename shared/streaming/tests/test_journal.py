@@ -1,10 +1,13 @@
-"""The contract that any journal must keep (fixture `journal`), and what is the memory journal's own."""
+"""The contract that any journal must keep (fixture `journal`), and what is the memory journal's
+own.
+"""
 
 import asyncio
 import time
 from unittest.mock import patch
 
 import pytest
+
 from streaming.cursor import Cursor
 from streaming.journal import ENTRY_OVERHEAD, Entry, Journal, MemoryJournal, NewEntry
 from streaming.sse import Parser

@@ -10,6 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
 from streaming import jwks
 from streaming.errors import SettingsError, Unauthorized, Unavailable
 from streaming.jwks import Jwks, parse

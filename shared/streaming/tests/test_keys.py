@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
 from streaming.errors import SettingsError
 from streaming.keys import key_from_file, secret_key
 

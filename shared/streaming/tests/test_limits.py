@@ -4,6 +4,7 @@ import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streaming.drain import Drain
 from streaming.errors import Overloaded, Unavailable
 from streaming.limits import Lease, Limits, network_of

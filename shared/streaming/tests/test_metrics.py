@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from prometheus_client import REGISTRY
+
 from streaming import metrics
 from streaming.metrics import StreamMetrics
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jwt
 import pytest
-import streaming.mint
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
+import streaming.mint
 from streaming.auth import Authenticator
 from streaming.mint import main
 from streaming.settings import Settings

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streaming import ndjson
 
 VALUES = st.recursive(

@@ -4,6 +4,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from streaming.errors import Forbidden
 from streaming.principal import (
     ANONYMOUS,

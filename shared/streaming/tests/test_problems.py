@@ -5,6 +5,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
+
 from streaming import errors, metrics, problems, sse
 
 EVENTS = {"Accept": "text/event-stream"}

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
+
 from streaming import testing
 from streaming.app import Context
 from streaming.bytestream import Terms

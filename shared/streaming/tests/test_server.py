@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import trustme
-from streaming.connection import AsgiConnection, StreamResponse
-from streaming.testing import eventually, fetch, request_bytes
-from streaming.transport import TransportConnection
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
+
+from streaming.connection import AsgiConnection, StreamResponse
+from streaming.testing import eventually, fetch, request_bytes
+from streaming.transport import TransportConnection
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
+
 from streaming.errors import SettingsError
 from streaming.settings import Settings, exit_on_bad_settings
 

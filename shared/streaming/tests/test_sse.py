@@ -3,6 +3,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from streaming import sse
 from streaming.errors import BadRequest
 from streaming.sse import Event

@@ -1,4 +1,6 @@
-"""Property: whatever is interleaved, a subscriber sees its entries in order, none lost, none twice, or is told."""
+"""Property: whatever is interleaved, a subscriber sees its entries in order, none lost, none
+twice, or is told.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from unittest.mock import patch
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from streaming.broadcast import Broadcast, Topics
 from streaming.connection import HIGH_WATER, LOW_WATER, Listener
 from streaming.drain import Drain
@@ -23,7 +26,9 @@ TOPICS = "abc"
 
 
 class Pipe:
-    """A connection in memory, whose peer takes as many bytes as the test says; full as a socket would be."""
+    """A connection in memory, whose peer takes as many bytes as the test says; full as a socket
+    would be.
+    """
 
     chunked = False
 
@@ -135,7 +140,9 @@ class World:
             self.readers[which % len(self.readers)].read(count, self.published)
 
     async def drop(self, which: int, unread: int) -> None:
-        """The client goes, with bytes on the way that it never sees, and comes back with its last id."""
+        """The client goes, with bytes on the way that it never sees, and comes back with its
+        last id.
+        """
         if not self.readers:
             return
         reader = self.readers[which % len(self.readers)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+
 from streaming.testing import eventually
 from streaming.threaded import THREADS, ThreadedIterator, pool
 
