@@ -174,7 +174,7 @@ async def read_slice(
 async def unless_stalled(
     transport: asyncio.Transport, work: Coroutine[Any, Any, int], timeout: float
 ) -> int:
-    """Awaits `work`; resets the connection on any failure, and after `timeout` seconds of no progress.
+    """Awaits `work`; resets the connection on failure, and after `timeout` seconds of no progress.
 
     A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long
     a slice takes.
