@@ -9,6 +9,9 @@ from streaming.cursor import EARLIEST, SAFE_ID
 from streaming.errors import BadRequest
 from streaming.journal import NewEntry
 
+#: Characters.
+MAX_TOPIC = 1024
+
 
 def _no_line_end(text: str) -> str:
     if any(character in text for character in "\r\n\0"):
@@ -22,7 +25,16 @@ def _safe_id(text: str) -> str:
     return text
 
 
-Topic = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_no_line_end)]
+def check_topic(topic: str) -> str:
+    """A topic as it is; BadRequest names one that is none."""
+    if not 0 < len(topic) <= MAX_TOPIC or any(character in topic for character in "\r\n\0"):
+        raise BadRequest(
+            f"topic {topic[:80]!r}: must have 1-{MAX_TOPIC} characters, no line end and no NUL"
+        )
+    return topic
+
+
+Topic = Annotated[str, AfterValidator(check_topic)]
 
 
 class Publication(BaseModel):
