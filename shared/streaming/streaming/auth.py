@@ -65,6 +65,12 @@ class Authenticator:
                 "authentication is off, which holds on the loopback address only, and this request"
                 f" came in on another: {_HOW_TO_SET_A_KEY}, or MILLRACE_AUTH=off"
             )
+        if self._loopback_only and not _asks_for_loopback(request):
+            # A web page whose name is made to resolve to 127.0.0.1 (DNS rebinding) is same-origin to its browser.
+            raise Forbidden(
+                f"authentication is off, and the Host {request.headers.get('host', '')[:80]!r} is"
+                f" not this machine's: ask for localhost or 127.0.0.1, or {_HOW_TO_SET_A_KEY}"
+            )
         return UNRESTRICTED
 
     async def verify(self, token: str) -> Principal:
@@ -164,6 +170,18 @@ def _arrived_on_loopback(request: Request) -> bool:
         return True
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
+
+
+def _asks_for_loopback(request: Request) -> bool:
+    """Whether the Host header names loopback; HTTP/1.0 may leave it out, and no browser does."""
+    host = request.headers.get("host", "localhost")
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _expires(claim: Any) -> float:

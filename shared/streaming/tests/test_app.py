@@ -38,7 +38,7 @@ def crashing(path: str = "/crash") -> Service:
 
     @router.get(path)
     async def crash() -> None:
-        open("/srv/secret/path")  # noqa: ASYNC230, SIM115
+        open("/srv/secret/path")  # noqa: SIM115
 
     return Service("crashing", router)
 

@@ -326,7 +326,7 @@ async def test_a_key_turns_it_on_even_on_loopback(mode: str) -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"host": "0.0.0.0"}, "MILLRACE_HOST=0.0.0.0 is open to other machines"),  # noqa: S104
+        ({"host": "0.0.0.0"}, "MILLRACE_HOST=0.0.0.0 is open to other machines"),
         ({"host": "::"}, "MILLRACE_HOST=:: is open"),
         ({"host": "millrace.example"}, "MILLRACE_HOST=millrace.example is open"),
         ({"auth": "on"}, "MILLRACE_AUTH=on, and there is no key"),
@@ -345,7 +345,7 @@ def test_a_service_that_cannot_tell_friend_from_stranger_does_not_start(
     assert KEY not in caught.value.detail
 
 
-@pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"auth": "on"}])  # noqa: S104
+@pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"auth": "on"}])
 def test_a_refusal_to_start_says_what_to_set(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as caught:
         Authenticator(Settings(**given))
@@ -369,8 +369,19 @@ async def test_without_a_key_another_address_is_refused(server: Any) -> None:
         await Authenticator(Settings()).principal(request(server=server))
 
 
+@pytest.mark.parametrize("host", ["localhost:8000", "a.localhost", "127.0.0.1:80", "[::1]:8000"])
+async def test_without_a_key_this_machines_names_are_served(host: str) -> None:
+    await Authenticator(Settings()).principal(request(("host", host)))
+
+
+@pytest.mark.parametrize("host", ["evil.example:8000", "localhost.evil.example", "10.0.0.5", "["])
+async def test_without_a_key_a_rebound_name_is_refused(host: str) -> None:
+    with pytest.raises(Forbidden, match="is not this machine's"):
+        await Authenticator(Settings()).principal(request(("host", host)))
+
+
 async def test_off_is_off_everywhere_even_with_a_key() -> None:
-    given = Settings(auth="off", host="0.0.0.0", auth_key=KEY)  # noqa: S104
+    given = Settings(auth="off", host="0.0.0.0", auth_key=KEY)
     asked = request(("authorization", "Bearer nonsense"), server=("10.0.0.5", 80))
     assert await Authenticator(given).principal(asked) is UNRESTRICTED
 

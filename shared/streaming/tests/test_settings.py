@@ -100,7 +100,7 @@ def test_settings_do_not_change() -> None:
         ("127.8.8.8", True),
         ("::1", True),
         ("localhost", True),
-        ("0.0.0.0", False),  # noqa: S104
+        ("0.0.0.0", False),
         ("::", False),
         ("", False),
         ("192.168.1.2", False),

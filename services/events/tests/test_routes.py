@@ -1,0 +1,207 @@
+"""HTTP of the events service, on real sockets."""
+
+import asyncio
+import time
+
+import jwt
+import pytest
+
+from streaming.testing import eventually, fetch
+
+KEY = "k" * 32
+
+
+def bearer(scope: str, seconds: float = 60) -> dict[str, str]:
+    claims = {"sub": "alice", "scope": scope, "exp": time.time() + seconds}
+    return {"Authorization": f"Bearer {jwt.encode(claims, KEY, 'HS256')}"}
+
+
+async def test_a_published_event_reaches_its_subscribers(hub, publish, subscribed):
+    mine = await subscribed(hub, "?topic=orders&topic=news")
+    everything = await subscribed(hub)
+    other = await subscribed(hub, "?topic=other")
+    status, answer = await publish(hub, {"topic": "orders", "data": {"n": 1}, "event": "created"})
+    assert status == 201
+    for stream in (mine, everything):
+        event = await stream.event()
+        assert (event.event, event.data, event.id) == ("created", '{"n":1}', answer["id"])
+    await publish(hub, {"topic": "other", "data": "text as it is"})
+    assert (await other.event()).data == "text as it is"
+    for stream in (mine, everything, other):
+        await stream.close()
+
+
+async def test_the_head_is_a_streams(hub, subscribed):
+    stream = await subscribed(hub)
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.headers["cache-control"] == "no-cache, no-transform"
+    assert stream.headers["x-accel-buffering"] == "no"
+    assert stream.headers["x-request-id"]
+    await stream.close()
+
+
+@pytest.mark.parametrize("way", ["header", "query"])
+async def test_resume_over_many_topics(hub, publish, subscribed, way):
+    ids = [
+        (await publish(hub, {"topic": "abc"[n % 3], "data": str(n)}))[1]["id"] for n in range(30)
+    ]
+    wanted = [id for n, id in enumerate(ids) if n % 3 != 2 and n > 10]
+    if way == "header":
+        stream = await subscribed(hub, "?topic=a&topic=b", Last_Event_ID=ids[10])
+    else:
+        stream = await subscribed(hub, f"?topic=a&topic=b&after={ids[10]}")
+    assert [e.id for e in await stream.events(len(wanted))] == wanted
+    await stream.close()
+
+
+async def test_the_header_beats_the_query(hub, publish, subscribed):
+    # EventSource reconnects with the URL that it was given, `after` and all.
+    ids = [(await publish(hub, {"topic": "a", "data": str(n)}))[1]["id"] for n in range(3)]
+    stream = await subscribed(hub, f"?after={ids[0]}", Last_Event_ID=ids[1])
+    assert (await stream.event()).id == ids[2]
+    await stream.close()
+
+
+async def test_a_publishers_id_and_retry(hub, publish, subscribed):
+    stream = await subscribed(hub)
+    status, answer = await publish(hub, {"topic": "a", "data": "x", "id": "mine-1", "retry": 1234})
+    assert (status, answer) == (201, {"id": "mine-1"})
+    assert (await stream.event()).id == "mine-1"
+    assert stream.parser.retry == 1234
+    await publish(hub, {"topic": "a", "data": "y"})
+    again = await subscribed(hub, Last_Event_ID="mine-1")
+    assert (await again.event()).data == "y"
+    await stream.close()
+    await again.close()
+
+
+async def test_private_events_are_not_among_all_public_ones(hub, publish, subscribed):
+    everything = await subscribed(hub)
+    named = await subscribed(hub, "?topic=secret")
+    await publish(hub, {"topic": "secret", "data": "s", "private": True})
+    await publish(hub, {"topic": "secret", "data": "open"})
+    assert (await everything.event()).data == "open"
+    assert [e.data for e in await named.events(2)] == ["s", "open"]
+    await everything.close()
+    await named.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"not json", "Invalid JSON"),
+        ({"data": "x"}, "topic: Field required"),
+        ({"topic": "", "data": "x"}, "topic ''"),
+        ({"topic": "a\nb"}, "topic 'a\\nb'"),
+        ({"topic": "a" * 1025}, "1-1024 characters"),
+        ({"topic": "a", "event": "x\r\ndata: forged"}, "event:"),
+        ({"topic": "a", "id": "a b"}, "id:"),
+        ({"topic": "a", "id": "earliest"}, "id:"),
+        ({"topic": "a", "retry": -1}, "retry:"),
+        ({"topic": "a", "retry": "1"}, "retry:"),
+        ({"topic": "a", "dat": "x"}, "dat:"),
+        ([1], "body:"),
+    ],
+)
+async def test_a_bad_publication_is_refused_by_name(hub, publish, body, complaint):
+    status, problem = await publish(hub, body)
+    assert status == 400
+    assert complaint in problem["detail"]
+
+
+async def test_forged_fields_in_data_stay_data(hub, publish, subscribed):
+    stream = await subscribed(hub)
+    await publish(hub, {"topic": "a", "data": "x\r\rid: forged\n\nevent: forged\ndata: y"})
+    event = await stream.event()
+    assert event.data == "x\n\nid: forged\n\nevent: forged\ndata: y"
+    assert (event.event, event.id != "forged") == ("message", True)
+    await stream.close()
+
+
+async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
+    async with hub_of(max_event_bytes=1000) as hub:
+        status, problem = await publish(hub, {"topic": "a", "data": "x" * 2000})
+        assert status == 413
+        assert "1000 bytes" in problem["detail"]
+        # A chunked body names no length: it is refused as soon as it is too long.
+        reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+        writer.write(b"POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"7d0\r\n" + b"x" * 2000 + b"\r\n")
+        assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [("?topic=", "topic ''"), ("?topic=a%0Ab", "topic 'a\\nb'"), ("?" + "topic=a&" * 257, "257")],
+)
+async def test_a_bad_subscription_is_refused_by_name(hub, query, complaint):
+    async with await fetch(f"{hub.url}/events{query}") as stream:
+        assert stream.status == 400
+        assert complaint in (await stream.json())["detail"]
+
+
+async def test_head_opens_no_stream(hub):
+    async with await fetch(hub.url + "/events", method="HEAD") as stream:
+        assert stream.status == 200
+        assert stream.headers["content-type"].startswith("text/event-stream")
+    assert hub.app.state.context.limits.open == 0
+
+
+async def test_tokens_bound_what_is_read_and_written(hub_of, publish, subscribed):
+    async with hub_of(auth_key=KEY) as hub:
+        assert (await fetch(hub.url + "/events")).status == 401
+        reader = bearer("events:subscribe:orders/*")
+        assert (await fetch(hub.url + "/events?topic=news", headers=reader)).status == 403
+        stream = await subscribed(hub, "?topic=orders/7", **reader)
+        everything = await subscribed(hub, "", **reader)
+        event = {"topic": "orders/7", "data": "x"}
+        assert (await publish(hub, event))[0] == 401
+        assert (await publish(hub, event, reader))[0] == 403
+        writer = bearer("events:publish")
+        assert (await publish(hub, {"topic": "news", "data": "not for you"}, writer))[0] == 201
+        assert (await publish(hub, event, writer))[0] == 201
+        assert (await stream.event()).data == "x"
+        # All public topics, as far as they are granted.
+        assert (await everything.event()).data == "x"
+        await stream.close()
+        await everything.close()
+
+
+async def test_a_stream_ends_with_its_token(hub_of, subscribed):
+    async with hub_of(auth_key=KEY) as hub:
+        stream = await subscribed(hub, "", **bearer("events:subscribe", 1.5))
+        assert await stream.events() == []
+        assert stream.clean
+        assert stream.parser.retry is not None
+
+
+async def test_overload_is_a_soft_refusal_for_event_sources_only(hub_of, subscribed):
+    async with hub_of(limit_streams=1) as hub:
+        inside = await subscribed(hub)
+        soft = await fetch(hub.url + "/events", headers={"Accept": "text/event-stream"})
+        assert soft.status == 200
+        assert await soft.events() == []
+        assert 2000 <= soft.parser.retry <= 30_000
+        async with await fetch(hub.url + "/events") as hard:
+            assert hard.status == 429
+            assert int(hard.headers["retry-after"]) > 0
+        inside.reset()
+        await eventually(lambda: hub.app.state.context.limits.open == 0)
+        again = await subscribed(hub)
+        await again.close()
+
+
+async def test_the_demo_ticks_as_the_lesson_prints_it(hub_of, subscribed):
+    async with hub_of(demo=True) as hub:
+        stream = await subscribed(hub, "?after=earliest")
+        event = await stream.event()
+        assert (event.event, event.data) == ("message", '{"count": 1, "message": "Event 1"}')
+        await stream.close()
+
+
+async def test_the_openapi_document_names_the_parameters(hub):
+    async with await fetch(hub.url + "/openapi.json") as stream:
+        paths = (await stream.json())["paths"]["/events"]
+    assert {p["name"] for p in paths["get"]["parameters"]} == {"topic", "after", "Last-Event-ID"}
+    assert "topic" in str(paths["post"]["requestBody"])

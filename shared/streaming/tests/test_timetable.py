@@ -1,0 +1,62 @@
+"""The timetable: each item once, to the second, and no timer without need."""
+
+import time
+
+from streaming.testing import eventually
+from streaming.timetable import Timetable
+
+
+class Item:
+    def __init__(self) -> None:
+        self.due = 0
+        self.called: list[float] = []
+
+    def on_time(self, now: float) -> None:
+        self.called.append(now)
+
+
+async def test_an_item_is_called_once_and_not_too_early():
+    timetable, item = Timetable(), Item()
+    at = time.monotonic() + 0.5
+    timetable.add(item, at)
+    await eventually(lambda: item.called)
+    assert at <= item.called[0] <= at + 1.5
+    assert timetable._timer is None
+    assert not timetable._seconds
+
+
+async def test_a_new_moment_replaces_the_old_one():
+    timetable, moved, plain = Timetable(), Item(), Item()
+    now = time.monotonic()
+    timetable.add(moved, now)
+    timetable.add(moved, now + 2)
+    timetable.add(plain, now + 1)
+    await eventually(lambda: plain.called)
+    assert moved.called == []
+    await eventually(lambda: moved.called)
+    assert len(moved.called) == 1
+
+
+async def test_an_item_may_add_itself_again():
+    timetable, item = Timetable(), Item()
+
+    class Again(Item):
+        def on_time(self, now: float) -> None:
+            super().on_time(now)
+            if len(self.called) < 2:
+                timetable.add(self, now)
+
+    item = Again()
+    timetable.add(item, time.monotonic())
+    await eventually(lambda: len(item.called) == 2)
+    assert item.called[1] - item.called[0] < 1.5
+    assert timetable._timer is None
+
+
+async def test_closing_stops_the_timer():
+    timetable, item = Timetable(), Item()
+    timetable.add(item, time.monotonic())
+    timer = timetable._timer
+    timetable.close()
+    assert timer is not None
+    assert timer.cancelled()
