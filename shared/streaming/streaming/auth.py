@@ -66,7 +66,8 @@ class Authenticator:
                 f" came in on another: {_HOW_TO_SET_A_KEY}, or MILLRACE_AUTH=off"
             )
         if self._loopback_only and not _asks_for_loopback(request):
-            # A web page whose name is made to resolve to 127.0.0.1 (DNS rebinding) is same-origin to its browser.
+            # To its browser, a page whose name is made to resolve to 127.0.0.1 is same-origin
+            # (DNS rebinding).
             raise Forbidden(
                 f"authentication is off, and the Host {request.headers.get('host', '')[:80]!r} is"
                 f" not this machine's: ask for localhost or 127.0.0.1, or {_HOW_TO_SET_A_KEY}"

@@ -289,6 +289,7 @@ class Subscriber:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+        self._broadcast.timetable.remove(self)
         self._lease.release()
         self._broadcast.forget(self, self._audience)
         self._broadcast.metrics.end(reason, time.monotonic() - self._began)

@@ -1,4 +1,4 @@
-"""When each of very many subscribers is to be looked at next: one timer, one list entry each."""
+"""When each of very many subscribers is to be looked at next: one timer, one set entry each."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ class Timetable:
     """Calls `on_time` to the second. Runs a timer only while there are entries."""
 
     def __init__(self) -> None:
-        self._seconds: dict[int, list[Due]] = {}
+        self._seconds: dict[int, set[Due]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0
 
@@ -25,11 +25,22 @@ class Timetable:
         """Sets the one next moment of `item`, in place of any earlier entry."""
         now = time.monotonic()
         second = int(max(at, now)) + 1
-        item.due = second
-        self._seconds.setdefault(second, []).append(item)
+        if item.due != second:
+            self.remove(item)
+            item.due = second
+            self._seconds.setdefault(second, set()).add(item)
         if self._timer is None:
             self._next = int(now) + 1
             self._wind(now)
+
+    def remove(self, item: Due) -> None:
+        """Forgets an item, also one that is not there."""
+        items = self._seconds.get(item.due)
+        if items is not None:
+            items.discard(item)
+            if not items:
+                del self._seconds[item.due]
+        item.due = 0
 
     def _wind(self, now: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._next - now, self._tick)
@@ -38,8 +49,8 @@ class Timetable:
         now = time.monotonic()
         while self._next <= now:
             for item in self._seconds.pop(self._next, ()):
-                if item.due == self._next:
-                    item.on_time(now)
+                item.due = 0
+                item.on_time(now)
             self._next += 1
         self._timer = None
         if self._seconds:

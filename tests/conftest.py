@@ -1,0 +1,136 @@
+"""Real processes of the suite, started as its users start them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+#: Seconds in which a server must be there: coverage and the other tests slow it down.
+START = 60.0
+
+
+@dataclass
+class Served:
+    """A server in a process group of its own; what it writes goes to `log`."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"no server (exit code {self.process.poll()}):\n{self.output()}")
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        with suppress(OSError):
+            with urllib.request.urlopen(self.url + "/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Signals the process, and returns its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(30)
+
+
+Launch = Callable[..., AbstractContextManager[Served]]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo data, made by whoever starts first."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def launch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """`launch("standalone")`, or `launch("standalone.serve", "events")`, with variables by name."""
+
+    @contextmanager
+    def start(module: str, *arguments: str, port: int = 0, **variables: str) -> Iterator[Served]:
+        port = port or free_port()
+        log = tmp_path_factory.mktemp("log") / "output"
+        command = [sys.executable, "-m", module, *arguments, "--data", str(data)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, "--port", str(port)],
+                stdout=output,
+                stderr=output,
+                env=clean_environment() | variables,
+                start_new_session=True,
+            )
+        served = Served(process, port, log)
+        try:
+            served.wait_until_ready()
+            yield served
+        finally:
+            if process.poll() is None:
+                # First by its name, so that it writes down what of it was covered.
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(15)
+            served.kill()
+
+    return start
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without what whoever runs the tests has set for a server."""
+    own = ("MILLRACE_", "EVENTS_", "LOGS_", "DOWNLOADS_", "RECORDS_", "CHAT_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+    return {k: v for k, v in kept.items() if k not in ("HOST", "PORT", "DATA")}
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    return clean_environment()
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[..., str]:
+    """The path of the first program there is; without one: a failure in CI, a skip on a laptop."""
+
+    def find(*names: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        message = f"{names[0]} is missing: apt-get install {names[0]}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return find

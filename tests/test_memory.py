@@ -1,0 +1,177 @@
+"""Memory stays constant: bounds from the design, asserted on a server process of its own."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+import orjson
+import pytest
+
+from streaming.testing import Stream, eventually, fetch, request_bytes
+
+MiB = 1024 * 1024
+
+
+class Server:
+    """One service in one process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def resident(self) -> int:
+        """Bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert match is not None
+        return int(match[1]) * 1024
+
+
+def tcp_memory() -> int:
+    """What the kernel holds for all sockets of this machine, in bytes."""
+    match = re.search(r"TCP:.* mem (\d+)", Path("/proc/net/sockstat").read_text())
+    assert match is not None
+    return int(match[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def serving(app: str, **environment: str) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streaming.serve", app, "--port", str(port)],
+        env=os.environ
+        | {"MILLRACE_LOG_LEVEL": "error", "MILLRACE_DRAIN_WINDOW": "0"}
+        | environment,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/livez", timeout=5):
+                break
+        yield Server(process, port)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+async def drink(stream: Stream, sip: int, pause: float) -> None:
+    while await stream.reader.read(sip):
+        await asyncio.sleep(pause)
+
+
+async def test_a_gibibyte_to_20_slow_clients_costs_less_than_8_mib(tmp_path: Path) -> None:
+    with (tmp_path / "large.bin").open("wb") as file:
+        file.truncate(1024 * MiB)
+    with serving("downloads.app:app", DOWNLOADS_STORE=tmp_path.as_uri()) as server:
+        async with await fetch(server.url + "/download/large.bin", method="HEAD"):
+            before = server.resident()
+        streams = [
+            await fetch(server.url + "/download/large.bin", receive_buffer=65536, limit=65536)
+            for _ in range(20)
+        ]
+        readers = [asyncio.create_task(drink(s, 65536, 0.005)) for s in streams]
+        grown = 0
+        for _ in range(30):
+            await asyncio.sleep(0.1)
+            grown = max(grown, server.resident() - before)
+        for reader in readers:
+            assert not reader.done()
+            reader.cancel()
+        for stream in streams:
+            await stream.close()
+        assert grown < 8 * MiB
+
+
+async def test_an_idle_event_stream_costs_less_than_3_5_kb() -> None:
+    count = 4000
+    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+        warm = [await fetch(server.url + "/events?topic=idle") for _ in range(100)]
+        before = server.resident()
+        streams = [await fetch(server.url + "/events?topic=idle") for _ in range(count)]
+        assert (server.resident() - before) / count < 3500
+        for stream in [*warm, *streams]:
+            stream.reset()
+
+
+async def test_a_stalled_reader_costs_less_than_128_kib_and_loses_nothing() -> None:
+    count, events, size = 200, 2048, 2000
+    with serving("events.app:app") as server:
+        warm = await fetch(server.url + "/events?topic=warm")
+        streams = [
+            await fetch(server.url + "/events?topic=t", receive_buffer=4096, limit=1024)
+            for _ in range(count)
+        ]
+        publisher = await asyncio.open_connection("127.0.0.1", server.port)
+        for _ in range(500):
+            await publish(publisher, "y" * size, topic="warm")
+        before, kernel_before = server.resident(), tcp_memory()
+        ids = [await publish(publisher, f"{n}:{'x' * size}") for n in range(events)]
+        # The journal holds the four MiB once, for all; the rest is what readers cost.
+        journal = events * (size + 600)
+        process = server.resident() - before - journal
+        kernel = tcp_memory() - kernel_before
+        assert (process + kernel) / count < 128 * 1024
+        for stream in streams[::10]:
+            stream.reader._limit = 2**20  # type: ignore[attr-defined]
+            assert [e.id for e in await stream.events(events)] == ids
+        for stream in [warm, *streams]:
+            stream.reset()
+        publisher[1].close()
+
+
+async def publish(
+    publisher: tuple[asyncio.StreamReader, asyncio.StreamWriter], text: str, topic: str = "t"
+) -> str:
+    """Its id."""
+    reader, writer = publisher
+    body = orjson.dumps({"topic": topic, "data": text})
+    writer.write(request_bytes("POST", "/events", {}, body))
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 201 " in head
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length is not None
+    answer = await reader.readexactly(int(length[1]))
+    return answer.decode().split('"')[3]
+
+
+@pytest.mark.parametrize("goodbye", ["reset", "close"])
+async def test_a_storm_of_leaving_clients_leaves_no_memory(goodbye: str) -> None:
+    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+
+        async def storm() -> None:
+            streams = [await fetch(server.url + "/events") for _ in range(1000)]
+            for stream in streams:
+                if goodbye == "reset":
+                    stream.reset()
+                else:
+                    await stream.close()
+            await eventually(lambda: open_streams(server) == 0)
+
+        await storm()
+        await storm()
+        before = server.resident()
+        for _ in range(4):
+            await storm()
+        assert server.resident() - before < 4 * MiB
+
+
+def open_streams(server: Server) -> int:
+    with urlopen(server.url + "/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return int(
+        sum(
+            float(line.split()[-1])
+            for line in text.splitlines()
+            if line.startswith("millrace_streams_open{")
+        )
+    )

@@ -1,0 +1,21 @@
+"""drain notice + window < uvicorn's graceful end < gunicorn's graceful timeout <= its timeout."""
+
+import runpy
+
+import pytest
+
+from streaming.server import GRACE
+from streaming.settings import Settings
+
+
+@pytest.mark.parametrize(("notice", "window"), [("", ""), ("0", "0"), ("5", "20"), ("10.5", "300")])
+def test_each_stage_outlasts_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, notice: str, window: str
+) -> None:
+    monkeypatch.setenv("MILLRACE_DRAIN_NOTICE", notice)
+    monkeypatch.setenv("MILLRACE_DRAIN_WINDOW", window)
+    settings = Settings.read()
+    gunicorn = runpy.run_module("streaming.gunicorn_config")
+    drained = settings.drain_notice + settings.drain_window
+    stopped = drained + GRACE
+    assert drained < stopped < gunicorn["graceful_timeout"] <= gunicorn["timeout"]
