@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 _SYS_OPENAT2 = 437  # the same on every architecture that Python runs on but Alpha
 _AT_FDCWD = -100
@@ -38,13 +39,14 @@ def open_cached(root: Path, path: str) -> int | None:
     So it is where the kernel does not have the way there in its caches, or is older than 5.12, or
     a sandbox forbids the call.
     """
-    if _syscall is None:
+    # A C string ends at a NUL: `a\0.txt` would be `a`.
+    if _syscall is None or "\0" in path:
         return None
     folder = _openat2(_AT_FDCWD, os.fsencode(root), _FOLDER_HOW)
     if folder < 0:
         return None
     try:
-        file = _openat2(folder, os.fsencode(path), _FILE_HOW)
+        file = _openat2(folder, path.encode(errors="surrogateescape"), _FILE_HOW)
     finally:
         os.close(folder)
     if file < 0:
@@ -53,3 +55,9 @@ def open_cached(root: Path, path: str) -> int | None:
         return file
     os.close(file)
     return None
+
+
+def _openat2(folder: int, path: bytes, how: Any) -> int:
+    """A descriptor, or -1, whatever the reason."""
+    assert _syscall is not None
+    return int(_syscall(_SYS_OPENAT2, folder, path, how, _HOW_SIZE))

@@ -1,6 +1,7 @@
 """HTTP of the downloads service."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,6 +12,7 @@ from downloads.settings import DownloadsSettings
 from downloads.store import FileStore, checked
 from streaming.app import Context
 from streaming.auth import Principal
+from streaming.bare_route import BareRoute
 from streaming.bytestream import Terms
 from streaming.errors import BadRequest
 from streaming.file_response import FileResponse
@@ -26,6 +28,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
     206: {"description": "The ranges that were asked for"},
     416: {"description": "A range lies outside the file"},
 }
+_PATH = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def router(context: Context, settings: DownloadsSettings, store: FileStore) -> APIRouter:
@@ -35,13 +38,14 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
     pulls = StreamMetrics("downloads", "pull")
 
     async def send(
-        request: Request, caller: Principal, path: str, kind: Literal["attachment", "inline"]
+        request: Request, path: str, kind: Literal["attachment", "inline"]
     ) -> Response:
+        caller = await context.authenticator.principal(request)
         _refuse_encoded_slashes(request)
         caller.require("downloads", "read", checked(path))
         lease = context.limits.for_request(request, caller)
         try:
-            file = await asyncio.to_thread(store.open, path)
+            file = store.open_cached(path) or await asyncio.to_thread(store.open, path)
         except BaseException:
             lease.release()
             raise
@@ -57,23 +61,21 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
         terms = Terms(context, files, lease, caller.expires)
         return FileResponse(file, terms, media_type=media, headers=headers)
 
-    @routes.get("/download/{path:path}", response_class=Response, responses=_FILE)
-    @routes.head("/download/{path:path}", include_in_schema=False)
-    async def download(request: Request, caller: Caller, path: str) -> Response:
+    async def download(request: Request) -> Response:
         """The file, to be saved; ranges and `If-Range` resume an interrupted download."""
-        return await send(request, caller, path, "attachment")
+        return await send(request, request.path_params["path"], "attachment")
 
-    @routes.get("/static", response_class=Response, responses=_FILE)
-    @routes.head("/static", include_in_schema=False)
-    async def demo_file(request: Request, caller: Caller) -> Response:
+    async def demo_file(request: Request) -> Response:
         """One file, to be shown: DOWNLOADS_DEMO_FILE."""
-        return await send(request, caller, settings.demo_file, "inline")
+        return await send(request, settings.demo_file, "inline")
 
-    @routes.get("/static/{path:path}", response_class=Response, responses=_FILE)
-    @routes.head("/static/{path:path}", include_in_schema=False)
-    async def static(request: Request, caller: Caller, path: str) -> Response:
+    async def static(request: Request) -> Response:
         """The file, to be shown."""
-        return await send(request, caller, path, "inline")
+        return await send(request, request.path_params["path"], "inline")
+
+    _add_file_route(routes, "/download/{path:path}", download)
+    _add_file_route(routes, "/static", demo_file)
+    _add_file_route(routes, "/static/{path:path}", static)
 
     @routes.get("/files")
     async def listing(
@@ -105,6 +107,27 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
         return PullResponse(lambda: generated(chunks), terms, media_type=BINARY)
 
     return routes
+
+
+def _add_file_route(
+    routes: APIRouter, path: str, endpoint: Callable[[Request], Awaitable[Response]]
+) -> None:
+    docs = {"parameters": [_PATH]} if "{" in path else None
+    routes.add_api_route(
+        path,
+        endpoint,
+        response_class=Response,
+        responses=_FILE,
+        openapi_extra=docs,
+        route_class_override=BareRoute,
+    )
+    routes.add_api_route(
+        path,
+        endpoint,
+        methods=["HEAD"],
+        include_in_schema=False,
+        route_class_override=BareRoute,
+    )
 
 
 def _refuse_encoded_slashes(request: Request) -> None:

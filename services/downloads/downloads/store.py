@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from downloads.beneath import open_beneath
+from downloads.cached import open_cached
 from downloads.listing import walk
 from downloads.media import media_type
 from streaming.errors import BadRequest, NotFound, Unavailable
@@ -79,6 +80,11 @@ class FileStore:
             if isinstance(error, OSError) and error.errno not in _ABSENT:
                 raise
             raise NotFound(f"there is no file {path[:200]!r}") from None
+
+    def open_cached(self, path: str) -> FileIO | None:
+        """The same without waiting for a disk; None means that it takes `open`, in a thread."""
+        file = open_cached(self.folder, path)
+        return None if file is None else FileIO(file, "rb")
 
     def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
         """Files by path, ascending: those that begin with `prefix` and come after `after`."""
