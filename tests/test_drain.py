@@ -1,0 +1,70 @@
+"""A process that stops under load: each stream is whole up to its end, and all of it is in time.
+
+Its journal is in memory and ends with it: that nothing is lost over a restart takes a journal that stays.
+"""
+
+import asyncio
+import json
+import signal
+import time
+
+import pytest
+
+from streaming.sse import Event
+from streaming.testing import Stream, fetch
+
+#: Seconds.
+WINDOW = 2.0
+
+
+async def publish(url: str, published: list[int]) -> None:
+    """As fast as one connection after the other can; returns when the server takes no more."""
+    count = 0
+    while True:
+        count += 1
+        body = json.dumps({"topic": "load", "data": count}).encode()
+        try:
+            answer = await fetch(f"{url}/events", method="POST", body=body)
+        except (OSError, asyncio.IncompleteReadError):
+            return
+        await answer.close()
+        if answer.status != 201:
+            return
+        published.append(count)
+        await asyncio.sleep(0.005)
+
+
+async def listen(stream: Stream) -> tuple[list[Event], float]:
+    events = []
+    while (event := await stream.event(60)) is not None:
+        events.append(event)
+    return events, time.monotonic()
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+async def test_streams_are_contiguous_to_their_end_and_end_in_the_window(launch, count: int) -> None:  # type: ignore[no-untyped-def]
+    with launch("standalone.serve", "events", MILLRACE_DRAIN_WINDOW=str(WINDOW)) as served:
+        streams = [await fetch(f"{served.url}/events?topic=load") for _ in range(count)]
+        listeners = [asyncio.create_task(listen(stream)) for stream in streams]
+        published: list[int] = []
+        publisher = asyncio.create_task(publish(served.url, published))
+        while len(published) < 20:
+            await asyncio.sleep(0.01)
+
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        heard = await asyncio.gather(*listeners)
+        assert await asyncio.to_thread(served.process.wait, 20) == 0
+        took = time.monotonic() - began
+        await publisher
+
+    assert took < WINDOW + 3, "its grace is what gunicorn_config.py adds"
+    ends = [ended - began for _, ended in heard]
+    assert max(ends) < WINDOW + 1.5
+    assert max(ends) - min(ends) > WINDOW / 2, "spread over the window, so that all don't return at once"
+    for stream, (events, _) in zip(streams, heard, strict=True):
+        numbers = [json.loads(event.data) for event in events]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) >= 20
+        assert stream.clean
+        assert stream.parser.retry is not None

@@ -1,0 +1,126 @@
+"""`make serve` with two workers: whatever ends a worker, its streams end cleanly."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streaming.testing import Stream, eventually, fetch
+
+STREAMS = 12
+WORKERS = 2
+
+VARIABLES = {"MILLRACE_DRAIN_WINDOW": "0.5", "MILLRACE_LOG_LEVEL": "info"}
+
+Serve = Callable[..., object]
+
+
+@pytest.fixture
+def serve(launch):  # type: ignore[no-untyped-def]
+    def start(**variables: str):  # type: ignore[no-untyped-def]
+        arguments = ("standalone.serve", "events", "--workers", str(WORKERS))
+        return launch(*arguments, **(VARIABLES | variables))
+
+    return start
+
+
+async def open_streams(url: str, count: int = STREAMS) -> list[Stream]:
+    streams = [await fetch(f"{url}/events") for _ in range(count)]
+    for stream in streams:
+        assert stream.status == 200
+        assert await stream.read()
+    return streams
+
+
+async def metric(url: str, name: str) -> float:
+    text = (await (await fetch(f"{url}/metrics", headers={"Connection": "close"})).body()).decode()
+    return sum(float(value) for value in re.findall(rf"^{name}{{.*}} (\S+)$", text, re.MULTILINE))
+
+
+async def until_open(url: str, count: int) -> None:
+    async with asyncio.timeout(20):
+        while await metric(url, "millrace_streams_open") != count:
+            await asyncio.sleep(0.05)
+
+
+async def all_end_cleanly(streams: list[Stream]) -> None:
+    for stream in streams:
+        await stream.events()
+        assert stream.clean
+        assert stream.parser.retry is not None
+        assert stream.parser.retry >= 500
+
+
+def workers_of(master: int) -> set[int]:
+    children = Path(f"/proc/{master}/task/{master}/children").read_text()
+    return {int(pid) for pid in children.split()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_streams_cleanly(serve, number: int) -> None:  # type: ignore[no-untyped-def]
+    with serve() as served:
+        streams = await open_streams(served.url)
+        assert await metric(served.url, "millrace_streams_open") == STREAMS
+        served.process.send_signal(number)
+        await all_end_cleanly(streams)
+        assert await asyncio.to_thread(served.process.wait, 10) == 0
+        assert "Traceback" not in served.output()
+
+
+async def test_hup_replaces_the_workers(serve) -> None:  # type: ignore[no-untyped-def]
+    with serve() as served:
+        before = workers_of(served.pid)
+        streams = await open_streams(served.url)
+        served.process.send_signal(signal.SIGHUP)
+        await all_end_cleanly(streams)
+        await eventually(lambda: not before & workers_of(served.pid))
+        await until_open(served.url, 0)
+        again = await open_streams(served.url, 2)
+        await until_open(served.url, 2)
+        for stream in again:
+            stream.reset()
+        await until_open(served.url, 0)
+        assert served.end() == 0
+        assert "Traceback" not in served.output()
+
+
+async def test_max_requests_replaces_a_worker_without_cutting_its_streams(serve) -> None:  # type: ignore[no-untyped-def]
+    with serve(MILLRACE_MAX_REQUESTS="20") as served:
+        before = workers_of(served.pid)
+        streams = await open_streams(served.url, 6)
+        async with asyncio.timeout(30):
+            while before & workers_of(served.pid):
+                await metric(served.url, "millrace_streams_open")
+        await all_end_cleanly(streams)
+        assert served.end() == 0
+        assert "Traceback" not in served.output()
+
+
+async def test_metrics_are_right_over_both_workers(serve) -> None:  # type: ignore[no-untyped-def]
+    with serve() as served:
+        streams = await open_streams(served.url, 3 * STREAMS)
+        await until_open(served.url, 3 * STREAMS)
+        assert await metric(served.url, "millrace_streams_started_total") == 3 * STREAMS
+        for stream in streams[:STREAMS]:
+            stream.reset()
+        await until_open(served.url, 2 * STREAMS)
+        victim = min(workers_of(served.pid))
+        os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: victim not in workers_of(served.pid))
+        # What its clients saw tells how many it had; its gauge is gone, its streams are not counted any more.
+        cut = [stream for stream in streams[STREAMS:] if await was_cut(stream)]
+        await until_open(served.url, 2 * STREAMS - len(cut))
+        for stream in streams:
+            stream.reset()
+        await until_open(served.url, 0)
+        assert served.end() == 0
+
+
+async def was_cut(stream: Stream) -> bool:
+    """Whether its server died; an open one has an event a second."""
+    await stream.event(10)
+    return stream.clean is False

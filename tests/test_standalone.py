@@ -1,0 +1,142 @@
+"""`make run` on a laptop: it says where it is, and Ctrl-C ends it with everything open."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streaming.testing import Stream, eventually, fetch
+
+ROOT = Path(__file__).parents[1]
+
+#: Seconds that Ctrl-C may take. Coverage writes its data at the end, beside other tests: some more for that.
+PATIENCE = 2.0 if not os.environ.get("COVERAGE_PROCESS_CONFIG") else 3.0
+
+
+@pytest.fixture
+def suite(launch) -> Iterator:  # type: ignore[no-untyped-def,type-arg]
+    with launch("standalone") as served:
+        yield served
+
+
+async def test_ctrl_c_ends_it_within_two_seconds_with_streams_open(suite) -> None:  # type: ignore[no-untyped-def]
+    events = await fetch(f"{suite.url}/events")
+    logs = await fetch(f"{suite.url}/logs/app.log")
+    chat = await fetch(f"{suite.url}/chat/stream", method="POST", body=b'{"message": "%s"}' % b"x")
+    # These two read nothing: their bytes stand in buffers, here and in the kernel.
+    stalled = [
+        await fetch(f"{suite.url}{path}", receive_buffer=4096)
+        for path in ("/users/stream", "/download/huge.bin", "/events")
+    ]
+    idle = await asyncio.open_connection("127.0.0.1", suite.port)
+    assert (await events.event()) is not None
+
+    began = time.monotonic()
+    suite.process.send_signal(signal.SIGINT)
+    await events.body()
+    await logs.body()
+    await chat.body()
+    assert await asyncio.to_thread(suite.process.wait, 20) == 0
+    took = time.monotonic() - began
+
+    assert took < PATIENCE, suite.output()
+    assert events.clean
+    assert logs.clean
+    assert "Traceback" not in suite.output()
+    for stream in stalled:
+        stream.reset()
+    idle[1].close()
+
+
+async def test_a_second_ctrl_c_ends_it_at_once(launch) -> None:  # type: ignore[no-untyped-def]
+    with launch("standalone", MILLRACE_DRAIN_WINDOW="60") as suite:
+        streams: list[Stream] = [await fetch(f"{suite.url}/events") for _ in range(5)]
+        suite.process.send_signal(signal.SIGINT)
+        # It drains as soon as it takes no new connection, or says so.
+        await eventually(lambda: refuses(suite.port))
+        suite.process.send_signal(signal.SIGINT)
+        await asyncio.to_thread(suite.process.wait, 5)
+        assert "Traceback" not in suite.output()
+        for stream in streams:
+            await stream.close()
+
+
+def refuses(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 2) as sock:
+            sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return b" 503 " in sock.recv(4096)
+    except OSError:
+        return True
+
+
+def test_the_terminal_shows_where_it_is_and_what_to_try(suite) -> None:  # type: ignore[no-untyped-def]
+    text = suite.output()
+    for path in ("/ ", "/docs", "/files", "/events", "/logs", "/chat", "/users/stream"):
+        assert suite.url + path in text
+    assert text.count("  curl ") == 3
+    assert "Authentication is off: only this machine can connect." in text
+    assert "{" not in text, "no logs of a start that went well"
+
+
+@pytest.mark.parametrize("module", [["standalone"], ["standalone.serve", "events"]])
+def test_a_port_in_use_is_said_in_a_line(
+    module: list[str], environment: dict[str, str], data: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        command = [sys.executable, "-m", *module, "--data", str(data), "--port", port]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert f"127.0.0.1 port {port} is in use" in done.stderr
+    assert "Try " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_open_to_others_needs_a_key(environment: dict[str, str], data: Path) -> None:
+    command = [sys.executable, "-m", "standalone", "--data", str(data), "--host", "0.0.0.0"]  # noqa: S104
+    done = subprocess.run(
+        [*command, "--port", "0"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 3
+    assert "MILLRACE_AUTH_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_service_is_told_the_known_ones(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "standalone.serve", "evens"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    for name in ("evens", "downloads", "events", "logs", "chat", "records"):
+        assert name in done.stderr
+
+
+async def test_the_log_writer_ends_with_a_server_that_is_killed(launch) -> None:  # type: ignore[no-untyped-def]
+    with launch("standalone.serve", "logs") as served:
+        writers = await eventually(lambda: children(served.pid, "standalone.log_writer"))
+        for pid in children(served.pid):
+            if pid not in writers:
+                os.kill(pid, signal.SIGKILL)
+        served.process.kill()
+        await asyncio.to_thread(served.process.wait, 10)
+        await eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in writers))
+
+
+def children(pid: int, word: str = "") -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            command = (folder / "cmdline").read_text()
+        except (OSError, IndexError):
+            continue
+        if parent == str(pid) and word in command:
+            found.append(int(folder.name))
+    return found
