@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from streaming.testing import Stream, fetch
 
 #: Seconds in which a server must be there: coverage and the other tests slow it down.
 START = 60.0
@@ -106,6 +108,21 @@ def launch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
             served.kill()
 
     return start
+
+
+@pytest.fixture
+async def get() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
+    """`fetch`, whose streams are closed at the end of the test."""
+    streams: list[Stream] = []
+
+    async def start(url: str, **options: object) -> Stream:
+        stream = await fetch(url, **options)  # type: ignore[arg-type]
+        streams.append(stream)
+        return stream
+
+    yield start
+    for stream in streams:
+        await stream.close()
 
 
 def clean_environment() -> dict[str, str]:

@@ -42,9 +42,9 @@ async def listen(stream: Stream) -> tuple[list[Event], float]:
 
 
 @pytest.mark.parametrize("count", [200, 1000])
-async def test_streams_are_contiguous_to_their_end_and_end_in_the_window(launch, count: int) -> None:  # type: ignore[no-untyped-def]
+async def test_streams_are_contiguous_to_their_end_and_end_in_the_window(launch, get, count: int) -> None:  # type: ignore[no-untyped-def]
     with launch("standalone.serve", "events", MILLRACE_DRAIN_WINDOW=str(WINDOW)) as served:
-        streams = [await fetch(f"{served.url}/events?topic=load") for _ in range(count)]
+        streams = [await get(f"{served.url}/events?topic=load") for _ in range(count)]
         listeners = [asyncio.create_task(listen(stream)) for stream in streams]
         published: list[int] = []
         publisher = asyncio.create_task(publish(served.url, published))

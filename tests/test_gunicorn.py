@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ WORKERS = 2
 
 VARIABLES = {"MILLRACE_DRAIN_WINDOW": "0.5", "MILLRACE_LOG_LEVEL": "info"}
 
-Serve = Callable[..., object]
+Get = Callable[..., Awaitable[Stream]]
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def serve(launch):  # type: ignore[no-untyped-def]
     return start
 
 
-async def open_streams(url: str, count: int = STREAMS) -> list[Stream]:
-    streams = [await fetch(f"{url}/events") for _ in range(count)]
+async def open_streams(get: Get, url: str, count: int = STREAMS) -> list[Stream]:
+    streams = [await get(f"{url}/events") for _ in range(count)]
     for stream in streams:
         assert stream.status == 200
         assert await stream.read()
@@ -37,7 +37,9 @@ async def open_streams(url: str, count: int = STREAMS) -> list[Stream]:
 
 
 async def metric(url: str, name: str) -> float:
-    text = (await (await fetch(f"{url}/metrics", headers={"Connection": "close"})).body()).decode()
+    answer = await fetch(f"{url}/metrics", headers={"Connection": "close"})
+    text = (await answer.body()).decode()
+    await answer.close()
     return sum(float(value) for value in re.findall(rf"^{name}{{.*}} (\S+)$", text, re.MULTILINE))
 
 
@@ -61,9 +63,9 @@ def workers_of(master: int) -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_streams_cleanly(serve, number: int) -> None:  # type: ignore[no-untyped-def]
+async def test_a_signal_ends_streams_cleanly(serve, get, number: int) -> None:  # type: ignore[no-untyped-def]
     with serve() as served:
-        streams = await open_streams(served.url)
+        streams = await open_streams(get, served.url)
         assert await metric(served.url, "millrace_streams_open") == STREAMS
         served.process.send_signal(number)
         await all_end_cleanly(streams)
@@ -71,15 +73,15 @@ async def test_a_signal_ends_streams_cleanly(serve, number: int) -> None:  # typ
         assert "Traceback" not in served.output()
 
 
-async def test_hup_replaces_the_workers(serve) -> None:  # type: ignore[no-untyped-def]
+async def test_hup_replaces_the_workers(serve, get) -> None:  # type: ignore[no-untyped-def]
     with serve() as served:
         before = workers_of(served.pid)
-        streams = await open_streams(served.url)
+        streams = await open_streams(get, served.url)
         served.process.send_signal(signal.SIGHUP)
         await all_end_cleanly(streams)
         await eventually(lambda: not before & workers_of(served.pid))
         await until_open(served.url, 0)
-        again = await open_streams(served.url, 2)
+        again = await open_streams(get, served.url, 2)
         await until_open(served.url, 2)
         for stream in again:
             stream.reset()
@@ -88,10 +90,10 @@ async def test_hup_replaces_the_workers(serve) -> None:  # type: ignore[no-untyp
         assert "Traceback" not in served.output()
 
 
-async def test_max_requests_replaces_a_worker_without_cutting_its_streams(serve) -> None:  # type: ignore[no-untyped-def]
+async def test_max_requests_replaces_a_worker_without_cutting_its_streams(serve, get) -> None:  # type: ignore[no-untyped-def]
     with serve(MILLRACE_MAX_REQUESTS="20") as served:
         before = workers_of(served.pid)
-        streams = await open_streams(served.url, 6)
+        streams = await open_streams(get, served.url, 6)
         async with asyncio.timeout(30):
             while before & workers_of(served.pid):
                 await metric(served.url, "millrace_streams_open")
@@ -100,9 +102,9 @@ async def test_max_requests_replaces_a_worker_without_cutting_its_streams(serve)
         assert "Traceback" not in served.output()
 
 
-async def test_metrics_are_right_over_both_workers(serve) -> None:  # type: ignore[no-untyped-def]
+async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type: ignore[no-untyped-def]
     with serve() as served:
-        streams = await open_streams(served.url, 3 * STREAMS)
+        streams = await open_streams(get, served.url, 3 * STREAMS)
         await until_open(served.url, 3 * STREAMS)
         assert await metric(served.url, "millrace_streams_started_total") == 3 * STREAMS
         for stream in streams[:STREAMS]:

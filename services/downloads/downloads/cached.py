@@ -46,7 +46,7 @@ def open_cached(root: Path, path: str) -> int | None:
     if folder < 0:
         return None
     try:
-        file = _openat2(folder, path.encode(errors="surrogateescape"), _FILE_HOW)
+        file = _openat2(folder, os.fsencode(path), _FILE_HOW)
     finally:
         os.close(folder)
     if file < 0:

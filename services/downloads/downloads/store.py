@@ -83,7 +83,10 @@ class FileStore:
 
     def open_cached(self, path: str) -> FileIO | None:
         """The same without waiting for a disk; None means that it takes `open`, in a thread."""
-        file = open_cached(self.folder, path)
+        try:
+            file = open_cached(self.folder, path)
+        except UnicodeEncodeError:
+            return None
         return None if file is None else FileIO(file, "rb")
 
     def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:

@@ -11,6 +11,7 @@ from standalone import demo
 from standalone.app import create_app
 from standalone.server import LaptopServer, listen
 from streaming.errors import SettingsError
+from streaming.server import prepare_process
 from streaming.settings import Settings, exit_on_bad_settings
 
 #: On a laptop who presses Ctrl-C waits for it, and an access log would hide the rest.
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with listen(settings) as listener:
         demo.make(folder, say)
         app = create_app(settings, demo.log(folder))
+        prepare_process()
         LaptopServer(app, listener, say).run([listener])
 
 

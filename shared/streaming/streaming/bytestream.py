@@ -30,6 +30,28 @@ class Terms:
     expires: float | None = None
 
 
+async def send_whole(terms: Terms, send: Send, head: Message, body: bytes) -> None:
+    """Sends a body that is at hand to a connection that is idle: there is nothing to watch."""
+    began = time.monotonic()
+    reason: Reason = "failed"
+    terms.metrics.begin()
+    try:
+        await send(head)
+        await send({"type": "http.response.body", "body": body})
+        terms.metrics.first_byte.observe(time.monotonic() - began)
+        terms.metrics.bytes.inc(len(body))
+        reason = "complete"
+    finally:
+        terms.metrics.end(reason, time.monotonic() - began)
+        terms.lease.release()
+
+
+def transport_of(scope: Scope) -> ResponseTransport | None:
+    """None where the server is not ours."""
+    transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
+    return transport
+
+
 class ByteStream:
     """Runs the coroutine that sends a body until it ends, or until the stream must.
 
@@ -38,7 +60,7 @@ class ByteStream:
     """
 
     def __init__(self, terms: Terms, scope: Scope, send: Send) -> None:
-        self.transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
+        self.transport = transport_of(scope)
         self._terms = terms
         self._scope = scope
         self._send = send

@@ -83,6 +83,10 @@ class ResponseTransport(Protocol):
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether the peer is there, and a write goes to the kernel at once: nothing waits."""
+
     def acked(self) -> int:
         """Bytes that the peer has acknowledged on this connection; -1 where the system does not
         tell.

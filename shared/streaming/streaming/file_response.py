@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
@@ -11,9 +12,9 @@ from time import time
 from starlette import responses
 from starlette.datastructures import MutableHeaders
 from starlette.responses import MalformedRangeHeader
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from streaming.bytestream import ByteStream, Terms
+from streaming.bytestream import ByteStream, Terms, send_whole, transport_of
 from streaming.connection import StreamClosed
 from streaming.errors import StreamingError
 from streaming.threaded import ThreadedIterator
@@ -50,25 +51,43 @@ class FileResponse(responses.FileResponse):
     ) -> None:
         self.file = file
         self.terms = terms
-        status = os.fstat(file.fileno())
-        # The path is for Starlette's error texts only.
-        super().__init__("-", headers=headers, media_type=media_type, stat_result=status)
-
-    def set_stat_headers(self, stat_result: os.stat_result) -> None:
-        self.version = stat_result
-        self.headers["content-length"] = str(stat_result.st_size)
-        self.headers["last-modified"] = formatdate(stat_result.st_mtime, usegmt=True)
-        self.headers["etag"] = strong_etag(stat_result)
+        self.version = self.stat_result = os.fstat(file.fileno())
+        self.path = "-"  # for Starlette's error texts only
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        # Starlette's __init__ would look through all headers for each that it adds.
+        self.init_headers({**headers, "accept-ranges": "bytes", **_version_headers(self.version)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            whole = self._at_hand(scope)
+            if whole is None:
+                await self._stream(scope, receive, send)
+            else:
+                await send_whole(self.terms, send, _head(200, self.raw_headers), whole)
+        finally:
+            self.file.close()
+
+    def _at_hand(self, scope: Scope) -> bytes | None:
+        """The file, if it is small, all of it is asked for, and nobody has to be waited for."""
+        transport = transport_of(scope)
+        small = self.version.st_size <= TAIL and scope["method"] == "GET"
+        if not small or transport is None or not transport.idle or _asks_for_range(scope):
+            return None
+        data = _read_cached(self.file.fileno(), self.version.st_size)
+        try:
+            self._check_unchanged()
+        except FileChanged:
+            return None
+        return data
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
         alone: Scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
         self.stream = ByteStream(self.terms, scope, send)
         respond = super().__call__
-        try:
-            await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
-        finally:
-            self.file.close()
+        await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[Range]:
@@ -122,7 +141,7 @@ class FileResponse(responses.FileResponse):
     async def _start(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
         merged = MutableHeaders(raw=list(self.raw_headers))
         merged.update(headers)
-        await send({"type": "http.response.start", "status": status, "headers": merged.raw})
+        await send(_head(status, merged.raw))
 
     async def _send_only_range(self, start: int, end: int) -> None:
         if start == end:
@@ -165,11 +184,39 @@ class FileResponse(responses.FileResponse):
 
     def _check_unchanged(self) -> None:
         now = os.fstat(self.file.fileno())
-        if (now.st_size, now.st_mtime_ns) != (self.version.st_size, self.version.st_mtime_ns):
-            was = self.version.st_size
+        was = self.version
+        if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
             raise FileChanged(
-                f"the file was written to: {was} bytes long before, {now.st_size} now"
+                f"the file was written to: {was.st_size} bytes long before, {now.st_size} now"
             )
+
+
+def _version_headers(version: os.stat_result) -> dict[str, str]:
+    return {
+        "content-length": str(version.st_size),
+        "last-modified": formatdate(version.st_mtime, usegmt=True),
+        "etag": strong_etag(version),
+    }
+
+
+def _asks_for_range(scope: Scope) -> bool:
+    return any(name == b"range" for name, _ in scope["headers"])
+
+
+def _read_cached(file: int, size: int) -> bytes | None:
+    """The first `size` bytes, if they are in the page cache; None else."""
+    if sys.platform != "linux":
+        return None
+    data = bytearray(size)
+    try:
+        read = os.preadv(file, [data], 0, os.RWF_NOWAIT)
+    except OSError:  # it would block, or its file system cannot tell
+        return None
+    return bytes(data) if read == size else None
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 async def _more(send: Send, data: bytes) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from streaming.errors import SettingsError
-from streaming.server import StreamServer, server_config, tune_collector
+from streaming.server import StreamServer, server_config, prepare_process
 from streaming.settings import exit_on_bad_settings
 
 GUNICORN_CONFIG = "python:streaming.gunicorn_config"
@@ -65,7 +65,7 @@ def load(target: str) -> FastAPI:
 def run(app: FastAPI) -> None:
     """Serves until a signal; returns when all streams have ended."""
     context = app.state.context
-    tune_collector()
+    prepare_process()
     StreamServer(server_config(app, context.settings), context.drain).run()
 
 

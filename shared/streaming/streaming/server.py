@@ -6,7 +6,9 @@ what it relies on.
 
 import asyncio
 import gc
+import resource
 import socket
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -88,6 +90,12 @@ class HttpTransport:
     @property
     def buffered(self) -> int:
         return self._protocol.transport.get_write_buffer_size()
+
+    @property
+    def idle(self) -> bool:
+        cycle, transport = self._protocol.cycle, self._protocol.transport
+        gone = cycle is None or cycle.disconnected or transport.is_closing()
+        return not gone and transport.get_write_buffer_size() == 0
 
     def acked(self) -> int:
         return acked(self._protocol.transport)
@@ -172,11 +180,15 @@ def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Confi
     return uvicorn.Config(app, **(defaults | options))
 
 
-def tune_collector() -> None:
-    """Makes garbage collection rare: with ten thousand streams open, a full pass looks at all.
+def prepare_process() -> None:
+    """For ten thousand streams in one process: as many open files as allowed, and rare collections.
 
-    Nothing that a stream leaves behind waits for it: references to each other are cut on detaching.
+    A full pass of the collector looks at all of them; nothing that a stream leaves behind waits for
+    it, because references to each other are cut on detaching.
     """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError):  # macOS names no limit, and grants none
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

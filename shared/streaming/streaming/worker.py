@@ -7,7 +7,7 @@ import sys
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
-from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer, tune_collector
+from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer, prepare_process
 
 
 class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
@@ -32,7 +32,7 @@ class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGINT, None
         )
-        tune_collector()
+        prepare_process()
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
