@@ -37,15 +37,15 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
     files = StreamMetrics("downloads", "file")
     pulls = StreamMetrics("downloads", "pull")
 
-    async def send(
-        request: Request, path: str, kind: Literal["attachment", "inline"]
-    ) -> Response:
+    async def send(request: Request, path: str, kind: Literal["attachment", "inline"]) -> Response:
         caller = await context.authenticator.principal(request)
         _refuse_encoded_slashes(request)
         caller.require("downloads", "read", checked(path))
         lease = context.limits.for_request(request, caller)
         try:
-            file = store.open_cached(path) or await asyncio.to_thread(store.open, path)
+            file = store.open_cached(path)
+            if file is None:
+                file = await asyncio.to_thread(store.open, path)
         except BaseException:
             lease.release()
             raise

@@ -23,7 +23,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         async with broadcast.run():
-            ticker = asyncio.create_task(tick(journal)) if settings.demo else None
+            ticker = asyncio.create_task(tick(journal, context.drain)) if settings.demo else None
             yield
             if ticker is not None:
                 ticker.cancel()

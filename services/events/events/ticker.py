@@ -3,15 +3,16 @@
 import asyncio
 import json
 
+from streaming.drain import Drain
 from streaming.journal import Journal, NewEntry
 
 TOPIC = "demo"
 
 
-async def tick(journal: Journal, seconds: float = 1.0) -> None:
-    """Publishes until it is cancelled."""
+async def tick(journal: Journal, drain: Drain, seconds: float = 1.0) -> None:
+    """Publishes until the process drains, or it is cancelled."""
     count = 0
-    while True:
+    while not drain.draining:
         count += 1
         data = json.dumps({"count": count, "message": f"Event {count}"})
         await journal.append(NewEntry(TOPIC, data))

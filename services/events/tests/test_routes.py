@@ -125,7 +125,7 @@ async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
         assert "1000 bytes" in problem["detail"]
         # A chunked body names no length: it is refused as soon as it is too long.
         reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
-        writer.write(b"POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"7d0\r\n" + b"x" * 2000 + b"\r\n")
         assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413 ")
         writer.close()
@@ -205,3 +205,12 @@ async def test_the_openapi_document_names_the_parameters(hub):
         paths = (await stream.json())["paths"]["/events"]
     assert {p["name"] for p in paths["get"]["parameters"]} == {"topic", "after", "Last-Event-ID"}
     assert "topic" in str(paths["post"]["requestBody"])
+
+
+async def test_who_stops_takes_no_event_that_it_could_not_deliver(hub, publish, subscribed):
+    stream = await subscribed(hub)
+    hub.app.state.context.drain.draining = True
+    status, problem = await publish(hub, {"topic": "a", "data": "late"})
+    assert status == 503
+    assert "stopping" in problem["detail"]
+    await stream.close()

@@ -174,4 +174,5 @@ class Broadcast:
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()
         for subscriber in list(self.subscribers) if subscribers is None else subscribers:
-            loop.call_later(random.uniform(0, window), subscriber.end, "drain")
+            delay = random.uniform(0, window)
+            loop.call_later(delay, subscriber.drain, window - delay)

@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from streaming.errors import SettingsError
-from streaming.server import StreamServer, server_config, prepare_process
+from streaming.server import StreamServer, prepare_process, server_config
 from streaming.settings import exit_on_bad_settings
 
 GUNICORN_CONFIG = "python:streaming.gunicorn_config"

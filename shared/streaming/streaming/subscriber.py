@@ -138,6 +138,8 @@ class Subscriber:
         self._audience.join(self)
         if self.connection.full:
             self.fall_behind()
+        elif self._deadline_reason == "drain":
+            self.end("drain")
 
     def _catch_up(self) -> None:
         if self._reading is not None or self.connection.full:
@@ -263,6 +265,14 @@ class Subscriber:
             self._schedule(self._progress_at + self._broadcast.settings.write_timeout)
 
     # The end.
+
+    def drain(self, patience: float) -> None:
+        """Ends a live stream now, one that is behind once it has caught up: within `patience` s."""
+        if self._state == "behind" and patience > 0:
+            self._deadline_reason = "drain"
+            asyncio.get_running_loop().call_later(patience, self.end, "drain")
+        else:
+            self.end("drain")
 
     def end(self, reason: Reason) -> None:
         """Ends the body, cleanly unless the peer takes nothing; the client is told when to come

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,9 +67,15 @@ async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
         await eventually(lambda: server.started or task.done())
         yield Running(app, server, sock.getsockname()[1], scheme, task)
     finally:
+        # What a test leaves open goes now, while there is a loop to close it in.
+        for stream in list(_open):
+            stream.writer.transport.abort()
         server.should_exit = True
         app.state.context.drain.window = min(app.state.context.drain.window, 0.1)
         await asyncio.wait_for(task, PATIENCE)
+
+
+_open: "weakref.WeakSet[Stream]" = weakref.WeakSet()
 
 
 class Stream:
@@ -84,6 +91,7 @@ class Stream:
         self._events: list[sse.Event] = []
         self._left: int | None = None
         self._chunk = 0
+        _open.add(self)
 
     async def read_head(self, method: str) -> None:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -314,3 +314,35 @@ async def test_gauges_return_after_a_storm_of_resets(hub_of):
         assert hub.limits.open == 0
         assert not hub.broadcast._audiences
         assert not hub.broadcast._by_topic
+
+
+async def test_a_drain_lets_who_is_behind_catch_up_first(hub_of):
+    async with hub_of(drain_window=5.0) as hub:
+        slow = await fetch(hub.url, receive_buffer=4096, limit=4096)
+        await subscribers(hub, 1)
+        before = hub.count("laggards_total")
+        ids = []
+        while hub.count("laggards_total") == before:
+            ids += await hub.publish(100, size=1000)
+            await asyncio.sleep(0)
+        ids += await hub.publish(100, size=1000)
+        stopping = asyncio.create_task(hub.running.stop())
+        assert [e.id for e in await slow.events()] == ids
+        assert slow.clean
+        await stopping
+
+
+async def test_a_drain_does_not_wait_for_who_takes_nothing(hub_of):
+    async with hub_of(drain_window=0.5) as hub:
+        stalled = await fetch(hub.url, receive_buffer=4096)
+        await subscribers(hub, 1)
+        before = hub.count("laggards_total")
+        while hub.count("laggards_total") == before:
+            await hub.publish(100, size=1000)
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        await subscribers(hub, 1)
+        hub.running.server.should_exit = True
+        await subscribers(hub, 0)
+        assert time.monotonic() - began < 3
+        stalled.reset()
