@@ -1,0 +1,39 @@
+"""The start page holds all that it needs, and its policy allows exactly that."""
+
+import base64
+import hashlib
+import re
+
+from fastapi import FastAPI
+
+from standalone.page import router
+from streaming.app import Context, Service, create_app
+from streaming.settings import Settings
+from streaming.testing import fetch, running
+
+
+def app() -> FastAPI:
+    return create_app(Context.of(Settings()), [Service("standalone", router())], "Test")
+
+
+async def test_its_policy_allows_its_own_script_and_nothing_else() -> None:
+    async with running(app()) as server:
+        answer = await fetch(server.url + "/")
+        text = (await answer.body()).decode()
+    policy = answer.headers["content-security-policy"]
+    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    await answer.close()
+
+
+async def test_it_loads_nothing_from_elsewhere() -> None:
+    async with running(app()) as server:
+        answer = await fetch(server.url + "/")
+        text = (await answer.body()).decode()
+    sources = re.findall(r"""(?:src|href|url)=["'](?!data:|/)([^"']+)""", text)
+    assert sources == []
+    await answer.close()
