@@ -1,6 +1,7 @@
 """A process that stops under load: each stream is whole up to its end, and all of it is in time.
 
-Its journal is in memory and ends with it: that nothing is lost over a restart takes a journal that stays.
+Its journal is in memory and ends with it: that nothing is lost over a restart takes a journal that
+stays.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ async def listen(stream: Stream) -> tuple[list[Event], float]:
 
 
 @pytest.mark.parametrize("count", [200, 1000])
-async def test_streams_are_contiguous_to_their_end_and_end_in_the_window(launch, get, count: int) -> None:  # type: ignore[no-untyped-def]
+async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int) -> None:  # type: ignore[no-untyped-def]
     with launch("standalone.serve", "events", MILLRACE_DRAIN_WINDOW=str(WINDOW)) as served:
         streams = [await get(f"{served.url}/events?topic=load") for _ in range(count)]
         listeners = [asyncio.create_task(listen(stream)) for stream in streams]
@@ -61,7 +62,9 @@ async def test_streams_are_contiguous_to_their_end_and_end_in_the_window(launch,
     assert took < WINDOW + 3, "its grace is what gunicorn_config.py adds"
     ends = [ended - began for _, ended in heard]
     assert max(ends) < WINDOW + 1.5
-    assert max(ends) - min(ends) > WINDOW / 2, "spread over the window, so that all don't return at once"
+    assert max(ends) - min(ends) > WINDOW / 2, (
+        "spread over the window, so that all don't return at once"
+    )
     for stream, (events, _) in zip(streams, heard, strict=True):
         numbers = [json.loads(event.data) for event in events]
         assert numbers == list(range(1, len(numbers) + 1))

@@ -22,14 +22,14 @@ Get = Callable[..., Awaitable[Stream]]
 @pytest.fixture
 def serve(launch):  # type: ignore[no-untyped-def]
     def start(**variables: str):  # type: ignore[no-untyped-def]
-        arguments = ("standalone.serve", "events", "--workers", str(WORKERS))
+        arguments = ("standalone.serve", "logs", "--workers", str(WORKERS))
         return launch(*arguments, **(VARIABLES | variables))
 
     return start
 
 
 async def open_streams(get: Get, url: str, count: int = STREAMS) -> list[Stream]:
-    streams = [await get(f"{url}/events") for _ in range(count)]
+    streams = [await get(f"{url}/logs/app.log") for _ in range(count)]
     for stream in streams:
         assert stream.status == 200
         assert await stream.read()
@@ -58,8 +58,10 @@ async def all_end_cleanly(streams: list[Stream]) -> None:
 
 
 def workers_of(master: int) -> set[int]:
-    children = Path(f"/proc/{master}/task/{master}/children").read_text()
-    return {int(pid) for pid in children.split()}
+    """The processes of gunicorn; the writer of the demo log is none."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    command = Path(f"/proc/{master}/cmdline").read_bytes()
+    return {int(p) for p in children if Path(f"/proc/{p}/cmdline").read_bytes() == command}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -113,7 +115,7 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
         victim = min(workers_of(served.pid))
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: victim not in workers_of(served.pid))
-        # What its clients saw tells how many it had; its gauge is gone, its streams are not counted any more.
+        # Its clients tell how many streams it had: these are not counted any more.
         cut = [stream for stream in streams[STREAMS:] if await was_cut(stream)]
         await until_open(served.url, 2 * STREAMS - len(cut))
         for stream in streams:
@@ -123,6 +125,6 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
 
 
 async def was_cut(stream: Stream) -> bool:
-    """Whether its server died; an open one has an event a second."""
+    """Whether its server died; an open one has a line a second."""
     await stream.event(10)
     return stream.clean is False

@@ -14,9 +14,7 @@ import pytest
 
 from streaming.testing import eventually
 
-ROOT = Path(__file__).parents[1]
-
-#: Seconds that Ctrl-C may take. Coverage writes its data at the end, beside other tests: some more for that.
+#: Seconds that Ctrl-C may take, and one more where coverage writes its data then.
 PATIENCE = 2.0 if not os.environ.get("COVERAGE_PROCESS_CONFIG") else 3.0
 
 
@@ -99,7 +97,7 @@ def test_a_port_in_use_is_said_in_a_line(
 
 
 def test_what_is_open_to_others_needs_a_key(environment: dict[str, str], data: Path) -> None:
-    command = [sys.executable, "-m", "standalone", "--data", str(data), "--host", "0.0.0.0"]  # noqa: S104
+    command = [sys.executable, "-m", "standalone", "--data", str(data), "--host", "0.0.0.0"]
     done = subprocess.run(
         [*command, "--port", "0"], env=environment, capture_output=True, text=True, timeout=60
     )

@@ -27,6 +27,7 @@ def test_a_bad_setting_exits_with_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CHAT_IDLE_TIMEOUT", "-1")
+    importlib.reload(app)
     with pytest.raises(SystemExit) as raised:
         _ = app.app
     assert raised.value.code == 3

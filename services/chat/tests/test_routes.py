@@ -230,7 +230,7 @@ async def test_the_upstream_is_left_when_the_client_leaves(
     server = await serve(http)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     body = b'{"message": "Hello"}'
-    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\n" % path.encode())
+    writer.write(b"POST %b HTTP/1.1\r\nHost: localhost\r\n" % path.encode())
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
     await asyncio.wait_for(fake.asked(), 5)
     assert not fake.connections[0].closed.is_set()

@@ -2,6 +2,7 @@
 
 import mimetypes
 import re
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ _COMPRESSED = {
 _ATTR_CHAR = "!#$&+^`|"
 
 
+@lru_cache(256)
 def media_type(path: str) -> str:
     kind, encoding = mimetypes.guess_type(path)
     if encoding is not None:
@@ -27,6 +29,7 @@ def media_type(path: str) -> str:
     return kind or BINARY
 
 
+@lru_cache(256)
 def content_disposition(kind: Literal["attachment", "inline"], path: str) -> str:
     """RFC 6266: a plain name for all, and where that is not the name, the name by RFC 8187."""
     name = path.rpartition("/")[2]

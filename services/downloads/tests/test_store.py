@@ -31,6 +31,15 @@ def test_opens_a_file(folder: Path) -> None:
         assert file.read() == b"bb"
 
 
+def test_opens_a_file_at_once_or_not_at_all(folder: Path) -> None:
+    file = FileStore(folder).open_cached("sub/b.txt")
+    assert file is not None
+    with file:
+        assert file.read() == b"bb"
+    assert FileStore(folder).open_cached("nothing") is None
+    assert FileStore(folder).open_cached("\ud800") is None
+
+
 def test_what_cannot_be_opened_is_not_there(folder: Path) -> None:
     for path in ("nothing", "outside", "fifo", "sub", "loop", "a.txt/b", "x" * 5000, "\ud800"):
         with pytest.raises(NotFound) as caught:

@@ -12,11 +12,17 @@ from events.ticker import tick
 from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create
 from streaming.broadcast import Broadcast
+from streaming.errors import SettingsError
 from streaming.journal import MemoryJournal
 from streaming.metrics import StreamMetrics
 
 
 def service(context: Context, settings: EventsSettings) -> Service:
+    if settings.workers > 1:
+        raise SettingsError(
+            f"MILLRACE_WORKERS={settings.workers}: the journal of events is in memory, and what one"
+            " worker takes no other would deliver: run events with 1"
+        )
     journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
     broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
 

@@ -28,7 +28,8 @@ def test_importing_the_module_reads_no_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("EVENTS_JOURNAL_BYTES", "many"), ("MILLRACE_HOST", "192.0.2.1")]
+    ("variable", "value"),
+    [("EVENTS_JOURNAL_BYTES", "many"), ("MILLRACE_HOST", "192.0.2.1"), ("MILLRACE_WORKERS", "2")],
 )
 def test_bad_settings_end_the_process_with_code_3(variable: str, value: str) -> None:
     code = f"import os; os.environ[{variable!r}] = {value!r}; from events.app import app"

@@ -125,7 +125,8 @@ async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
         assert "1000 bytes" in problem["detail"]
         # A chunked body names no length: it is refused as soon as it is too long.
         reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
-        writer.write(b"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"POST /events HTTP/1.1\r\nHost: localhost\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
         writer.write(b"7d0\r\n" + b"x" * 2000 + b"\r\n")
         assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413 ")
         writer.close()

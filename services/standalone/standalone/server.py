@@ -23,15 +23,6 @@ class LaptopServer(StreamServer):
         await super().startup(sockets)
         self._say(self._text)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:
-            # The second Ctrl-C. uvicorn would leave it at this: the end of the loop would cancel
-            # streams and the lifespan, and each is logged as a crash.
-            self._drain.notice = self._drain.window = 0.0
-            await self._drain.run()
-            await self.lifespan.shutdown()
-
 
 def listen(settings: Settings) -> socket.socket:
     """A listening socket; raises SettingsError where the address can't be had."""

@@ -17,7 +17,7 @@ def test_a_port_in_use() -> None:
 
 
 def test_an_address_of_another_machine() -> None:
-    with pytest.raises(SettingsError, match="192.0.2.1 port 0 is no address of this machine"):
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1 port 0 is no address of this machine"):
         listen(Settings(host="192.0.2.1", port=0))
 
 

@@ -60,27 +60,24 @@ class FileResponse(responses.FileResponse):
         self.init_headers({**headers, "accept-ranges": "bytes", **_version_headers(self.version)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = transport_of(scope)
         try:
-            whole = self._at_hand(scope)
-            if whole is None:
+            whole = self._whole(scope) if transport is not None and transport.idle else None
+            if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
+                transport.join_head()
                 await send_whole(self.terms, send, _head(200, self.raw_headers), whole)
         finally:
             self.file.close()
 
-    def _at_hand(self, scope: Scope) -> bytes | None:
-        """The file, if it is small, all of it is asked for, and nobody has to be waited for."""
-        transport = transport_of(scope)
-        small = self.version.st_size <= TAIL and scope["method"] == "GET"
-        if not small or transport is None or not transport.idle or _asks_for_range(scope):
+    def _whole(self, scope: Scope) -> bytes | None:
+        """The file, if it is small, all of it is asked for, and no disk has to be waited for."""
+        if self.version.st_size > TAIL or scope["method"] != "GET" or _asks_for_range(scope):
             return None
         data = _read_cached(self.file.fileno(), self.version.st_size)
-        try:
-            self._check_unchanged()
-        except FileChanged:
-            return None
-        return data
+        # One that has changed is for `_stream`, which cuts it off and counts it.
+        return None if self._is_changed() else data
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
@@ -183,12 +180,13 @@ class FileResponse(responses.FileResponse):
             start += len(chunk)
 
     def _check_unchanged(self) -> None:
-        now = os.fstat(self.file.fileno())
-        was = self.version
-        if (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns):
-            raise FileChanged(
-                f"the file was written to: {was.st_size} bytes long before, {now.st_size} now"
-            )
+        if self._is_changed():
+            was, now = self.version.st_size, os.fstat(self.file.fileno()).st_size
+            raise FileChanged(f"the file was written to: {was} bytes long before, {now} now")
+
+    def _is_changed(self) -> bool:
+        now, was = os.fstat(self.file.fileno()), self.version
+        return (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns)
 
 
 def _version_headers(version: os.stat_result) -> dict[str, str]:

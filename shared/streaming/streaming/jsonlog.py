@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import time
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,8 +21,7 @@ _QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -36,8 +36,15 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(texts)
 
 
+@lru_cache(1)
+def _second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+
+
 def configure(level: str) -> None:
     """All loggers of this process, uvicorn's included, write JSON to standard error."""
+    # No line tells them, and each costs a look-up per record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -71,4 +78,7 @@ def request(scope: Scope, status: int) -> None:
             "client": client[0] if client else None,
             "request_id": scope["request_id"],
         }
-        _access.log(level, "request", extra=fields)
+        # Not `_access.log`: that looks for its caller, and checks each field's name.
+        record = logging.LogRecord(_access.name, level, "", 0, "request", (), None)
+        vars(record).update(fields)
+        _access.handle(record)

@@ -7,6 +7,7 @@ chunk.
 """
 
 import os
+from functools import cache
 from typing import Literal
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -68,6 +69,7 @@ class StreamMetrics:
         self.events = events_sent.labels(service, kind)
         self.laggards = laggards.labels(service, kind)
         self.catch_up_reads = catch_up_reads.labels(service, kind)
+        self._ended = cache(lambda reason: streams_ended.labels(service, kind, reason))
 
     def begin(self) -> None:
         self.open.inc()
@@ -76,7 +78,7 @@ class StreamMetrics:
     def end(self, reason: Reason, seconds: float) -> None:
         self.open.dec()
         self.seconds.observe(seconds)
-        streams_ended.labels(*self._labels, reason).inc()
+        self._ended(reason).inc()
 
     def reset(self, reason: str) -> None:
         resets.labels(*self._labels, reason).inc()

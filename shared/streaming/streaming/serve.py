@@ -77,6 +77,7 @@ def run_gunicorn(target: str, workers: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ["MILLRACE_WORKERS"] = str(workers)
     command = [sys.executable, "-m", "gunicorn", "-c", GUNICORN_CONFIG, "-w", str(workers), target]
     os.execv(sys.executable, command)
 

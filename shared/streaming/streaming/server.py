@@ -32,6 +32,9 @@ from streaming.transport import (
 #: Seconds that requests which are no streams get after the drain window.
 GRACE = 3.0
 
+#: Seconds that a new connection gets to bring its first request when the server stops.
+FIRST_REQUEST = 0.5
+
 #: A balancer in front keeps its connections longer than uvicorn's 5 s; who closes first gets no
 #: 502.
 KEEP_ALIVE = 75
@@ -40,14 +43,41 @@ KEEP_ALIVE = 75
 class StreamProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
 
+    _stopping = False
+
+    #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
+    running: RequestResponseCycle
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         extensions: Any = {EXTENSION: HttpTransport(self, self.scope)}
         self.scope["extensions"] = extensions
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Called when the server stops: uvicorn closes what is idle, and lets answers finish.
+
+        A connection that has only just been accepted is not idle: its first request is on its way,
+        and its client could not tell a refusal from a crash.
+        """
+        if self.cycle is None:
+            self._stopping = True
+            self.loop.call_later(FIRST_REQUEST, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["http_version"] == "1.0":
             cycle = self.cycle = UnframedCycle.of(cycle)
+        self.running = cycle
         super()._start_asgi_task(cycle, app)
 
 
@@ -78,6 +108,27 @@ class UnframedCycle(RequestResponseCycle):
         await super().send(message)
 
 
+class JoinedHead:
+    """A transport as a cycle uses it, whose first two writes are one."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class HttpTransport:
     """The `ResponseTransport` of one request on a `StreamProtocol`."""
 
@@ -93,9 +144,11 @@ class HttpTransport:
 
     @property
     def idle(self) -> bool:
-        cycle, transport = self._protocol.cycle, self._protocol.transport
-        gone = cycle is None or cycle.disconnected or transport.is_closing()
-        return not gone and transport.get_write_buffer_size() == 0
+        return self.detachable and self.buffered == 0
+
+    def join_head(self) -> None:
+        cycle: Any = self._protocol.running
+        cycle.transport = JoinedHead(cycle.transport)
 
     def acked(self) -> int:
         return acked(self._protocol.transport)
@@ -103,7 +156,7 @@ class HttpTransport:
     async def send_file(
         self, file: int, offset: int, count: int, stall_timeout: float = 60.0
     ) -> None:
-        cycle, transport = self._protocol.cycle, self._protocol.transport
+        cycle, transport = self._protocol.running, self._protocol.transport
         native = can_sendfile(transport)
         while count > 0:
             if cycle.disconnected or transport.is_closing():
@@ -158,7 +211,8 @@ class HttpTransport:
             transport, protocol.connections, bool(cycle.chunked_encoding), flow.write_paused
         )
         # They refer to each other: without this the request would wait for the garbage collector.
-        protocol.parser = protocol.cycle = protocol.scope = protocol.flow = None  # type: ignore[assignment]
+        protocol.parser = protocol.scope = protocol.flow = None  # type: ignore[assignment]
+        protocol.cycle = protocol.running = None  # type: ignore[assignment]
         self._scope = None
         return connection
 
@@ -218,3 +272,9 @@ class StreamServer(uvicorn.Server):
         draining.cancel()
         self.config.timeout_graceful_shutdown = int(GRACE)
         await super().shutdown(sockets)
+        if self.force_exit:
+            # A second Ctrl-C. uvicorn would leave it at this: the end of the loop would cancel
+            # streams and the lifespan, and each is logged as a crash.
+            self._drain.notice = self._drain.window = 0.0
+            await self._drain.run()
+            await self.lifespan.shutdown()

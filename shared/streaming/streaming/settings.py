@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     drain_notice: float = shared("DRAIN_NOTICE", default=0.0, ge=0)
     drain_window: float = shared("DRAIN_WINDOW", default=20.0, ge=0)
 
+    # Processes that serve together; gunicorn's, told by serve.py.
+    workers: int = shared("WORKERS", default=1, ge=1)
     # gunicorn only: a worker is replaced after so many requests. 0 means never.
     max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
 

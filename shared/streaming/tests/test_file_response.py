@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
-from streaming import testing
+from streaming import file_response, testing
 from streaming.app import Context
 from streaming.bytestream import Terms
 from streaming.file_response import READ, TAIL, FileResponse, strong_etag
@@ -66,8 +66,13 @@ async def run(
 
 @asynccontextmanager
 async def serving(
-    path: Path, name: str, server: dict[str, Any], **settings: Any
+    path: Path,
+    name: str,
+    server: dict[str, Any],
+    meanwhile: Callable[[], object] = lambda: None,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
+    """`meanwhile` is called when the file is open, and nothing of it is read yet."""
     context = Context.of(Settings(**settings))
     metrics = StreamMetrics(name, "file")
     app = FastAPI()
@@ -77,7 +82,9 @@ async def serving(
     def file() -> FileResponse:
         terms = Terms(context, metrics, context.limits.admit(None, None))
         opened = open(path, "rb", buffering=0)  # noqa: SIM115 - the response closes it
-        return FileResponse(opened, terms, media_type="text/plain", headers={"x-more": "yes"})
+        response = FileResponse(opened, terms, media_type="text/plain", headers={"x-more": "yes"})
+        meanwhile()
+        return response
 
     async with running(app, **server) as run:
         yield run
@@ -189,6 +196,16 @@ async def test_the_connection_is_used_again(run: Running, content: bytes) -> Non
     assert await stream.body() == content[5 : READ * 2 + 1]
 
 
+async def test_requests_that_wait_behind_a_large_file(run: Running, content: bytes) -> None:
+    """The server has parsed them while the file is sent; they must not be taken for its own."""
+    stream = await fetch(run.url, receive_buffer=8192)
+    stream.writer.write(request_bytes("GET", "/", {}) * 3)
+    assert await stream.body() == content
+    for _ in range(3):
+        await stream.read_head("GET")
+        assert await stream.body() == content
+
+
 async def test_an_empty_file(run: Running, path: Path) -> None:
     os.truncate(path, 0)
     stream = await fetch(run.url)
@@ -277,6 +294,109 @@ async def test_the_drain_cuts_it_at_the_deadline(
         assert ended(name, "drain") == 1
         await stream.body()
         assert stream.clean is False
+
+
+@pytest.fixture
+def small(path: Path) -> bytes:
+    """What is in the file when it is as large as a small one can be."""
+    content = os.urandom(TAIL)
+    path.write_bytes(content)
+    return content
+
+
+async def test_a_small_file_whole_and_in_parts(
+    run: Running, small: bytes, path: Path, request: pytest.FixtureRequest
+) -> None:
+    stream = await fetch(run.url)
+    etag = strong_etag(os.stat(path))
+    assert (stream.status, stream.headers["content-length"]) == (200, str(TAIL))
+    assert (stream.headers["etag"], stream.headers["x-more"]) == (etag, "yes")
+    assert await stream.body() == small
+    for method, headers, status, body in (
+        ("HEAD", {}, 200, b""),
+        ("GET", {"Range": "bytes=5-9"}, 206, small[5:10]),
+        ("GET", {"Range": "bytes=5-9", "If-Range": etag}, 206, small[5:10]),
+        ("GET", {"Range": "bytes=5-9", "If-Range": '"other"'}, 200, small),
+        ("GET", {"Range": f"bytes={TAIL}-"}, 416, b""),
+        ("GET", {}, 200, small),
+    ):
+        stream.writer.write(request_bytes(method, "/", headers))
+        await stream.read_head(method)
+        assert stream.status == status
+        if method == "GET":
+            assert await stream.body() == body
+    name = request.node.name
+    await eventually(lambda: ended(name, "complete") == 7)
+    labels = {"service": name, "kind": "file"}
+    sent = REGISTRY.get_sample_value("millrace_sent_bytes_total", labels)
+    assert sent is not None
+    assert sent >= 3 * TAIL + 10
+    assert REGISTRY.get_sample_value("millrace_streams_open", labels) == 0
+    assert path not in open_files()
+
+
+async def test_a_small_file_needs_neither_task_nor_thread(
+    path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(file_response, "ByteStream", None)
+    async with serving(path, request.node.name, {}) as run:
+        assert await (await fetch(run.url)).body() == small
+
+
+async def test_a_small_file_that_is_not_in_the_page_cache(
+    run: Running, small: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def would_block(*_: Any) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", would_block)
+    assert await (await fetch(run.url)).body() == small
+
+
+async def test_small_files_to_a_client_that_does_not_wait(run: Running, small: bytes) -> None:
+    """Answers stay in order, and none overtakes what a slow reader has not taken yet."""
+    stream = await fetch(run.url, receive_buffer=8192)
+    stream.writer.write(request_bytes("GET", "/", {}) * 100)
+    assert await stream.body() == small
+    for _ in range(100):
+        await stream.read_head("GET")
+        assert await stream.body() == small
+
+
+@pytest.mark.parametrize("size", [TAIL // 2, TAIL + 1, TAIL])
+async def test_a_small_file_that_is_written_to_after_it_was_opened_is_cut_off(
+    path: Path,
+    server: dict[str, Any],
+    small: bytes,
+    size: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The head says what the file was; it must not be followed by what it has become."""
+
+    def write() -> None:
+        path.write_bytes(bytes(size))
+        os.utime(path)
+
+    async with serving(path, request.node.name, server, write) as run:
+        stream = await fetch(run.url)
+        await stream.body()
+        assert stream.clean is False
+        await eventually(lambda: ended(request.node.name, "failed") == 1)
+
+
+async def test_a_small_file_that_is_replaced_after_it_was_opened_is_sent_as_it_was(
+    path: Path, server: dict[str, Any], small: bytes, request: pytest.FixtureRequest
+) -> None:
+    def replace() -> None:
+        other = path.with_name("other")
+        other.write_bytes(b"new")
+        other.replace(path)
+
+    async with serving(path, request.node.name, server, replace) as run:
+        stream = await fetch(run.url)
+        assert stream.headers["content-length"] == str(TAIL)
+        assert await stream.body() == small
+        assert stream.clean
 
 
 def overwrite_end(path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from streaming.connection import AsgiConnection, StreamResponse
+from streaming.server import JoinedHead
 from streaming.testing import eventually, fetch, request_bytes
 from streaming.transport import TransportConnection
 
@@ -130,6 +132,17 @@ async def test_http_1_0_gets_no_chunks_of_an_attached_stream_either(bench_of):
         writer.close()
 
 
+def test_a_joined_head_is_one_write_with_what_follows():
+    written = []
+    transport = SimpleNamespace(write=written.append)
+    joined = JoinedHead(transport)
+    joined.write(b"head ")
+    assert written == []
+    joined.write(b"body")
+    joined.write(b"more")
+    assert written == [b"head body", b"more"]
+
+
 async def test_tls(bench_of, tls, trust):
     async with bench_of(**tls) as bench:
         stream = await fetch(bench.url + "/stream", tls=trust)
@@ -150,6 +163,23 @@ async def test_a_server_that_stops_ends_streams_and_waits_for_them(bench_of):
         assert await stream.body() == b"first"
         assert stream.clean
         assert listener.told == ["close"]
+
+
+async def test_a_first_request_on_its_way_is_answered_by_a_server_that_stops(bench_of):
+    async with bench_of() as bench:
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.running.port)
+        idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", bench.running.port)
+        await eventually(lambda: len(bench.running.server.server_state.connections) == 2)
+        stopping = asyncio.create_task(bench.running.stop())
+        await eventually(lambda: not bench.running.server.servers[0].is_serving())
+        writer.write(request_bytes("GET", "/plain", {}))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"connection: close" in answer
+        assert await asyncio.wait_for(idle_reader.read(), 10) == b""
+        await stopping
+        writer.close()
+        idle_writer.close()
 
 
 async def test_the_kernel_holds_little_for_a_stalled_reader(bench_of):
