@@ -1,5 +1,6 @@
 """HTTP of the events service."""
 
+import functools
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from events.publication import Publication, check_topic
 from events.selection import Selection
 from events.settings import EventsSettings
 from streaming.app import Context
+from streaming.bare_route import BareRoute
 from streaming.broadcast import Broadcast
 from streaming.errors import BadRequest, TooLarge
 from streaming.journal import Journal
@@ -21,8 +23,8 @@ def _query(name: str, schema: dict[str, Any], text: str, where: str = "query") -
     return {"name": name, "in": where, "schema": schema, "description": text}
 
 
-# Both routes take the bare request: FastAPI's parsing of parameters and models is a third of what
-# accepting a subscriber or an event costs (profiled), and these two are what a hub does all day.
+# Both routes are bare: FastAPI's parsing of parameters and models is a third of what accepting a
+# subscriber or an event costs (profiled), and these two are what a hub does all day.
 _SUBSCRIBE_DOCS = {
     "parameters": [
         _query(
@@ -74,9 +76,10 @@ def router(
         )
 
     streamed: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
-    routes.get("/events", openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)(subscribe)
-    routes.head("/events", include_in_schema=False)(subscribe)
-    routes.post("/events", status_code=201, openapi_extra=_PUBLISH_DOCS)(publish)
+    add = functools.partial(routes.add_api_route, "/events", route_class_override=BareRoute)
+    add(subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
+    add(subscribe, methods=["HEAD"], include_in_schema=False)
+    add(publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
     return routes
 
 

@@ -87,9 +87,6 @@ class ResponseTransport(Protocol):
     def idle(self) -> bool:
         """Whether the peer is there, and a write goes to the kernel at once: nothing waits."""
 
-    def join_head(self) -> None:
-        """Keeps the head until the first bytes of the body come: one write instead of two."""
-
     def acked(self) -> int:
         """Bytes that the peer has acknowledged on this connection; -1 where the system does not
         tell.

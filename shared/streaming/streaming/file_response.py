@@ -66,7 +66,6 @@ class FileResponse(responses.FileResponse):
             if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
-                transport.join_head()
                 await send_whole(self.terms, send, _head(200, self.raw_headers), whole)
         finally:
             self.file.close()

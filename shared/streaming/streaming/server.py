@@ -71,7 +71,7 @@ class StreamProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _close_if_idle(self) -> None:
-        if self.cycle is None:
+        if self.cycle is None and self in self.connections:  # not one that has detached
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -108,27 +108,6 @@ class UnframedCycle(RequestResponseCycle):
         await super().send(message)
 
 
-class JoinedHead:
-    """A transport as a cycle uses it, whose first two writes are one."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        if self._head is None:
-            self._head = data
-        else:
-            self._transport.write(self._head + data)
-            self._head = b""
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-
 class HttpTransport:
     """The `ResponseTransport` of one request on a `StreamProtocol`."""
 
@@ -145,10 +124,6 @@ class HttpTransport:
     @property
     def idle(self) -> bool:
         return self.detachable and self.buffered == 0
-
-    def join_head(self) -> None:
-        cycle: Any = self._protocol.running
-        cycle.transport = JoinedHead(cycle.transport)
 
     def acked(self) -> int:
         return acked(self._protocol.transport)

@@ -5,7 +5,6 @@ import logging
 import socket
 import ssl
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -14,7 +13,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from streaming.connection import AsgiConnection, StreamResponse
-from streaming.server import JoinedHead
 from streaming.testing import eventually, fetch, request_bytes
 from streaming.transport import TransportConnection
 
@@ -130,17 +128,6 @@ async def test_http_1_0_gets_no_chunks_of_an_attached_stream_either(bench_of):
         received = await asyncio.wait_for(reader.read(), 10)
         assert received.endswith(b"\r\n\r\nfirstbare")
         writer.close()
-
-
-def test_a_joined_head_is_one_write_with_what_follows():
-    written = []
-    transport = SimpleNamespace(write=written.append)
-    joined = JoinedHead(transport)
-    joined.write(b"head ")
-    assert written == []
-    joined.write(b"body")
-    joined.write(b"more")
-    assert written == [b"head body", b"more"]
 
 
 async def test_tls(bench_of, tls, trust):
