@@ -19,7 +19,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m standalone.serve",
         description="Run one Millrace service with gunicorn, as in production, on the demo data.",
-        epilog="Without the demo: python -m streaming.serve events.app:app --workers 2",
+        epilog="Without the demo: python -m streaming.serve downloads.app:app --workers 2",
     )
     parser.add_argument("service", metavar="SERVICE", choices=SERVICES, help=", ".join(SERVICES))
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

@@ -103,13 +103,15 @@ class Audience:
         self._pending_bytes = 0
         began = time.monotonic()
         self._flushing = True
-        if self._chunked:
-            framed = frame_chunk(data)
-            for subscriber in self._chunked:
-                subscriber.connection.write_framed(framed)
-        for subscriber in self._bare:
-            subscriber.connection.write_framed(data)
-        self._flushing = False
+        try:
+            if self._chunked:
+                framed = frame_chunk(data)
+                for subscriber in self._chunked:
+                    subscriber.connection.write_framed(framed)
+            for subscriber in self._bare:
+                subscriber.connection.write_framed(data)
+        finally:
+            self._flushing = False
         receivers = len(self._chunked) + len(self._bare)
         for subscriber in self._filled:
             self._members(subscriber).discard(subscriber)
