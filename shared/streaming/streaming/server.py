@@ -23,8 +23,10 @@ from streaming.transport import (
     TransportConnection,
     acked,
     can_sendfile,
+    corked,
     read_slice,
     reset,
+    sendfile_now,
     sendfile_slice,
     unless_stalled,
 )
@@ -131,6 +133,10 @@ class HttpTransport:
     async def send_file(
         self, file: int, offset: int, count: int, stall_timeout: float = 60.0
     ) -> None:
+        with corked(self._protocol.transport):
+            await self._send_slices(file, offset, count, stall_timeout)
+
+    async def _send_slices(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
         cycle, transport = self._protocol.running, self._protocol.transport
         native = can_sendfile(transport)
         while count > 0:
@@ -138,22 +144,30 @@ class HttpTransport:
                 cycle.disconnected = True
                 raise StreamClosed("the peer left")
             size = min(SLICE, count)
-            if native:
-                work = sendfile_slice(transport, file, offset, size)
-            else:
-                work = read_slice(transport, self._protocol.flow.drain, file, offset, size)
             try:
-                sent = await unless_stalled(transport, work, stall_timeout)
+                sent = sendfile_now(transport, file, offset, size) if native else 0
+                if sent:
+                    await asyncio.sleep(0)
+                else:
+                    sent = await self._send_slice(file, offset, size, stall_timeout)
             except BaseException:
                 # Else uvicorn logs a response that was not completed, for each client that leaves.
                 cycle.disconnected = True
                 raise
-            if sent < size:
-                cycle.disconnected = True
-                reset(transport)
-                raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
             cycle.expected_content_length -= sent
             offset, count = offset + sent, count - sent
+
+    async def _send_slice(self, file: int, offset: int, size: int, stall_timeout: float) -> int:
+        transport = self._protocol.transport
+        if can_sendfile(transport):
+            work = sendfile_slice(transport, file, offset, size)
+        else:
+            work = read_slice(transport, self._protocol.flow.drain, file, offset, size)
+        sent = await unless_stalled(transport, work, stall_timeout)
+        if sent < size:
+            reset(transport)
+            raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
+        return sent
 
     @property
     def detachable(self) -> bool:
