@@ -128,3 +128,12 @@ async def was_cut(stream: Stream) -> bool:
     """Whether its server died; an open one has a line a second."""
     await stream.event(10)
     return stream.clean is False
+
+
+async def test_workers_end_with_a_master_that_is_killed(serve, get) -> None:  # type: ignore[no-untyped-def]
+    with serve() as served:
+        streams = await open_streams(get, served.url, 4)
+        workers = workers_of(served.pid)
+        served.process.kill()
+        await all_end_cleanly(streams)
+        await eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))

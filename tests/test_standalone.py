@@ -117,6 +117,7 @@ def test_an_unknown_service_is_told_the_known_ones(environment: dict[str, str]) 
 async def test_the_log_writer_ends_with_a_server_that_is_killed(launch) -> None:  # type: ignore[no-untyped-def]
     with launch("standalone.serve", "logs") as served:
         writers = await eventually(lambda: children(served.pid, "standalone.log_writer"))
+        served.process.send_signal(signal.SIGSTOP)  # else it may replace a worker meanwhile
         for pid in children(served.pid):
             if pid not in writers:
                 os.kill(pid, signal.SIGKILL)

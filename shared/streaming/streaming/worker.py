@@ -1,6 +1,7 @@
 """The gunicorn worker: a `StreamServer` in each worker process."""
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -8,6 +9,9 @@ from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer, prepare_process
+
+#: Seconds between signs of life to gunicorn's master, and looks for one of it.
+NOTIFY = 5
 
 
 class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
@@ -23,11 +27,14 @@ class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         "access_log": False,
         "server_header": False,
         "timeout_keep_alive": KEEP_ALIVE,
+        "timeout_notify": NOTIFY,
     }
+
+    _server: StreamServer | None = None
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = StreamServer(self.config, self.wsgi.state.context.drain)
+        server = self._server = StreamServer(self.config, self.wsgi.state.context.drain)
         # gunicorn's master turns SIGINT into SIGQUIT, which uvicorn does not know.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGINT, None
@@ -36,3 +43,9 @@ class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def callback_notify(self) -> None:
+        self.notify()
+        if self._server is not None and self.ppid != os.getppid():
+            # The master was killed: nobody would ever stop or replace this worker.
+            self._server.should_exit = True
