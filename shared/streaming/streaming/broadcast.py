@@ -54,8 +54,7 @@ class Broadcast:
         self.subscribers: set[Subscriber] = set()
         self._drain = context.drain
         self._audiences: dict[Selector, Audience] = {}
-        # By exact topic, a look-up however many there are; the others are few, and remembered by
-        # topic.
+        # By exact topic, a look-up however many there are; the others are few, and each is asked.
         self._by_topic: dict[str, set[Audience]] = {}
         self._patterns: set[Audience] = set()
         self._heartbeat = (Cursor("0", 0), b"")
@@ -91,8 +90,7 @@ class Broadcast:
         """The entries that `selector` matches as server-sent events, until the client leaves.
 
         `after`: an event id, or `earliest`; None: from now on. `expires`: unix seconds. `first`:
-        frames for this
-        client alone, before all others.
+        frames for this client alone, before all others.
         """
         requested = time.monotonic()
 

@@ -206,21 +206,23 @@ class HttpTransport:
         return connection
 
 
+#: uvicorn's options for streams, in one process and under gunicorn.
+OPTIONS: dict[str, Any] = {
+    "http": StreamProtocol,
+    "loop": "asyncio",
+    "ws": "none",
+    "lifespan": "on",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "timeout_keep_alive": KEEP_ALIVE,
+}
+
+
 def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Config:
     """uvicorn's configuration for streams; `options` go to `uvicorn.Config` as they are."""
-    defaults: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
-        "http": StreamProtocol,
-        "loop": "asyncio",
-        "ws": "none",
-        "lifespan": "on",
-        "access_log": False,
-        "log_config": None,
-        "server_header": False,
-        "timeout_keep_alive": KEEP_ALIVE,
-    }
-    return uvicorn.Config(app, **(defaults | options))
+    address = {"host": settings.host, "port": settings.port}
+    return uvicorn.Config(app, **(OPTIONS | address | options))
 
 
 def prepare_process() -> None:

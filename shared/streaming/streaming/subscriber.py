@@ -1,10 +1,9 @@
 """One reader of a broadcast: a connection and a cursor, never a queue.
 
 How a slow client is treated is decided here. A subscriber is *live* (its audience writes to it) or
-*behind*: it resumes,
-its connection is full, or the bus had a hole. Behind, it reads pages after its cursor whenever the
-connection takes
-them, until it is at the head and live again; what it cannot be told any more is said in a reset.
+*behind*: it resumes, its connection is full, or the bus had a hole. Behind, it reads pages after
+its cursor whenever the connection takes them, until it is at the head and live again; what it
+cannot be told any more is said in a reset.
 """
 
 import asyncio
@@ -106,8 +105,7 @@ class Subscriber:
             self.fall_behind()
         check_at = self._progress_at + self._broadcast.settings.write_timeout
         if self.due > check_at + 1:
-            # Only ever sooner: a connection that is full a thousand times a second must not fill
-            # the timetable.
+            # Only ever sooner: what is due earlier looks at the connection, too.
             self._schedule(check_at)
 
     def on_writable(self) -> None:

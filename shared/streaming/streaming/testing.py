@@ -6,7 +6,6 @@ Test transports buffer whole responses; a stream is tested on a socket.
 import asyncio
 import socket
 import ssl
-import struct
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +18,7 @@ from fastapi import FastAPI
 
 from streaming import ndjson, sse
 from streaming.server import StreamServer, server_config
+from streaming.transport import reset
 
 #: Seconds after which a test that waits has failed.
 PATIENCE = 20.0
@@ -179,7 +179,7 @@ class Stream:
 
     def reset(self) -> None:
         """Goes without a goodbye: RST."""
-        reset(self.writer)
+        reset(self.writer.transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -191,13 +191,6 @@ class Stream:
         # A test that fails drops its streams anywhere; the loop may be gone by then.
         with suppress(RuntimeError):
             self.writer.transport.abort()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    if sock is not None and sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 async def fetch(
@@ -279,7 +272,7 @@ class FaultProxy:
     def cut(self) -> None:
         """Resets every connection, both sides."""
         for writer in list(self._writers):
-            reset(writer)
+            reset(writer.transport)
 
     def freeze(self) -> None:
         """Nothing passes any more; connections stay open."""
@@ -303,8 +296,8 @@ class FaultProxy:
                 )
             finally:
                 self._writers -= {writer, up_writer}
-                reset(writer)
-                reset(up_writer)
+                reset(writer.transport)
+                reset(up_writer.transport)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int | None

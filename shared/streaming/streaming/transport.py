@@ -109,7 +109,7 @@ class TransportConnection(asyncio.Protocol):
             self.listener.on_writable()
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """Ends a connection by RST: after a FIN, a body without framing (HTTP/1.0) would look whole."""
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():

@@ -8,7 +8,7 @@ import sys
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
-from streaming.server import KEEP_ALIVE, StreamProtocol, StreamServer, prepare_process
+from streaming.server import OPTIONS, StreamServer, prepare_process
 
 #: Seconds between signs of life to gunicorn's master, and looks for one of it.
 NOTIFY = 5
@@ -19,16 +19,7 @@ class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
     alike.
     """
 
-    CONFIG_KWARGS = {  # noqa: RUF012 - uvicorn_worker's name and type
-        "loop": "asyncio",
-        "http": StreamProtocol,
-        "ws": "none",
-        "lifespan": "on",
-        "access_log": False,
-        "server_header": False,
-        "timeout_keep_alive": KEEP_ALIVE,
-        "timeout_notify": NOTIFY,
-    }
+    CONFIG_KWARGS = OPTIONS | {"timeout_notify": NOTIFY}
 
     _server: StreamServer | None = None
 
