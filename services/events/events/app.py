@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from events.hub import Hub
 from events.routes import router
 from events.settings import EventsSettings
+from events.state import MemoryState
 from events.ticker import tick
 from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create
@@ -25,6 +27,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
         )
     journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
     broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
+    hub = Hub(context, settings, journal, broadcast, MemoryState(), journal)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -34,7 +37,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
             if ticker is not None:
                 ticker.cancel()
 
-    return Service("events", router(context, settings, journal, broadcast), lifespan)
+    return Service("events", router(hub), lifespan)
 
 
 def create_app(settings: EventsSettings | None = None) -> FastAPI:

@@ -64,4 +64,12 @@ class Publication(BaseModel):
 
     def entry(self) -> NewEntry:
         data = self.data if isinstance(self.data, str) else orjson.dumps(self.data).decode()
-        return NewEntry(self.topic, data, self.event, self.id, self.retry, self.private)
+        return NewEntry(
+            self.topic,
+            data,
+            self.event,
+            self.id,
+            self.retry,
+            self.private,
+            json=not isinstance(self.data, str),
+        )

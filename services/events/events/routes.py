@@ -6,14 +6,11 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from events.hub import Hub
 from events.publication import Publication, check_topic
 from events.selection import Selection
-from events.settings import EventsSettings
-from streaming.app import Context
 from streaming.bare_route import BareRoute
-from streaming.broadcast import Broadcast
 from streaming.errors import BadRequest, TooLarge
-from streaming.journal import Journal
 from streaming.sse import EVENT_STREAM
 
 MAX_TOPICS = 256
@@ -44,9 +41,8 @@ _PUBLISH_DOCS = {
 }
 
 
-def router(
-    context: Context, settings: EventsSettings, journal: Journal, broadcast: Broadcast
-) -> APIRouter:
+def router(hub: Hub) -> APIRouter:
+    context, broadcast = hub.context, hub.broadcast
     routes = APIRouter()
     principal_of = context.authenticator.principal
 
@@ -58,9 +54,10 @@ def router(
         """
         principal = await principal_of(request)
         selection = Selection.of(principal, _topics(request))
-        after = request.headers.get("last-event-id") or request.query_params.get("after")
+        id = request.headers.get("last-event-id") or request.query_params.get("after")
+        after = await broadcast.locate(id, selection)
         lease = context.limits.for_request(request, principal)
-        return broadcast.response(lease, selection, after=after or None, expires=principal.expires)
+        return broadcast.response(lease, selection, after=after, expires=principal.expires)
 
     async def publish(request: Request) -> Response:
         """Publishes one event: 201 once it is in the journal."""
@@ -68,11 +65,11 @@ def router(
         # reach who has left already. Refused, it is the publisher's to send to the next process.
         context.drain.admit()
         principal = await principal_of(request)
-        publication = Publication.parse(await _body(request, settings.max_event_bytes))
+        publication = Publication.parse(await _body(request, hub.settings.max_event_bytes))
         principal.require("events", "publish", publication.topic)
-        entry = await journal.append(publication.entry())
+        [receipt] = await hub.journal.append([publication.entry()])
         return Response(
-            orjson.dumps({"id": entry.id}), status_code=201, media_type="application/json"
+            orjson.dumps({"id": receipt.id}), status_code=201, media_type="application/json"
         )
 
     streamed: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}

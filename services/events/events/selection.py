@@ -25,7 +25,9 @@ class Selection:
 
     def matches(self, entry: Entry) -> bool:
         if self.topics is not None:
-            return entry.topic in self.topics  # each was checked against the grants
+            return not self.topics.isdisjoint(entry.topics)  # each was checked against the grants
         return not entry.private and any(
-            scope.covers("events", "subscribe", entry.topic) for scope in self.grants
+            scope.covers("events", "subscribe", topic)
+            for scope in self.grants
+            for topic in entry.topics
         )

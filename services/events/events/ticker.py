@@ -15,5 +15,5 @@ async def tick(journal: Journal, drain: Drain, seconds: float = 1.0) -> None:
     while not drain.draining:
         count += 1
         data = json.dumps({"count": count, "message": f"Event {count}"})
-        await journal.append(NewEntry(TOPIC, data))
+        await journal.append([NewEntry(TOPIC, data, json=True)])
         await asyncio.sleep(seconds)

@@ -74,8 +74,9 @@ def router(
                 mark, cursor = tail.mark(), str(broadcast.head)
                 first += await backlog(found, mark, lines) + sse.cursor_frame(cursor)
             topic = Topics(frozenset({found.id}))
+            start = await broadcast.locate(cursor, topic)
             return broadcast.response(
-                lease, topic, after=cursor, expires=principal.expires, first=first
+                lease, topic, after=start, expires=principal.expires, first=first
             )
         except BaseException:
             lease.release()

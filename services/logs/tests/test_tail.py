@@ -12,6 +12,7 @@ import pytest
 from logs import tail as module
 from logs.sources import Sources
 from logs.tail import Tail
+from streaming.cursor import Cursor
 from streaming.journal import Entry, MemoryJournal
 from streaming.sse import Parser
 from streaming.testing import eventually
@@ -25,7 +26,7 @@ class Followed:
     def __init__(self, path: Path, line_limit: int) -> None:
         self.journal = MemoryJournal()
         self.published: list[Any] = []
-        self._following = self.journal.follow(self._take)
+        self._following = self.journal.follow(self)
         self._source = Sources.parse(str(path.parent)).find(path.name)
         self._line_limit = line_limit
 
@@ -41,7 +42,14 @@ class Followed:
         self.tail.close()
         await self._following.__aexit__(None, None, None)
 
-    def _take(self, entry: Entry) -> None:
+    def skip(self, head: Cursor) -> None:
+        assert head.sequence == 0
+
+    def relay(self, topic: str, data: str) -> None: ...
+
+    def signal(self, message: bytes) -> None: ...
+
+    def deliver(self, entry: Entry) -> None:
         [event] = Parser().feed(entry.frame)
         value = json.loads(event.data)
         assert value["source"] == entry.topic

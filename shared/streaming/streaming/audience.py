@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.connection import frame_chunk
+from streaming.cursor import Cursor
+from streaming.formats import Format
 from streaming.journal import Entry
 from streaming.metrics import StreamMetrics
 
@@ -31,12 +33,33 @@ class Selector(Protocol):
 
 
 class Audience:
-    """The live subscribers of one selector. Those behind the head are not in it until they have
-    caught up.
+    """The live subscribers of one selector and format. Those behind the head are not in it until
+    they have caught up.
     """
 
-    def __init__(self, selector: Selector, metrics: StreamMetrics, flush_interval: float) -> None:
+    __slots__ = (
+        "_bare",
+        "_chunked",
+        "_filled",
+        "_flushing",
+        "_interval",
+        "_last",
+        "_metrics",
+        "_not_before",
+        "_pending",
+        "_pending_bytes",
+        "_timer",
+        "format",
+        "last_write",
+        "selector",
+        "size",
+    )
+
+    def __init__(
+        self, selector: Selector, format: Format, metrics: StreamMetrics, flush_interval: float
+    ) -> None:
         self.selector = selector
+        self.format = format
         #: All subscribers, live or behind: an audience without any is dropped.
         self.size = 0
         #: When anything was last written to all of them, on the monotonic clock.
@@ -48,6 +71,7 @@ class Audience:
         self._bare: set[Subscriber] = set()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._last = Cursor("0", 0)
         self._timer: asyncio.TimerHandle | None = None
         self._not_before = 0.0
         self._flushing = False
@@ -78,8 +102,10 @@ class Audience:
         """
         if not self._chunked and not self._bare:
             return
-        self._pending.append(entry.frame)
-        self._pending_bytes += len(entry.frame)
+        frame = self.format.entry(entry)
+        self._pending.append(frame)
+        self._pending_bytes += len(frame)
+        self._last = entry.cursor
         if self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif self._timer is None:
@@ -97,7 +123,7 @@ class Audience:
             self._timer = None
         if self._flushing or not self._pending:
             return
-        data = b"".join(self._pending)
+        data = self.format.join(self._pending, self._last)
         events = len(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
@@ -123,6 +149,9 @@ class Audience:
         self._not_before = now + max(self._interval, now - began)
         self._metrics.events.inc(events * receivers)
         self._metrics.bytes.inc(len(data) * receivers)
+        if self.format.once:
+            for subscriber in [*self._chunked, *self._bare]:
+                subscriber.end("complete")
 
     def close(self) -> None:
         if self._timer is not None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from streaming import sse
 from streaming.audience import Audience, Selector
 from streaming.connection import Connection, StreamResponse
-from streaming.cursor import Cursor
-from streaming.journal import Entry, Journal, Window
+from streaming.cursor import EARLIEST, Cursor
+from streaming.errors import BadCursor
+from streaming.formats import SSE, Format
+from streaming.journal import Entry, Journal, Page, Window
 from streaming.limits import Lease
 from streaming.metrics import StreamMetrics
-from streaming.subscriber import Subscriber
+from streaming.subscriber import PAGE_ENTRIES, Member, Start, Subscriber
 from streaming.timetable import Timetable
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Topics:
     topics: frozenset[str]
 
     def matches(self, entry: Entry) -> bool:
-        return entry.topic in self.topics and not entry.private
+        return not entry.private and not self.topics.isdisjoint(entry.topics)
 
 
 class Broadcast:
@@ -52,12 +54,17 @@ class Broadcast:
         self.timetable = Timetable()
         self.recent = Window(Cursor("0", 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
+        #: Called with each signal of the hub's processes.
+        self.on_signal: list[Callable[[bytes], None]] = []
         self._drain = context.drain
-        self._audiences: dict[Selector, Audience] = {}
+        self._audiences: dict[tuple[Selector, Format], Audience] = {}
         # By exact topic, a look-up however many there are; the others are few, and each is asked.
         self._by_topic: dict[str, set[Audience]] = {}
         self._patterns: set[Audience] = set()
-        self._heartbeat = (Cursor("0", 0), b"")
+        self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
+        # Subscribers whose journal is ahead of what was delivered here.
+        self._waiting: set[Subscriber] = set()
+        self._reads: dict[Cursor | None, asyncio.Task[Page]] = {}
 
     @property
     def head(self) -> Cursor:
@@ -67,8 +74,7 @@ class Broadcast:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Follows the journal; streams that are still open at the end are ended."""
-        async with self.journal.follow(self._deliver) as head:
-            self.recent = Window(head, RECENT_BYTES)
+        async with self.journal.follow(self):
             self._drain.on_begin(self, self._end_within)
             try:
                 yield
@@ -83,39 +89,81 @@ class Broadcast:
         lease: Lease,
         selector: Selector,
         *,
-        after: str | None = None,
+        after: Start = None,
         expires: float | None = None,
         first: bytes = b"",
+        format: Format = SSE,
+        member: Member | None = None,
+        seconds: float | None = None,
+        headers: Mapping[str, str] = sse.STREAM_HEADERS,
     ) -> StreamResponse:
-        """The entries that `selector` matches as server-sent events, until the client leaves.
+        """The entries that `selector` matches, until the client leaves.
 
-        `after`: an event id, or `earliest`; None: from now on. `expires`: unix seconds. `first`:
-        frames for this client alone, before all others.
+        `after`: where it starts, as `locate` tells; None: from now on. `expires`: unix seconds.
+        `first`: bytes for this client alone, before all others. `member` is told of its coming and
+        going. `seconds`: the longest that it may last, in place of the settings'.
         """
         requested = time.monotonic()
 
         def open(connection: Connection) -> None:
             self.metrics.begin()
-            subscriber = Subscriber(self, self._audience(selector), connection, lease, expires)
+            audience = self._audience(selector, format)
+            subscriber = Subscriber(self, audience, connection, lease, expires, member, seconds)
             self.subscribers.add(subscriber)
             subscriber.start(after, first)
             self.metrics.first_byte.observe(time.monotonic() - requested)
             if self._drain.draining:
                 self._end_within(self._drain.window, [subscriber])
 
-        return StreamResponse(open, lease.release, sse.EVENT_STREAM, sse.STREAM_HEADERS)
+        return StreamResponse(open, lease.release, format.media_type, headers)
 
-    def heartbeat(self) -> bytes:
-        """A comment that moves the client's cursor to the head, so that a quiet topic's never
-        ages out.
+    async def locate(self, id: str | None, selector: Selector) -> Start:
+        """Where a client that resumes from an event id starts; raises Unavailable.
+
+        A private entry's own id tells a stranger as much as an id that nobody gave: nothing.
         """
-        if self._heartbeat[0] is not self.head:
-            self._heartbeat = (self.head, sse.cursor_frame(str(self.head)))
-        return self._heartbeat[1]
+        if not id:
+            return None
+        if id == EARLIEST:
+            return EARLIEST
+        try:
+            cursor = Cursor.parse(id)
+        except BadCursor:
+            cursor = None
+        if cursor is not None and cursor.epoch == self.head.epoch:
+            return cursor
+        own = await self.journal.locate(id)
+        if own is None:
+            return cursor or "unknown"
+        entries = (await self.journal.read(Cursor(own.epoch, own.sequence - 1), 1)).entries
+        if not entries or (entries[0].private and not selector.matches(entries[0])):
+            return "unknown"
+        return own
+
+    async def read(self, after: Cursor | None) -> Page:
+        """A page of the journal; those who want the same one at the same time share it."""
+        task = self._reads.get(after)
+        if task is None:
+            task = asyncio.create_task(self.journal.read(after, PAGE_ENTRIES))
+            self._reads[after] = task
+            task.add_done_callback(lambda _: self._reads.pop(after, None))
+        return await asyncio.shield(task)
+
+    def heartbeat(self, format: Format) -> bytes:
+        """Moves a client's cursor to the head, so that a quiet topic's never ages out."""
+        known = self._heartbeats.get(format)
+        if known is None or known[0] is not self.head:
+            known = self._heartbeats[format] = (self.head, format.heartbeat(self.head))
+        return known[1]
+
+    def wait(self, subscriber: Subscriber) -> None:
+        """Resumes a subscriber that is behind as soon as more is delivered here."""
+        self._waiting.add(subscriber)
 
     def forget(self, subscriber: Subscriber, audience: Audience) -> None:
         """Called by a subscriber that has ended."""
         self.subscribers.discard(subscriber)
+        self._waiting.discard(subscriber)
         audience.size -= 1
         if audience.size == 0:
             self._drop(audience)
@@ -123,36 +171,55 @@ class Broadcast:
     def log_failure(self, error: Exception) -> None:
         logger.error("a catch-up read failed: %s", error, exc_info=error)
 
-    def _deliver(self, entry: Entry) -> None:
-        cursor, head = entry.cursor, self.head
-        contiguous = cursor.epoch == head.epoch and cursor.sequence == head.sequence + 1
-        if not contiguous:
-            self._skip_to(Cursor(cursor.epoch, cursor.sequence - 1))
+    def deliver(self, entry: Entry) -> None:
+        cursor = entry.cursor
+        if cursor.sequence != self.head.sequence + 1:
+            self.skip(Cursor(cursor.epoch, cursor.sequence - 1))
         self.recent.add(entry)
-        for audience in self._by_topic.get(entry.topic, ()):
+        self._push(entry)
+        if self._waiting:
+            self._resume(self._waiting)
+
+    def skip(self, head: Cursor) -> None:
+        """A hole in the bus, or another life of the journal: all fall behind, and read in the
+        journal what is missing.
+        """
+        behind = {*self.subscribers, *self._waiting}
+        for subscriber in self.subscribers:
+            subscriber.fall_behind()
+        self.recent = Window(head, RECENT_BYTES)
+        self._resume(behind)
+
+    def relay(self, topic: str, data: str) -> None:
+        frame = sse.encode(data)
+        self._push(Entry(self.head, topic, frame, False, time.time(), ""))
+
+    def signal(self, message: bytes) -> None:
+        for hook in self.on_signal:
+            hook(message)
+
+    def _push(self, entry: Entry) -> None:
+        audiences = self._by_topic.get(entry.topic, ())
+        if entry.alternates:  # each audience once, whichever of the topics it is for
+            audiences = set().union(*(self._by_topic.get(topic, ()) for topic in entry.topics))
+        for audience in audiences:
             if audience.selector.matches(entry):
                 audience.push(entry)
         for audience in self._patterns:
             if audience.selector.matches(entry):
                 audience.push(entry)
 
-    def _skip_to(self, head: Cursor) -> None:
-        """A hole in the bus, or a new epoch: all fall behind, and read in the journal what is
-        missing.
-        """
-        behind = list(self.subscribers)
-        for subscriber in behind:
-            subscriber.fall_behind()
-        self.recent = Window(head, RECENT_BYTES)
+    def _resume(self, behind: set[Subscriber]) -> None:
         loop = asyncio.get_running_loop()
         for subscriber in behind:
             loop.call_soon(subscriber.resume)
+        self._waiting.clear()
 
-    def _audience(self, selector: Selector) -> Audience:
-        audience = self._audiences.get(selector)
+    def _audience(self, selector: Selector, format: Format) -> Audience:
+        audience = self._audiences.get((selector, format))
         if audience is None:
-            audience = Audience(selector, self.metrics, self.settings.flush_interval)
-            self._audiences[selector] = audience
+            audience = Audience(selector, format, self.metrics, self.settings.flush_interval)
+            self._audiences[selector, format] = audience
             if selector.topics is None:
                 self._patterns.add(audience)
             for topic in selector.topics or ():
@@ -162,7 +229,7 @@ class Broadcast:
 
     def _drop(self, audience: Audience) -> None:
         audience.close()
-        del self._audiences[audience.selector]
+        del self._audiences[audience.selector, audience.format]
         self._patterns.discard(audience)
         for topic in audience.selector.topics or ():
             self._by_topic[topic].discard(audience)

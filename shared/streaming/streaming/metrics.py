@@ -22,7 +22,9 @@ Kind = Literal["broadcast", "pull", "file"]
 
 #: Why a stream ended. `complete`: all of it was sent; `left`: the client went; the rest is our
 #: doing.
-Reason = Literal["complete", "left", "age", "drain", "expired", "stalled", "failed", "closed"]
+Reason = Literal[
+    "complete", "left", "age", "drain", "expired", "stalled", "failed", "closed", "kicked"
+]
 
 _STREAM = ("service", "kind")
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)

@@ -9,14 +9,11 @@ cannot be told any more is said in a reset.
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import orjson
-
-from streaming import sse
 from streaming.connection import HIGH_WATER, Connection
-from streaming.cursor import EARLIEST, Cursor
-from streaming.errors import BadCursor
+from streaming.cursor import Cursor, Earliest
+from streaming.errors import Unavailable
 from streaming.journal import Gap, Page
 from streaming.limits import Lease
 from streaming.metrics import Reason
@@ -31,6 +28,21 @@ PAGE_ENTRIES = 256
 #: When the client should come back after an end that was ours, in milliseconds.
 RETRY = (500, 3000)
 
+#: Seconds, jittered, until a page is read again that could not be.
+READ_AGAIN = 1.0
+
+#: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that
+#: its id is unknown.
+Start = Cursor | Earliest | Literal["unknown"] | None
+
+
+class Member(Protocol):
+    """Who is told of the life of one subscriber."""
+
+    def joined(self, subscriber: "Subscriber") -> None: ...
+
+    def left(self) -> None: ...
+
 
 class Subscriber:
     __slots__ = (
@@ -42,6 +54,7 @@ class Subscriber:
         "_deadline_reason",
         "_held",
         "_lease",
+        "_member",
         "_progress_at",
         "_reading",
         "_state",
@@ -56,6 +69,8 @@ class Subscriber:
         connection: Connection,
         lease: Lease,
         expires: float | None,
+        member: Member | None = None,
+        seconds: float | None = None,
     ) -> None:
         now = time.monotonic()
         self.connection = connection
@@ -63,37 +78,42 @@ class Subscriber:
         self._broadcast = broadcast
         self._audience = audience
         self._lease = lease
+        self._member = member
         self._began = now
         self._state: Literal["live", "behind", "ended"] = "behind"
-        #: Behind: the last entry that was written, or the text that the client resumes from.
-        self._after: Cursor | str | None = None
+        #: Behind: where it is; the last entry that was written, once there was one.
+        self._after: Start = None
         self._reading: asyncio.Task[None] | asyncio.Handle | None = None
         #: While the connection is full: the bytes it held when last looked at, and since when it
         #: holds them.
         self._held = 0
         self._progress_at = 0.0
         # Jittered, so that those who came together don't come back together.
-        self._deadline = now + broadcast.settings.max_age * random.uniform(0.8, 1.0)
+        longest = broadcast.settings.max_age * random.uniform(0.8, 1.0)
+        self._deadline = now + (longest if seconds is None else seconds)
         self._deadline_reason: Reason = "age"
         if expires is not None and (at := now + expires - time.time()) < self._deadline:
             self._deadline = at
             self._deadline_reason = "expired"
 
-    def start(self, after: str | None, first: bytes) -> None:
-        """Writes the first bytes at once; then the entries after the text `after`, or live from
-        now on.
-        """
+    def start(self, after: Start, first: bytes) -> None:
+        """Writes the first bytes at once; then the entries after `after`, or live from now on."""
         self.connection.listener = self
         self._schedule(time.monotonic() + self._broadcast.settings.heartbeat * random.random())
+        format = self._audience.format
+        if self._member is not None:
+            self._member.joined(self)
         if after is None:
-            # With a cursor from the first byte on, a client that drops before any event loses none
-            # either.
-            self.connection.write(sse.cursor_frame(str(self._broadcast.head)) + first)
+            self._write(format.opening(self._broadcast.head) + first)
             self._go_live()
         else:
-            self.connection.write(sse.COMMENT + first)
+            self._write(format.opening(None) + first)
             self._after = after
             self._catch_up()
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.connection.write(data)
 
     # How the connection fares.
 
@@ -142,34 +162,22 @@ class Subscriber:
     def _catch_up(self) -> None:
         if self._reading is not None or self.connection.full:
             return  # one page at a time; `on_writable` comes back here
-        after = self._position()
-        if isinstance(after, Cursor) and self._broadcast.recent.gap(after) is None:
-            self._write_page(self._broadcast.recent.page(after, PAGE_ENTRIES))
+        after, recent = self._after, self._broadcast.recent
+        if isinstance(after, Cursor) and recent.gap(after) is None:
+            self._write_page(recent.page(after, PAGE_ENTRIES))
         else:
             self._reading = asyncio.create_task(self._read_journal(after))
 
-    def _position(self) -> Cursor | str | None:
-        if isinstance(self._after, str) and self._after != EARLIEST:
-            try:
-                self._after = Cursor.parse(self._after)
-            except BadCursor:
-                return self._after
-        return self._after
-
-    async def _read_journal(self, after: Cursor | str | None) -> None:
-        journal = self._broadcast.journal
+    async def _read_journal(self, after: Start) -> None:
         try:
-            page = None
-            if isinstance(after, str) and after != EARLIEST:
-                own = after
-                after = await journal.locate(own)
-                if after is None:
-                    page = Page([], (await journal.read(None, 0)).oldest, "unknown")
-            if page is None:
-                cursor = after if isinstance(after, Cursor) else None
-                page = await journal.read(cursor, PAGE_ENTRIES)
+            page = await self._broadcast.read(after if isinstance(after, Cursor) else None)
         except asyncio.CancelledError:
             raise
+        except Unavailable:
+            # The journal is away, and so are publishers: the stream stays open until it is back.
+            pause = READ_AGAIN * random.uniform(0.5, 1.5)
+            self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
+            return
         except Exception as error:
             self._broadcast.log_failure(error)
             self._reading = None
@@ -177,38 +185,48 @@ class Subscriber:
             return
         self._reading = None
         if self._state == "behind":
+            if after == "unknown":
+                page = Page([], page.oldest, page.head, "unknown")
             self._after = after if isinstance(after, Cursor) else page.oldest
             self._write_page(page)
 
     def _write_page(self, page: Page) -> None:
         """Writes a page, at most as far as the high-water mark, and goes on from there."""
-        broadcast = self._broadcast
+        broadcast, audience = self._broadcast, self._audience
         broadcast.metrics.catch_up_reads.inc()
         if page.gap is not None:
             self._reset(page.gap, page.oldest)
             return
         before = self._after
         frames: list[bytes] = []
-        size = 0
+        size = taken = 0
         for entry in page.entries:
             if size >= HIGH_WATER or entry.cursor.sequence > broadcast.head.sequence:
                 break
+            taken += 1
             self._after = entry.cursor
-            if self._audience.selector.matches(entry):
-                frames.append(entry.frame)
-                size += len(entry.frame)
+            if audience.selector.matches(entry):
+                frames.append(audience.format.entry(entry))
+                size += len(frames[-1])
+        assert isinstance(self._after, Cursor)
+        if taken == len(page.entries) and self._after.sequence == page.head.sequence:
+            self._after = page.head  # the end of an epoch is the start of the next
         if frames:
-            self.connection.write(b"".join(frames))
+            self.connection.write(audience.format.join(frames, self._after))
             broadcast.metrics.events.inc(len(frames))
             broadcast.metrics.bytes.inc(size)
+            if audience.format.once:
+                self.end("complete")
+                return
         if self._after == broadcast.head:
             self._go_live()
         elif not self.connection.full:
-            # In a turn of its own: a thousand that resume at once must not hold the loop. Where
-            # nothing came, the
-            # journal is ahead of what was delivered here: that is on its way.
-            pause = 0.0 if self._after != before else 0.05
-            self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
+            if self._after != before:
+                # In a turn of its own: a thousand that resume at once must not hold the loop.
+                self._reading = asyncio.get_running_loop().call_soon(self._next_page)
+            else:
+                # The journal is ahead of what was delivered here: that is on its way.
+                broadcast.wait(self)
 
     def _next_page(self) -> None:
         self._reading = None
@@ -217,14 +235,13 @@ class Subscriber:
 
     def _reset(self, gap: Gap, oldest: Cursor) -> None:
         """Says that something is missing, and why; then the live feed."""
-        broadcast = self._broadcast
+        broadcast, format = self._broadcast, self._audience.format
         broadcast.metrics.reset(gap)
-        data: dict[str, Any] = {"reason": gap, "oldest": str(oldest)}
-        frame = sse.encode(
-            orjson.dumps(data).decode(), event="millrace.reset", id=str(broadcast.head)
-        )
-        self.connection.write(frame)
-        self._go_live()
+        self.connection.write(format.reset(gap, oldest, broadcast.head))
+        if format.once:
+            self._finish_body("complete", b"")
+        else:
+            self._go_live()
 
     # Time.
 
@@ -245,7 +262,7 @@ class Subscriber:
                 # Spread anew: all of an audience were written to at the same moment.
                 self._schedule(now + (silent_until - now) * random.uniform(0.7, 1.0))
             else:
-                self.connection.write(self._broadcast.heartbeat())
+                self._write(self._broadcast.heartbeat(self._audience.format))
                 self._schedule(now + settings.heartbeat)
         else:
             self._schedule(now + settings.heartbeat)
@@ -278,15 +295,25 @@ class Subscriber:
         """
         if self._state == "ended":
             return
-        connection = self.connection
         # What is pending goes out first: the client's last id must be what it has seen.
         self._audience.flush()
+        self._finish_body(reason, self._last_bytes(reason))
+
+    def _last_bytes(self, reason: Reason) -> bytes:
+        if reason == "complete":
+            return b""
+        at = self._after if isinstance(self._after, Cursor) else self._broadcast.head
+        return self._audience.format.ending(at, random.randint(*RETRY))
+
+    def _finish_body(self, reason: Reason, last: bytes) -> None:
+        if self._state == "ended":
+            return
         self._finish(reason)
         if reason == "stalled":
-            connection.abort()
+            self.connection.abort()
         else:
-            connection.write(sse.retry_frame(random.randint(*RETRY)))
-            connection.close()
+            self._write(last)
+            self.connection.close()
 
     def _finish(self, reason: Reason) -> None:
         if self._state == "ended":
@@ -300,4 +327,6 @@ class Subscriber:
         self._broadcast.timetable.remove(self)
         self._lease.release()
         self._broadcast.forget(self, self._audience)
+        if self._member is not None:
+            self._member.left()
         self._broadcast.metrics.end(reason, time.monotonic() - self._began)

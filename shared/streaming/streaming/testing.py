@@ -4,12 +4,16 @@ Test transports buffer whole responses; a stream is tested on a socket.
 """
 
 import asyncio
+import signal
 import socket
 import ssl
+import subprocess
+import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -315,3 +319,69 @@ class FaultProxy:
                 await writer.wait_closed()
                 raise ConnectionResetError("cut after its budget")
         writer.write_eof()
+
+
+class RedisServer:
+    """A real redis-server of its own on a free port of loopback, which may be killed and started
+    again.
+    """
+
+    def __init__(self, folder: Path, *options: str, program: Sequence[str] = ("redis-server",)):
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            self.port: int = sock.getsockname()[1]
+        self._folder = folder
+        self._options = options
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Returns when it answers; its data is what the last life left (append-only file)."""
+        command = [*self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "yes", "--dir", str(self._folder)]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE
+        while self.command("PING") != b"+PONG\r\n":
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log_text = (self._folder / "redis.log").read_text()
+                raise RuntimeError(f"redis-server did not start:\n{log_text}")
+            time.sleep(0.02)
+
+    def command(self, line: str) -> bytes:
+        """The raw answer to an inline command; b"" where nobody answers."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+                sock.settimeout(5)
+                sock.sendall(line.encode() + b"\r\n")
+                return sock.recv(65536)
+        except OSError:
+            return b""
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ends it by a signal; SIGKILL is a crash."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def pause(self) -> None:
+        """It hangs: connections stay open, and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self.stop(signal.SIGKILL)

@@ -7,6 +7,7 @@ from typing import Any
 from streaming.audience import FLUSH_BYTES, Audience
 from streaming.broadcast import Topics
 from streaming.cursor import Cursor
+from streaming.formats import SSE
 from streaming.journal import Entry, NewEntry
 from streaming.metrics import StreamMetrics
 
@@ -26,7 +27,7 @@ class Sink:
 
 
 def audience(interval: float = 60.0) -> Audience:
-    return Audience(Topics(frozenset("t")), StreamMetrics("audience", "broadcast"), interval)
+    return Audience(Topics(frozenset("t")), SSE, StreamMetrics("audience", "broadcast"), interval)
 
 
 def entry(text: str) -> Entry:

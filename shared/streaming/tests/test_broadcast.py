@@ -40,10 +40,12 @@ class Hub:
 
         @self.app.get("/")
         async def subscribe(request: Request, topic: str = "t", expires: float | None = None):  # type: ignore[no-untyped-def]
+            topics = Topics(frozenset(topic.split(",")))
+            id = request.headers.get("last-event-id") or request.query_params.get("after")
             return self.broadcast.response(
                 self.limits.admit(None, None),
-                Topics(frozenset(topic.split(","))),
-                after=request.headers.get("last-event-id") or request.query_params.get("after"),
+                topics,
+                after=await self.broadcast.locate(id, topics),
                 expires=expires,
                 first=comment("hello"),
             )
@@ -55,7 +57,8 @@ class Hub:
     async def publish(self, count: int = 1, topic: str = "t", size: int = 0) -> list[str]:
         """Their ids."""
         texts = (f"{n}:{'x' * size}" for n in range(count))
-        return [(await self.journal.append(NewEntry(topic, text))).id for text in texts]
+        batch = [NewEntry(topic, text) for text in texts]
+        return [receipt.id for receipt in await self.journal.append(batch)]
 
     def count(self, name: str, **labels: str) -> float:
         labels = {"service": "test", "kind": "broadcast"} | labels
@@ -122,7 +125,7 @@ async def test_a_resume_goes_on_exactly_there_and_then_live(hub_of):
 @pytest.mark.parametrize("after", ["earliest", "own-id"])
 async def test_a_resume_by_other_means(hub_of, after):
     async with hub_of() as hub:
-        first = await hub.journal.append(NewEntry("t", "first", id="own-id"))
+        [first] = await hub.journal.append([NewEntry("t", "first", id="own-id")])
         ids = await hub.publish(3)
         stream = await fetch(f"{hub.url}/?after={after}")
         wanted = ids if after == "own-id" else [first.id, *ids]
@@ -241,9 +244,9 @@ async def test_a_hole_in_the_bus_is_filled_from_the_journal(hub_of):
         stream = await fetch(hub.url)
         await subscribers(hub, 1)
         ids = await hub.publish(2)
-        deliver = hub.journal._followers.pop()
+        follower = hub.journal._followers.pop()
         ids += await hub.publish(3)  # the bus is silent
-        hub.journal._followers.append(deliver)
+        hub.journal._followers.append(follower)
         ids += await hub.publish(2)
         assert [e.id for e in await stream.events(7)] == ids
 

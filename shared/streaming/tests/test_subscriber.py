@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from streaming.broadcast import Broadcast, Topics
 from streaming.connection import HIGH_WATER, LOW_WATER, Listener
+from streaming.cursor import Cursor
 from streaming.drain import Drain
+from streaming.formats import SSE
 from streaming.journal import Entry, MemoryJournal, NewEntry
 from streaming.limits import Limits
 from streaming.metrics import StreamMetrics
@@ -116,7 +118,7 @@ class World:
 
     async def publish(self, topic: str, size: int, count: int) -> None:
         for _ in range(count):
-            self.published.append(await self.journal.append(NewEntry(topic, "x" * size)))
+            self.published.append(self.journal.append_now(NewEntry(topic, "x" * size)))
 
     async def subscribe(self, topics: frozenset[str], back: int) -> None:
         """From now on, or from `back` entries ago."""
@@ -128,12 +130,12 @@ class World:
         self.open(reader, after)
 
     def open(self, reader: Reader, after: str | None) -> None:
-        audience = self.broadcast._audience(Topics(reader.topics))
+        audience = self.broadcast._audience(Topics(reader.topics), SSE)
         lease = self.limits.admit(None, None)
         self.broadcast.metrics.begin()
         subscriber = Subscriber(self.broadcast, audience, reader.pipe, lease, None)
         self.broadcast.subscribers.add(subscriber)
-        subscriber.start(after, b"")
+        subscriber.start(None if after is None else Cursor.parse(after), b"")
 
     async def read(self, which: int, count: int) -> None:
         if self.readers:
@@ -162,9 +164,9 @@ class World:
 
     async def hole(self) -> None:
         """The bus drops what is published for a moment."""
-        deliver = self.journal._followers.pop()
+        follower = self.journal._followers.pop()
         await self.publish("a", 10, 2)
-        self.journal._followers.append(deliver)
+        self.journal._followers.append(follower)
 
     async def flush(self) -> None:
         for audience in self.broadcast._audiences.values():
