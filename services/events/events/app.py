@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -17,27 +17,47 @@ from streaming.broadcast import Broadcast
 from streaming.errors import SettingsError
 from streaming.journal import MemoryJournal
 from streaming.metrics import StreamMetrics
+from streaming.redis_journal import RedisJournal
 
 
 def service(context: Context, settings: EventsSettings) -> Service:
-    if settings.workers > 1:
-        raise SettingsError(
-            f"MILLRACE_WORKERS={settings.workers}: the journal of events is in memory, and what one"
-            " worker takes no other would deliver: run events with 1"
-        )
-    journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
+    journal = _journal(settings)
+    shared = isinstance(journal, RedisJournal)
     broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
-    hub = Hub(context, settings, journal, broadcast, MemoryState(), journal)
+    hub = Hub(context, settings, journal, broadcast, MemoryState(), journal, shared)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with broadcast.run():
+        async with AsyncExitStack() as stack:
+            if isinstance(journal, RedisJournal):
+                await stack.enter_async_context(journal)
+            await stack.enter_async_context(broadcast.run())
             ticker = asyncio.create_task(tick(journal, context.drain)) if settings.demo else None
             yield
             if ticker is not None:
                 ticker.cancel()
 
-    return Service("events", router(hub), lifespan)
+    def ready() -> str | None:
+        return journal.fault if isinstance(journal, RedisJournal) else None
+
+    return Service("events", router(hub), lifespan, ready)
+
+
+def _journal(settings: EventsSettings) -> MemoryJournal | RedisJournal:
+    if settings.redis_url is not None:
+        return RedisJournal(
+            settings.redis_url.get_secret_value(),
+            settings.hub,
+            max_entries=settings.journal_entries,
+            max_bytes=settings.journal_bytes,
+            max_age=settings.journal_age,
+        )
+    if settings.workers > 1:
+        raise SettingsError(
+            f"MILLRACE_WORKERS={settings.workers}: the journal of events is in memory, and what one"
+            " worker takes no other would deliver: set EVENTS_REDIS_URL, or run events with 1"
+        )
+    return MemoryJournal(settings.journal_bytes, settings.journal_age)
 
 
 def create_app(settings: EventsSettings | None = None) -> FastAPI:

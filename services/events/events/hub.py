@@ -19,3 +19,5 @@ class Hub:
     broadcast: Broadcast
     state: State
     signals: Signals
+    #: Whether the journal outlives this process, and others read it.
+    shared: bool = False

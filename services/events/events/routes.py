@@ -61,9 +61,10 @@ def router(hub: Hub) -> APIRouter:
 
     async def publish(request: Request) -> Response:
         """Publishes one event: 201 once it is in the journal."""
-        # The journal ends with this process, and so do its streams: what is accepted now would not
-        # reach who has left already. Refused, it is the publisher's to send to the next process.
-        context.drain.admit()
+        if not hub.shared:
+            # The journal ends with this process, and so do its streams: what is accepted now would
+            # not reach who has left already. Refused, it is the publisher's to send to the next.
+            context.drain.admit()
         principal = await principal_of(request)
         publication = Publication.parse(await _body(request, hub.settings.max_event_bytes))
         principal.require("events", "publish", publication.topic)

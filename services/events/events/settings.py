@@ -1,6 +1,6 @@
 """What the events service can be told: EVENTS_*."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from streaming.settings import Settings
@@ -11,8 +11,14 @@ class EventsSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="EVENTS_")
 
+    #: Where the journal is; without it, in the memory of this one process. See redis_link.py.
+    redis_url: SecretStr | None = None
+    #: Hubs on one Redis know nothing of each other.
+    hub: str = Field(default="events", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+
     #: What the journal retains: a client that was away for longer gets a reset.
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    journal_entries: int = Field(default=1_000_000, gt=0)  # Redis only
     journal_age: float = Field(default=3600.0, gt=0)
     max_event_bytes: int = Field(default=256 * 1024, gt=0)
     #: Publish the lesson's demo event each second.

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 from streaming.drain import Drain
+from streaming.errors import Unavailable
 from streaming.journal import Journal, NewEntry
 
 TOPIC = "demo"
@@ -15,5 +17,6 @@ async def tick(journal: Journal, drain: Drain, seconds: float = 1.0) -> None:
     while not drain.draining:
         count += 1
         data = json.dumps({"count": count, "message": f"Event {count}"})
-        await journal.append([NewEntry(TOPIC, data, json=True)])
+        with suppress(Unavailable):  # Redis is away: the next one, then
+            await journal.append([NewEntry(TOPIC, data, json=True)])
         await asyncio.sleep(seconds)

@@ -13,7 +13,7 @@ from streaming import sse
 from streaming.audience import Audience, Selector
 from streaming.connection import Connection, StreamResponse
 from streaming.cursor import EARLIEST, Cursor
-from streaming.errors import BadCursor
+from streaming.errors import BadCursor, Unavailable
 from streaming.formats import SSE, Format
 from streaming.journal import Entry, Journal, Page, Window
 from streaming.limits import Lease
@@ -54,6 +54,8 @@ class Broadcast:
         self.timetable = Timetable()
         self.recent = Window(Cursor("0", 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
+        #: Whether the journal was reached at all: before, there is no place to start from.
+        self.synced = False
         #: Called with each signal of the hub's processes.
         self.on_signal: list[Callable[[bytes], None]] = []
         self._drain = context.drain
@@ -122,6 +124,8 @@ class Broadcast:
 
         A private entry's own id tells a stranger as much as an id that nobody gave: nothing.
         """
+        if not self.synced:
+            raise Unavailable("the journal is not reached yet: connect again in a moment", 2.0)
         if not id:
             return None
         if id == EARLIEST:
@@ -188,6 +192,7 @@ class Broadcast:
         for subscriber in self.subscribers:
             subscriber.fall_behind()
         self.recent = Window(head, RECENT_BYTES)
+        self.synced = True
         self._resume(behind)
 
     def relay(self, topic: str, data: str) -> None:

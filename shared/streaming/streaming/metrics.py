@@ -50,6 +50,16 @@ catch_up_reads = Counter(
 resets = Counter(
     "millrace_resets", "Subscribers told that a gap cannot be filled", (*_STREAM, "reason")
 )
+bus_connects = Counter("millrace_bus_connects", "Connections made to the bus (Redis)")
+bus_gaps = Counter("millrace_bus_gaps", "Times that the bus was found to have left something out")
+bus_refilled = Counter(
+    "millrace_bus_refilled_events", "Events read from the journal, at start and in place of the bus"
+)
+bus_proven_at = Gauge(
+    "millrace_bus_proven_timestamp_seconds",
+    "When a probe last came back over the bus, in unix seconds; 0 while it is not proven",
+    multiprocess_mode="livemin",
+)
 soft_refusals = Counter("millrace_soft_refusals", "Event streams put off by 200 and retry")
 drain_seconds = Gauge(
     "millrace_drain_seconds", "How long the last drain took", multiprocess_mode="mostrecent"

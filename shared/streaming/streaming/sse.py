@@ -32,19 +32,21 @@ def encode(
     Raises BadRequest where `event` or `id` holds a line end, which would forge a field, or `id` a
     NUL, for which clients ignore it; or where a text is not UTF-8. An empty `data` fires an event.
     """
-    parts = []
+    before, after = halves(data, event=event, retry=retry)
+    return before + (b"" if id is None else id_field(id)) + after
+
+
+def halves(data: str, *, event: str | None = None, retry: int | None = None) -> tuple[bytes, bytes]:
+    """What stands before and after the id of an event; `encode` says what is refused."""
+    before = b""
     if event is not None:
         if _LINE_END.search(event):
             raise BadRequest(f"event type {event!r} holds a line end")
-        parts.append(f"event: {event}\n")
-    if id is not None:
-        parts.append(_id_field(id))
-    if retry is not None:
-        parts.append(f"retry: {retry:d}\n")
+        before = _utf8(f"event: {event}\n")
     # All three line ends: a lone CR inside `data` would otherwise end the line at the client.
-    parts.extend(f"data: {line}\n" for line in _LINE_END.split(data))
-    parts.append("\n")
-    return _utf8("".join(parts))
+    lines = "\ndata: ".join(_LINE_END.split(data)) if _LINE_END.search(data) else data
+    after = f"data: {lines}\n\n"
+    return before, _utf8(after if retry is None else f"retry: {retry:d}\n{after}")
 
 
 def comment(text: str = "") -> bytes:
@@ -53,17 +55,18 @@ def comment(text: str = "") -> bytes:
 
 def cursor_frame(id: str) -> bytes:
     """Moves the client's last event id and fires no event (a block without `data`)."""
-    return _utf8(":\n" + _id_field(id) + "\n")
+    return b":\n" + id_field(id) + b"\n"
 
 
 def retry_frame(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def _id_field(id: str) -> str:
+def id_field(id: str) -> bytes:
+    """Raises BadRequest as `encode` does."""
     if _LINE_END.search(id) or "\0" in id:
         raise BadRequest(f"event id {id!r} holds a line end or NUL")
-    return f"id: {id}\n"
+    return _utf8(f"id: {id}\n")
 
 
 def _utf8(frame: str) -> bytes:

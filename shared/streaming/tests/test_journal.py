@@ -3,7 +3,9 @@ own.
 """
 
 import asyncio
+import secrets
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import patch
 
@@ -11,12 +13,18 @@ import pytest
 
 from streaming.cursor import Cursor
 from streaming.journal import ENTRY_OVERHEAD, Entry, Journal, MemoryJournal, NewEntry
+from streaming.redis_journal import RedisJournal
 from streaming.sse import Parser
 
 
-@pytest.fixture(params=["memory"])
-def journal(request: pytest.FixtureRequest) -> Journal:
-    return MemoryJournal()
+@pytest.fixture(params=["memory", "redis"])
+async def journal(request: pytest.FixtureRequest) -> AsyncIterator[Journal]:
+    if request.param == "memory":
+        yield MemoryJournal()
+    else:
+        url = request.getfixturevalue("redis_url")
+        async with RedisJournal(url, hub=secrets.token_hex(8)) as journal:
+            yield journal
 
 
 async def append(journal: Journal, topic: str, data: str, **options: Any) -> Entry:
