@@ -1,0 +1,314 @@
+"""What is the Redis journal's own: retention in Redis, epochs, faults of the server and of the way
+to it. The contract that all journals keep is in test_journal.py.
+"""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming.cursor import Cursor
+from streaming.errors import BadRequest, SettingsError, Unavailable
+from streaming.journal import Entry, NewEntry
+from streaming.redis_journal import RedisJournal
+from streaming.redis_link import Primary
+from streaming.sse import Parser
+from streaming.testing import FaultProxy, RedisServer, eventually
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A redis-server that the test may break."""
+    with RedisServer(tmp_path) as started:
+        yield started
+
+
+class Reader:
+    """A follower that knows what it has and what it was told is missing."""
+
+    def __init__(self) -> None:
+        self.head: Cursor | None = None
+        self.entries: list[Entry] = []
+        self.skips: list[Cursor] = []
+        self.relayed: list[tuple[str, str]] = []
+
+    def deliver(self, entry: Entry) -> None:
+        assert self.head is not None
+        assert entry.cursor.sequence == self.head.sequence + 1
+        self.head = entry.cursor
+        self.entries.append(entry)
+
+    def skip(self, head: Cursor) -> None:
+        self.head = head
+        self.skips.append(head)
+
+    def relay(self, topic: str, data: str) -> None:
+        self.relayed.append((topic, data))
+
+    def signal(self, message: bytes) -> None: ...
+
+    @property
+    def texts(self) -> list[str]:
+        return [text(entry) for entry in self.entries]
+
+
+def text(entry: Entry) -> str:
+    [event] = Parser().feed(entry.frame)
+    return event.data
+
+
+async def append(journal: RedisJournal, *texts: str, **options: Any) -> list[Cursor]:
+    batch = [NewEntry("t", each, **options) for each in texts]
+    return [receipt.cursor for receipt in await journal.append(batch)]
+
+
+async def append_until_taken(journal: RedisJournal, each: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await append(journal, each, key=each)
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+@asynccontextmanager
+async def following(journal: RedisJournal) -> AsyncIterator[Reader]:
+    reader = Reader()
+    async with journal.follow(reader):
+        yield reader
+
+
+async def test_retention_by_count(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8), max_entries=10) as journal:
+        cursors = await append(journal, *map(str, range(25)))
+        page = await journal.read(None, 100)
+        assert [text(entry) for entry in page.entries] == list(map(str, range(15, 25)))
+        assert (await journal.read(cursors[13], 100)).gap == "trimmed"
+        assert (await journal.read(cursors[14], 100)).entries == page.entries
+
+
+async def test_retention_by_bytes_keeps_the_newest_however_large(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8), max_bytes=10_000) as journal:
+        await append(journal, *["x" * 1000 for _ in range(50)])
+        assert 4 <= len((await journal.read(None, 100)).entries) <= 6
+        await append(journal, "x" * 100_000)
+        assert [len(text(e)) for e in (await journal.read(None, 100)).entries] == [100_000]
+
+
+async def test_retention_by_age_forgets_ids_and_topics_too(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8), max_age=0.3) as journal:
+        [cursor] = await append(journal, "x", id="own")
+        assert await journal.locate("own") == cursor
+        async with asyncio.timeout(10):
+            while (await journal.read(None, 1)).entries:
+                await asyncio.sleep(0.05)
+        page = await journal.read(Cursor(cursor.epoch, 0), 1)
+        assert (page.gap, page.oldest, page.head) == ("trimmed", cursor, cursor)
+        assert (await journal.read(cursor, 1)).gap is None
+        assert await journal.locate("own") is None
+        assert await journal.topics(10) == []
+        assert (await append(journal, "y"))[0].sequence == 2
+
+
+async def test_pages_are_bounded_by_bytes(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
+        await append(journal, *["x" * 30_000 for _ in range(20)])
+        assert 1 <= len((await journal.read(None, 256)).entries) <= 4
+
+
+async def test_a_bad_entry_spoils_no_other(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
+        with pytest.raises(BadRequest):
+            await journal.append([NewEntry("t", "good"), NewEntry("t", "\ud800")])
+        assert (await journal.read(None, 1)).head.sequence == 0
+
+
+async def test_many_appends_at_once_go_in_few_batches(redis_url):
+    async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
+        await asyncio.gather(*(append(journal, str(n)) for n in range(2000)))
+        assert (await journal.read(None, 1)).head.sequence == 2000
+        assert journal._batch < 50
+
+
+async def test_what_any_client_publishes_is_relayed(redis_url):
+    async with RedisJournal(redis_url) as journal, following(journal) as reader:
+        await journal.link.call("PUBLISH", "millrace:live:a/b", "text\nas it is")
+        await eventually(lambda: reader.relayed)
+        assert reader.relayed == [("a/b", "text\nas it is")]
+        assert reader.entries == []
+
+
+async def test_hubs_are_apart(redis_url):
+    one, two = RedisJournal(redis_url, "one"), RedisJournal(redis_url, "two")
+    async with one, two, following(one) as reader, following(two) as other:
+        await append(two, "for two")
+        await append(one, "for one")
+        await two.link.call("PUBLISH", "millrace:two:live:t", "live")
+        await eventually(lambda: other.relayed and reader.entries)
+        assert (reader.texts, other.texts) == (["for one"], ["for two"])
+        assert reader.relayed == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_restart_with_its_data_costs_nobody_the_place(server, number):
+    async with RedisJournal(server.url) as journal, following(journal) as reader:
+        before = await append(journal, "1", "2", "3")
+        await eventually(lambda: len(reader.entries) == 3)
+        server.stop(number)
+        with pytest.raises(Unavailable):
+            await append(journal, "refused")
+        assert "not proven" in (journal.fault or "")
+        server.start()
+        await append_until_taken(journal, "4")
+        await eventually(lambda: len(reader.entries) == 4 and journal.fault is None)
+        # Another life, another epoch: cursors of the one before stay good.
+        assert reader.entries[-1].cursor.epoch != before[0].epoch
+        assert reader.texts == ["1", "2", "3", "4"]
+        assert [text(e) for e in (await journal.read(before[1], 9)).entries] == ["3", "4"]
+        assert [text(e) for e in (await journal.read(before[2], 9)).entries] == ["4"]
+        [first, *_] = reader.skips
+        assert reader.skips in ([first], [first, Cursor(reader.entries[-1].cursor.epoch, 3)])
+
+
+async def test_a_restart_without_the_tail_is_told_to_those_who_saw_it(tmp_path):
+    with RedisServer(tmp_path, "--appendonly", "no") as server:
+        async with RedisJournal(server.url) as journal, following(journal) as reader:
+            cursors = await append(journal, "1", "2", "3")
+            server.command("SAVE")
+            cursors += await append(journal, "4", "5")
+            await eventually(lambda: len(reader.entries) == 5)
+            server.stop(signal.SIGKILL)
+            server.start()
+            await append_until_taken(journal, "other 4")
+            await append_until_taken(journal, "other 5")
+            await append_until_taken(journal, "other 6")
+            # The numbers were given again: whoever saw the lost entries must not go on after them.
+            for cursor in cursors[3:]:
+                assert (await journal.read(cursor, 9)).gap == "epoch"
+            page = await journal.read(cursors[2], 9)
+            assert [text(e) for e in page.entries] == ["other 4", "other 5", "other 6"]
+            await eventually(lambda: len(reader.skips) == 2)
+
+
+@pytest.mark.parametrize("way", ["flush", "restart"])
+async def test_an_emptied_redis_is_another_life(server, way, tmp_path):
+    async with RedisJournal(server.url) as journal, following(journal) as reader:
+        [*_, last] = await append(journal, "1", "2")
+        await eventually(lambda: len(reader.entries) == 2)
+        if way == "flush":
+            server.command("FLUSHALL")
+        else:
+            server.stop(signal.SIGKILL)
+            for path in tmp_path.glob("appendonlydir/*"):
+                path.unlink()
+            server.start()
+        await eventually(lambda: len(reader.skips) == 2)
+        assert reader.head is not None
+        assert (reader.head.sequence, reader.head.epoch != last.epoch) == (0, True)
+        await append_until_taken(journal, "new")
+        await eventually(lambda: len(reader.entries) == 3)
+        assert (await journal.read(last, 9)).gap == "epoch"
+
+
+async def test_a_cut_subscription_misses_nothing(server):
+    async with RedisJournal(server.url) as journal, following(journal) as reader:
+        for n in range(300):
+            await append(journal, str(n))
+            if n % 50 == 25:
+                server.command("CLIENT KILL TYPE pubsub")
+        await eventually(lambda: len(reader.entries) == 300)
+        assert reader.texts == list(map(str, range(300)))
+        assert len(reader.skips) == 1
+
+
+async def test_a_message_that_the_bus_leaves_out_is_read_in_the_journal(server):
+    """As a replica behind does, or a server that ran out of buffer."""
+    async with RedisJournal(server.url) as journal, following(journal) as reader:
+        await append(journal, "1")
+        await eventually(lambda: len(reader.entries) == 1)
+        silent = RedisJournal(server.url)
+        silent.bus_channel = "elsewhere"
+        async with silent:
+            await append(silent, "2")
+            await append(journal, "3")
+            await eventually(lambda: len(reader.entries) == 3)
+            # The last one, with nothing after it: a probe finds out.
+            await append(silent, "4")
+            await eventually(lambda: len(reader.entries) == 4)
+        assert reader.texts == ["1", "2", "3", "4"]
+
+
+async def test_a_frozen_redis_is_noticed_and_come_back_from(server):
+    async with FaultProxy(server.port) as proxy:
+        journal = RedisJournal(f"redis://127.0.0.1:{proxy.port}")
+        async with journal, following(journal) as reader:
+            await append(journal, "1")
+            await eventually(lambda: len(reader.entries) == 1)
+            assert journal.fault is None
+            proxy.freeze()
+            with pytest.raises(Unavailable):
+                await append(journal, "2", key="2")
+            await eventually(lambda: journal.fault is not None)
+            async with RedisJournal(server.url) as direct:
+                await append(direct, "meanwhile")
+            proxy.thaw()
+            await append_until_taken(journal, "2")
+            await eventually(lambda: journal.fault is None)
+            await eventually(lambda: len(reader.entries) == 3)
+            assert sorted(reader.texts) == ["1", "2", "meanwhile"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_appends_over_a_cut_connection_are_there_once(server, seed):
+    """An answer that is lost on its way: what was done is not done again."""
+    async with FaultProxy(server.port) as proxy:
+        proxy.cut_after = 5000 + 777 * seed
+        async with RedisJournal(f"redis://127.0.0.1:{proxy.port}") as journal:
+            cursors = [(await append(journal, str(n)))[0] for n in range(400)]
+        async with RedisJournal(server.url) as direct:
+            found: list[Entry] = []
+            while page := (await direct.read(found[-1].cursor if found else None, 256)).entries:
+                found += page
+    assert [text(entry) for entry in found] == list(map(str, range(400)))
+    assert [entry.cursor for entry in found] == cursors
+
+
+async def test_without_redis_it_starts_and_is_there_when_redis_comes(tmp_path):
+    server = RedisServer(tmp_path)
+    async with RedisJournal(server.url) as journal, following(journal) as reader:
+        assert "not proven" in (journal.fault or "")
+        assert reader.head is None
+        with server:
+            await eventually(lambda: journal.fault is None)
+            await append(journal, "1")
+            await eventually(lambda: reader.texts == ["1"])
+
+
+async def test_a_process_that_starts_has_what_was_published_before(redis_url):
+    hub = secrets.token_hex(8)
+    async with RedisJournal(redis_url, hub) as journal:
+        await append(journal, *map(str, range(5000)))
+        async with following(journal) as reader:
+            assert len(reader.entries) == 4096
+            assert reader.entries[-1].cursor.sequence == 5000
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://localhost", "'http'"),
+        ("redis+other://localhost", "redis+other"),
+        ("redis+sentinel://localhost:26379", "name the primary"),
+        ("redis://localhost:port", "not one"),
+    ],
+)
+def test_a_bad_url_is_refused(url, complaint):
+    with pytest.raises(SettingsError, match=complaint.replace("+", r"\+")):
+        Primary(url, "x")
