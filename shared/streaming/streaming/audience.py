@@ -150,8 +150,17 @@ class Audience:
         self._metrics.events.inc(events * receivers)
         self._metrics.bytes.inc(len(data) * receivers)
         if self.format.once:
-            for subscriber in [*self._chunked, *self._bare]:
-                subscriber.end("complete")
+            self._complete()
+
+    def _complete(self) -> None:
+        """What was written was all that these get. Not at once: this runs inside of deliveries to
+        all audiences, of which the last subscriber's end drops one.
+        """
+        served = [*self._chunked, *self._bare]
+        self._chunked.clear()
+        self._bare.clear()
+        for subscriber in served:
+            asyncio.get_running_loop().call_soon(subscriber.end, "complete")
 
     def close(self) -> None:
         if self._timer is not None:

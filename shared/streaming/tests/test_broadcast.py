@@ -4,7 +4,7 @@ the ASGI one.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +16,17 @@ from prometheus_client import REGISTRY
 from streaming.broadcast import Broadcast, Topics
 from streaming.cursor import Cursor
 from streaming.drain import Drain
-from streaming.journal import MemoryJournal, NewEntry
+from streaming.errors import Unavailable
+from streaming.formats import LINES, POLL, SSE
+from streaming.journal import Entry, Follower, MemoryJournal, NewEntry, Page, Receipt
 from streaming.limits import Limits
 from streaming.metrics import StreamMetrics
 from streaming.settings import Settings
 from streaming.sse import comment
+from streaming.subscriber import Member, Subscriber
 from streaming.testing import FaultProxy, Running, eventually, fetch, running
+
+FORMATS = {"sse": SSE, "lines": LINES, "poll": POLL}
 
 
 class Hub:
@@ -34,12 +39,20 @@ class Hub:
         self.limits = Limits(self.settings, self.drain)
         context: Any = SimpleNamespace(settings=self.settings, drain=self.drain)
         self.broadcast = Broadcast(self.journal, StreamMetrics("test", "broadcast"), context)
+        #: Makes who is told of each subscriber.
+        self.members: Callable[[], Member | None] = lambda: None
         self.app = FastAPI(lifespan=lambda _: self.broadcast.run())
         self.app.state.context = context
         self.running: Running
 
         @self.app.get("/")
-        async def subscribe(request: Request, topic: str = "t", expires: float | None = None):  # type: ignore[no-untyped-def]
+        async def subscribe(  # type: ignore[no-untyped-def]
+            request: Request,
+            topic: str = "t",
+            expires: float | None = None,
+            format: str = "sse",
+            seconds: float | None = None,
+        ):
             topics = Topics(frozenset(topic.split(",")))
             id = request.headers.get("last-event-id") or request.query_params.get("after")
             return self.broadcast.response(
@@ -47,7 +60,10 @@ class Hub:
                 topics,
                 after=await self.broadcast.locate(id, topics),
                 expires=expires,
-                first=comment("hello"),
+                first=comment("hello") if format == "sse" else b"",
+                format=FORMATS[format],
+                member=self.members(),
+                seconds=seconds,
             )
 
     @property
@@ -349,3 +365,185 @@ async def test_a_drain_does_not_wait_for_who_takes_nothing(hub_of):
         await subscribers(hub, 0)
         assert time.monotonic() - began < 3
         stalled.reset()
+
+
+async def test_a_poll_is_answered_with_what_is_there(hub_of):
+    async with hub_of() as hub:
+        ids = await hub.publish(3)
+        answer = await (await fetch(f"{hub.url}/?format=poll&after={ids[0]}")).json()
+        assert [event["id"] for event in answer["events"]] == ids[1:]
+        assert answer["cursor"] == ids[-1]
+
+
+async def test_a_poll_waits_for_the_next_events_and_goes_on_from_them(hub_of):
+    async with hub_of() as hub:
+        [first] = await hub.publish()
+        polls = [await fetch(f"{hub.url}/?format=poll&after={first}") for _ in range(3)]
+        await subscribers(hub, 3)
+        ids = await hub.publish(1)
+        for poll in polls:
+            answer = await poll.json()
+            assert poll.clean
+            assert ([e["id"] for e in answer["events"]], answer["cursor"]) == (ids, ids[0])
+        await subscribers(hub, 0)
+        again = await fetch(f"{hub.url}/?format=poll&after={answer['cursor']}")
+        assert (await hub.publish(1))[0] == (await again.json())["events"][0]["id"]
+
+
+async def test_a_poll_ends_empty_after_its_time_with_a_cursor(hub_of):
+    async with hub_of() as hub:
+        poll = await fetch(f"{hub.url}/?format=poll&seconds=0.1")
+        await subscribers(hub, 1)
+        [id] = await hub.publish(1, topic="another")
+        assert await poll.json() == {"events": [], "cursor": id}
+        assert poll.clean
+
+
+async def test_a_poll_is_told_what_is_gone(hub_of):
+    async with hub_of() as hub:
+        answer = await (await fetch(f"{hub.url}/?format=poll&after=nobodys")).json()
+        assert (answer["reset"]["reason"], answer["events"]) == ("unknown", [])
+
+
+async def test_lines_are_the_same_events(hub_of):
+    async with hub_of() as hub:
+        ids = await hub.publish(2)
+        stream = await fetch(f"{hub.url}/?format=lines&after=earliest")
+        await subscribers(hub, 1)
+        ids += await hub.publish(2)
+        values = stream.values()
+        assert [(await anext(values))["id"] for _ in ids] == ids
+
+
+async def test_formats_of_one_selector_are_apart(hub_of):
+    async with hub_of() as hub:
+        events, lines = await fetch(hub.url), await fetch(f"{hub.url}/?format=lines")
+        await subscribers(hub, 2)
+        [id] = await hub.publish(1)
+        assert (await events.event()).id == id
+        values = lines.values()
+        assert "cursor" in await anext(values)
+        assert (await anext(values))["id"] == id
+
+
+async def test_what_is_relayed_reaches_who_is_there_and_moves_no_cursor(hub_of):
+    async with hub_of() as hub:
+        stream = await fetch(hub.url)
+        await subscribers(hub, 1)
+        [id] = await hub.publish(1)
+        hub.broadcast.relay("t", "now")
+        hub.broadcast.relay("another", "not here")
+        [first, relayed] = await stream.events(2)
+        assert (first.id, relayed.data, relayed.id) == (id, "now", id)
+        [following] = await hub.publish(1)
+        assert (await stream.event()).id == following
+
+
+async def test_a_member_is_told_and_can_be_ended(hub_of):
+    class Seat:
+        def joined(self, subscriber: Subscriber) -> None:
+            told.append("joined")
+            self.subscriber = subscriber
+
+        def left(self) -> None:
+            told.append("left")
+
+    told: list[str] = []
+    seat = Seat()
+    async with hub_of() as hub:
+        hub.members = lambda: seat
+        before = hub.count("streams_ended_total", reason="kicked")
+        stream = await fetch(hub.url)
+        await subscribers(hub, 1)
+        seat.subscriber.end("kicked")
+        seat.subscriber.end("kicked")
+        assert await stream.events() == []
+        assert stream.clean
+        assert told == ["joined", "left"]
+        assert hub.count("streams_ended_total", reason="kicked") == before + 1
+
+
+class Late(MemoryJournal):
+    """A journal whose bus is late, and which may be away: as one that is elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.reads = 0
+        self._held: list[Entry] = []
+        self._bus: list[Follower] = []
+
+    @asynccontextmanager
+    async def follow(self, follower: Follower) -> AsyncIterator[None]:
+        self._bus.append(follower)
+        follower.skip((await super().read(None, 0)).head)
+        yield
+
+    async def append(self, batch: Any) -> list[Receipt]:
+        receipts = await super().append(batch)
+        cursor = receipts[0].cursor
+        page = await super().read(Cursor(cursor.epoch, cursor.sequence - 1), len(batch))
+        self._held += page.entries
+        return receipts
+
+    async def read(self, after: Cursor | None, limit: int) -> Page:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable("away")
+        return await super().read(after, limit)
+
+    def arrive(self) -> None:
+        for entry in self._held:
+            self._bus[0].deliver(entry)
+        self._held.clear()
+
+
+async def test_who_is_ahead_of_the_bus_waits_for_it(hub_of):
+    """A client that comes from another process, which the bus has brought more."""
+    journal = Late()
+    async with hub_of(journal) as hub:
+        ids = await hub.publish(3)
+        stream = await fetch(f"{hub.url}/?after={ids[1]}")
+        await eventually(lambda: hub.broadcast._waiting)
+        reads = journal.reads
+        await asyncio.sleep(0.2)
+        assert journal.reads == reads  # it does not ask again and again
+        journal.arrive()
+        assert (await stream.event()).id == ids[2]
+        ids = await hub.publish(1)
+        journal.arrive()
+        assert (await stream.event()).id == ids[0]
+
+
+async def test_streams_stay_open_while_the_journal_is_away(hub_of):
+    journal = Late()
+    async with hub_of(journal) as hub:
+        ids = await hub.publish(3)
+        journal.arrive()
+        hub.broadcast.skip(hub.broadcast.head)  # nothing is at hand: it must be read
+        journal.away = True
+        stream = await fetch(f"{hub.url}/?after=earliest")
+        await eventually(lambda: journal.reads > 0)
+        journal.away = False
+        assert [e.id for e in await stream.events(3)] == ids
+
+
+async def test_those_who_want_the_same_page_share_it(hub_of):
+    journal = Late()
+    async with hub_of(journal) as hub:
+        streams = [await fetch(hub.url) for _ in range(50)]
+        await subscribers(hub, 50)
+        reads = journal.reads
+        ids = await hub.publish(3)
+        hub.broadcast.skip(Cursor(hub.broadcast.head.epoch, 3))  # a hole for all of them
+        for stream in streams:
+            assert [e.id for e in await stream.events(3)] == ids
+        assert journal.reads <= reads + 5
+
+
+async def test_without_a_journal_yet_nobody_is_given_a_place(hub_of):
+    async with hub_of() as hub:
+        hub.broadcast.synced = False
+        with pytest.raises(Unavailable, match="not reached yet"):
+            await hub.broadcast.locate(None, Topics(frozenset("t")))
