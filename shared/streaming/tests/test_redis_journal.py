@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +312,23 @@ async def test_a_process_that_starts_has_what_was_published_before(redis_url):
 def test_a_bad_url_is_refused(url, complaint):
     with pytest.raises(SettingsError, match=complaint.replace("+", r"\+")):
         Primary(url, "x")
+
+
+async def test_whoever_starts_amid_appends_gets_a_row_without_hole_or_twin(redis_url):
+    """What comes between the subscription and the reading of the stream comes twice to it."""
+    async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
+        publishing = asyncio.create_task(append_many(journal, 3000))
+        readers: list[Reader] = []
+        async with AsyncExitStack() as stack:
+            while not publishing.done():
+                # A reader asserts, with each entry, that it is the next one.
+                readers.append(await stack.enter_async_context(following(journal)))
+            await publishing
+            await eventually(lambda: all(r.head.sequence == 3000 for r in readers if r.head))
+        assert len(readers) > 5
+        assert all(reader.entries[-1].cursor.sequence == 3000 for reader in readers)
+
+
+async def append_many(journal: RedisJournal, count: int) -> None:
+    for n in range(count):
+        await append(journal, str(n))
