@@ -28,8 +28,9 @@ PROBE_TIMEOUT = 4.0
 #: Seconds between two attempts to connect, doubled up to the second, jittered.
 BACKOFF = (0.05, 2.0)
 
-#: Entries that a process reads at its start, so that who was at another one finds them here.
-BACKLOG = 4096
+#: Entries that a process reads at its start, so that who was at another one finds them here: about
+#: what the broadcast keeps at hand.
+BACKLOG = 16_384
 PAGE = 512
 
 _log = logging.getLogger("millrace.bus")
