@@ -6,11 +6,22 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from events.batch import entries as batch
+from events.batch import is_batch
 from events.hub import Hub
-from events.publication import Publication, check_topic
+from events.idempotency import REPLAYED, key_of
+from events.line_publisher import LineGroups, LinePublisher
+from events.publication import SCHEMA, check_topic, entry_of, parse
+from events.publisher import Grants, Publisher, conflict
+from events.rate import Rate
 from events.selection import Selection
+from events.settings import EventsSettings
+from streaming import metrics
 from streaming.bare_route import BareRoute
-from streaming.errors import BadRequest, TooLarge
+from streaming.bytestream import Terms
+from streaming.errors import BadRequest, StreamingError, TooLarge, Unavailable
+from streaming.ndjson import NDJSON
+from streaming.principal import Principal
 from streaming.sse import EVENT_STREAM
 
 MAX_TOPICS = 256
@@ -36,8 +47,22 @@ _SUBSCRIBE_DOCS = {
 _PUBLISH_DOCS = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": Publication.model_json_schema()}},
-    }
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": [SCHEMA, {"type": "array", "items": SCHEMA}]},
+                "example": {"topic": "orders/7", "data": {"state": "paid"}},
+            },
+            NDJSON: {"schema": {"type": "string"}},
+        },
+    },
+    "parameters": [
+        _query(
+            "Idempotency-Key",
+            {"type": "string", "maxLength": 255},
+            "The same key and body again, within an hour, publish nothing and get the same ids.",
+            "header",
+        ),
+    ],
 }
 
 
@@ -45,6 +70,8 @@ def router(hub: Hub) -> APIRouter:
     context, broadcast = hub.context, hub.broadcast
     routes = APIRouter()
     principal_of = context.authenticator.principal
+    publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
+    pulled = metrics.StreamMetrics("events", "pull")
 
     async def subscribe(request: Request) -> Response:
         """Server-sent events of the topics, or of all public topics.
@@ -60,18 +87,58 @@ def router(hub: Hub) -> APIRouter:
         return broadcast.response(lease, selection, after=after, expires=principal.expires)
 
     async def publish(request: Request) -> Response:
-        """Publishes one event: 201 once it is in the journal."""
+        """Publishes one event, a JSON array of them, or NDJSON: all that is answered with an id is
+        in the journal.
+
+        An array is published whole or not at all, and answered by an array in its order. NDJSON is
+        answered line by line while it is read: `{"id": …}`, or `{"error": …, "line": n}` for a line
+        that was refused; `Prefer: return=minimal` leaves the ids out. `Idempotency-Key` makes it
+        safe to send the same again.
+        """
         if not hub.shared:
             # The journal ends with this process, and so do its streams: what is accepted now would
             # not reach who has left already. Refused, it is the publisher's to send to the next.
             context.drain.admit()
         principal = await principal_of(request)
-        publication = Publication.parse(await _body(request, hub.settings.max_event_bytes))
-        principal.require("events", "publish", publication.topic)
-        [receipt] = await hub.journal.append([publication.entry()])
+        key = key_of(request, principal)
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() == NDJSON:
+            return publish_lines(request, principal, key)
+        try:
+            return await publish_json(request, principal, key)
+        except Unavailable:
+            raise
+        except StreamingError:
+            metrics.published["refused"].inc()
+            raise
+
+    async def publish_json(request: Request, principal: Principal, key: str | None) -> Response:
+        body = await _body(request, hub.settings)
+        grants = Grants(principal)
+        if is_batch(body):
+            entries = batch(body, key, grants, hub.settings)
+        else:
+            entries = [entry_of(parse(body), key)]
+            grants.require(entries[0].topic)
+        publisher.rate.take(principal.subject, len(entries))
+        receipts = await publisher.append(entries)
+        for index, receipt in enumerate(receipts):
+            if receipt.outcome == "conflict":
+                raise conflict(f"item {index}" if is_batch(body) else "the event")
+        ids = [{"id": receipt.id} for receipt in receipts]
+        replayed = bool(receipts) and all(receipt.outcome == "repeated" for receipt in receipts)
         return Response(
-            orjson.dumps({"id": receipt.id}), status_code=201, media_type="application/json"
+            orjson.dumps(ids if is_batch(body) else ids[0]),
+            status_code=201,
+            headers=REPLAYED if replayed else None,
+            media_type="application/json",
         )
+
+    def publish_lines(request: Request, principal: Principal, key: str | None) -> Response:
+        minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
+        groups = LineGroups(hub, publisher, principal, key, minimal)
+        lease = context.limits.for_request(request, principal)
+        terms = Terms(context, pulled, lease, principal.expires)
+        return LinePublisher(hub, terms, groups)
 
     streamed: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
     add = functools.partial(routes.add_api_route, "/events", route_class_override=BareRoute)
@@ -91,11 +158,23 @@ def _topics(request: Request) -> list[str]:
     return topics
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def _body(request: Request, settings: EventsSettings) -> bytes:
     """The whole body; refused as soon as it is too large, however it is framed."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > limit:
-            raise TooLarge(f"an event may have {limit} bytes (EVENTS_MAX_EVENT_BYTES)")
+        if len(body) > settings.max_event_bytes:
+            _check_size(body, settings)
     return bytes(body)
+
+
+def _check_size(body: bytearray, settings: EventsSettings) -> None:
+    if not is_batch(body):
+        raise TooLarge(
+            f"an event may have {settings.max_event_bytes} bytes (EVENTS_MAX_EVENT_BYTES)"
+        )
+    if len(body) > settings.max_batch_bytes:
+        raise TooLarge(
+            f"a batch may have {settings.max_batch_bytes} bytes (EVENTS_MAX_BATCH_BYTES);"
+            " send more as application/x-ndjson"
+        )

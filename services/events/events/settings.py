@@ -20,6 +20,13 @@ class EventsSettings(Settings):
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     journal_entries: int = Field(default=1_000_000, gt=0)  # Redis only
     journal_age: float = Field(default=3600.0, gt=0)
+
+    # Publishing. A rate of 0 is no limit.
     max_event_bytes: int = Field(default=256 * 1024, gt=0)
+    max_batch_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    max_batch_events: int = Field(default=1000, gt=0)
+    #: Events per second and principal, in each process.
+    publish_rate: float = Field(default=0.0, ge=0)
+
     #: Publish the lesson's demo event each second.
     demo: bool = False

@@ -100,7 +100,9 @@ async def test_private_events_are_not_among_all_public_ones(hub, publish, subscr
         ({"topic": "a", "retry": -1}, "retry:"),
         ({"topic": "a", "retry": "1"}, "retry:"),
         ({"topic": "a", "dat": "x"}, "dat:"),
-        ([1], "body:"),
+        ([1], "item 0: body:"),
+        (b"7", "body:"),
+        ({"topic": "a", "id": "1f.7"}, "id:"),
     ],
 )
 async def test_a_bad_publication_is_refused_by_name(hub, publish, body, complaint):
@@ -215,3 +217,25 @@ async def test_who_stops_takes_no_event_that_it_could_not_deliver(hub, publish, 
     assert status == 503
     assert "stopping" in problem["detail"]
     await stream.close()
+
+
+async def test_the_same_idempotency_key_publishes_once(hub, publish, subscribed):
+    stream = await subscribed(hub)
+    key = {"Idempotency-Key": '"k-1"'}
+    status, answer = await publish(hub, {"topic": "a", "data": "x"}, key)
+    again = await fetch(
+        hub.url + "/events", method="POST", body=b'{"topic": "a", "data": "x"}', headers=key
+    )
+    assert (status, again.status, await again.json()) == (201, 201, answer)
+    assert again.headers["idempotent-replayed"] == "true"
+    status, problem = await publish(hub, {"topic": "a", "data": "other"}, key)
+    assert (status, problem["title"]) == (422, "Idempotency key conflict")
+    await publish(hub, {"topic": "a", "data": "y"})
+    assert [event.data for event in await stream.events(2)] == ["x", "y"]
+    await stream.close()
+
+
+async def test_a_shared_journal_takes_events_until_the_end(hub_of, publish, redis_url):
+    async with hub_of(redis_url=redis_url, hub="drained") as hub:
+        hub.app.state.context.drain.draining = True
+        assert (await publish(hub, {"topic": "a", "data": "late"}))[0] == 201

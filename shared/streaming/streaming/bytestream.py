@@ -176,6 +176,8 @@ class ByteStream:
         connection = self.transport.detach() if self.transport is not None else None
         if connection is not None:
             connection.abort()
+        elif self.transport is not None:
+            self.transport.abort()
 
     def _report(self, work: asyncio.Task[None]) -> None:
         error = _error(work)

@@ -111,6 +111,9 @@ class ResponseTransport(Protocol):
         attached.
         """
 
+    def abort(self) -> None:
+        """Resets the connection, also while the request's body is still coming."""
+
 
 def frame_chunk(data: bytes) -> bytes:
     """One chunk of HTTP/1.1's chunked coding (RFC 9112 §7.1)."""

@@ -8,7 +8,7 @@ chunk.
 
 import os
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -59,6 +59,17 @@ bus_proven_at = Gauge(
     "millrace_bus_proven_timestamp_seconds",
     "When a probe last came back over the bus, in unix seconds; 0 while it is not proven",
     multiprocess_mode="livemin",
+)
+#: How publishing went: the outcomes of a journal, and what kept events from it.
+Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
+
+published_events = Counter(
+    "millrace_published_events", "Events that publishers sent, by how it went", ("outcome",)
+)
+#: Its children, looked up once.
+published = {outcome: published_events.labels(outcome) for outcome in get_args(Published)}
+publish_seconds = Histogram(
+    "millrace_publish_seconds", "One append to the journal, of one event or many", buckets=_SECONDS
 )
 soft_refusals = Counter("millrace_soft_refusals", "Event streams put off by 200 and retry")
 drain_seconds = Gauge(

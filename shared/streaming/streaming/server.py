@@ -205,6 +205,12 @@ class HttpTransport:
         self._scope = None
         return connection
 
+    def abort(self) -> None:
+        protocol = self._protocol
+        if protocol.scope is self._scope and protocol.cycle is not None:
+            protocol.cycle.disconnected = True
+            reset(protocol.transport)
+
 
 #: uvicorn's options for streams, in one process and under gunicorn.
 OPTIONS: dict[str, Any] = {
