@@ -11,25 +11,26 @@ from events.batch import is_batch
 from events.hub import Hub
 from events.idempotency import REPLAYED, key_of
 from events.line_publisher import LineGroups, LinePublisher
-from events.publication import SCHEMA, check_topic, entry_of, parse
+from events.publication import SCHEMA, entry_of, parse
 from events.publisher import Grants, Publisher, conflict
 from events.rate import Rate
-from events.selection import Selection
+from events.selection import MAX_TOPICS, Selection
 from events.settings import EventsSettings
+from events.subscription import MAX_POLL_SECONDS, POLL_SECONDS, Subscription
 from streaming import metrics
 from streaming.bare_route import BareRoute
 from streaming.bytestream import Terms
-from streaming.errors import BadRequest, StreamingError, TooLarge, Unavailable
+from streaming.errors import StreamingError, TooLarge, Unavailable
 from streaming.ndjson import NDJSON
 from streaming.principal import Principal
 from streaming.sse import EVENT_STREAM
-
-MAX_TOPICS = 256
 
 
 def _query(name: str, schema: dict[str, Any], text: str, where: str = "query") -> dict[str, Any]:
     return {"name": name, "in": where, "schema": schema, "description": text}
 
+
+_FLAG = {"type": "integer", "enum": [0, 1], "default": 0}
 
 # Both routes are bare: FastAPI's parsing of parameters and models is a third of what accepting a
 # subscriber or an event costs (profiled), and these two are what a hub does all day.
@@ -38,10 +39,22 @@ _SUBSCRIBE_DOCS = {
         _query(
             "topic",
             {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TOPICS},
-            "Exact topics; without one, all public topics.",
+            "Topics, URI templates of topics (RFC 6570), or `*`; without one, all public topics.",
         ),
         _query("after", {"type": "string"}, "Resume after this event id, or `earliest`."),
         _query("Last-Event-ID", {"type": "string"}, "The same, as EventSource sends it.", "header"),
+        _query("envelope", _FLAG, "Each event's data is `{topic, id, time, event, data}`."),
+        _query("poll", _FLAG, "One JSON answer, as soon as there are events: a long poll."),
+        _query(
+            "timeout",
+            {
+                "type": "number",
+                "minimum": 0,
+                "maximum": MAX_POLL_SECONDS,
+                "default": POLL_SECONDS,
+            },
+            "Seconds after which a long poll is answered without any.",
+        ),
     ]
 }
 _PUBLISH_DOCS = {
@@ -74,17 +87,25 @@ def router(hub: Hub) -> APIRouter:
     pulled = metrics.StreamMetrics("events", "pull")
 
     async def subscribe(request: Request) -> Response:
-        """Server-sent events of the topics, or of all public topics.
+        """Events of the topics, or of all public topics: server-sent, as NDJSON, or by long poll.
 
         `Last-Event-ID` or `after` resumes; what is no longer retained is said in a
-        `millrace.reset` event.
+        `millrace.reset` event. Private events are only for who names their topic, and is granted
+        it.
         """
         principal = await principal_of(request)
-        selection = Selection.of(principal, _topics(request))
-        id = request.headers.get("last-event-id") or request.query_params.get("after")
-        after = await broadcast.locate(id, selection)
+        wanted = Subscription.of(request)
+        selection = Selection.of(principal, wanted.topics)
+        after = await broadcast.locate(wanted.id, selection)
         lease = context.limits.for_request(request, principal)
-        return broadcast.response(lease, selection, after=after, expires=principal.expires)
+        return broadcast.response(
+            lease,
+            selection,
+            after=after,
+            expires=principal.expires,
+            format=wanted.format,
+            seconds=wanted.seconds,
+        )
 
     async def publish(request: Request) -> Response:
         """Publishes one event, a JSON array of them, or NDJSON: all that is answered with an id is
@@ -140,22 +161,14 @@ def router(hub: Hub) -> APIRouter:
         terms = Terms(context, pulled, lease, principal.expires)
         return LinePublisher(hub, terms, groups)
 
-    streamed: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
+    streamed: dict[int | str, dict[str, Any]] = {
+        200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
+    }
     add = functools.partial(routes.add_api_route, "/events", route_class_override=BareRoute)
     add(subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
     add(subscribe, methods=["HEAD"], include_in_schema=False)
     add(publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
     return routes
-
-
-def _topics(request: Request) -> list[str]:
-    """Raises BadRequest that names the topic."""
-    topics = request.query_params.getlist("topic")
-    if len(topics) > MAX_TOPICS:
-        raise BadRequest(f"{len(topics)} topics were asked for: at most {MAX_TOPICS} are allowed")
-    for topic in topics:
-        check_topic(topic)
-    return topics
 
 
 async def _body(request: Request, settings: EventsSettings) -> bytes:

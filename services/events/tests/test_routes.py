@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import jwt
+import orjson
 import pytest
 
 from streaming.testing import eventually, fetch
@@ -136,7 +137,15 @@ async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
 
 @pytest.mark.parametrize(
     ("query", "complaint"),
-    [("?topic=", "topic ''"), ("?topic=a%0Ab", "topic 'a\\nb'"), ("?" + "topic=a&" * 257, "257")],
+    [
+        ("?topic=", "topic ''"),
+        ("?topic=a{b", "URI template 'a{b'"),
+        ("?poll=x", "poll='x'"),
+        ("?envelope=2", "envelope='2'"),
+        ("?poll=1&timeout=nan", "timeout='nan': must be 0-300 seconds"),
+        ("?topic=a%0Ab", "topic 'a\\nb'"),
+        ("?" + "topic=a&" * 257, "257"),
+    ],
 )
 async def test_a_bad_subscription_is_refused_by_name(hub, query, complaint):
     async with await fetch(f"{hub.url}/events{query}") as stream:
@@ -206,8 +215,12 @@ async def test_the_demo_ticks_as_the_lesson_prints_it(hub_of, subscribed):
 async def test_the_openapi_document_names_the_parameters(hub):
     async with await fetch(hub.url + "/openapi.json") as stream:
         paths = (await stream.json())["paths"]["/events"]
-    assert {p["name"] for p in paths["get"]["parameters"]} == {"topic", "after", "Last-Event-ID"}
-    assert "topic" in str(paths["post"]["requestBody"])
+    names = {"topic", "after", "Last-Event-ID", "poll", "timeout", "envelope"}
+    assert {p["name"] for p in paths["get"]["parameters"]} == names
+    body = paths["post"]["requestBody"]["content"]
+    assert "topic" in str(body["application/json"])
+    assert "application/x-ndjson" in body
+    assert paths["post"]["parameters"][0]["name"] == "Idempotency-Key"
 
 
 async def test_who_stops_takes_no_event_that_it_could_not_deliver(hub, publish, subscribed):
@@ -239,3 +252,88 @@ async def test_a_shared_journal_takes_events_until_the_end(hub_of, publish, redi
     async with hub_of(redis_url=redis_url, hub="drained") as hub:
         hub.app.state.context.drain.draining = True
         assert (await publish(hub, {"topic": "a", "data": "late"}))[0] == 201
+
+
+async def test_templates_and_the_star_select_many_topics(hub, publish, subscribed):
+    templates = await subscribed(hub, "?topic=orders/{id}&topic=users{/id}/name&topic=news")
+    star = await subscribed(hub, "?topic=*")
+    topics = ["orders/7", "orders/7/items", "users/3/name", "news", "new", "orders/8"]
+    for topic in topics:
+        await publish(hub, {"topic": topic, "data": topic})
+    wanted = ["orders/7", "users/3/name", "news", "orders/8"]
+    assert [event.data for event in await templates.events(4)] == wanted
+    assert [event.data for event in await star.events(6)] == topics
+    again = await subscribed(hub, "?topic=orders/{id}&after=earliest")
+    assert [event.data for event in await again.events(2)] == ["orders/7", "orders/8"]
+    for stream in (templates, star, again):
+        await stream.close()
+
+
+async def test_private_events_need_a_named_topic_and_a_grant_live_and_on_replay(
+    hub_of, publish, subscribed
+):
+    async with hub_of(auth_key=KEY) as hub:
+        writer = bearer("events:publish")
+
+        async def send() -> None:
+            for topic in ("mine/1", "other/1"):
+                private = {"topic": topic, "data": f"secret {topic}", "private": True}
+                await publish(hub, private, writer)
+            await publish(hub, {"topic": "mine/1", "data": "open"}, writer)
+
+        async def seen(query: str, count: int, **headers: str) -> list[str]:
+            stream = await subscribed(hub, query, **headers)
+            if "after" not in query:
+                await send()
+            data = [event.data for event in await stream.events(count)]
+            await stream.close()
+            return data
+
+        reader = bearer("events:subscribe:mine/*")
+        for after in ("", "&after=earliest"):
+            assert await seen("?topic=*" + after, 1, **reader) == ["open"]
+            both = ["secret mine/1", "open"]
+            assert await seen("?topic={kind}/{id}" + after, 2, **reader) == both
+            assert await seen("?topic=mine/1" + after, 2, **reader) == both
+        assert (await fetch(f"{hub.url}/events?topic=other/1", headers=reader)).status == 403
+        nothing = bearer("events:publish logs:read")
+        assert (await fetch(f"{hub.url}/events", headers=nothing)).status == 403
+
+
+async def test_ndjson_where_it_is_accepted(hub, publish, subscribed):
+    stream = await subscribed(hub, "?after=earliest", Accept="application/x-ndjson")
+    assert stream.headers["content-type"] == "application/x-ndjson"
+    await publish(hub, {"topic": "a", "data": {"n": 1}})
+    value = await anext(stream.values())
+    assert (value["topic"], value["data"]) == ("a", {"n": 1})
+    await stream.close()
+
+
+async def test_a_long_poll_answers_and_goes_on_from_its_cursor(hub, publish):
+    first = asyncio.create_task(poll(hub, "?poll=1&topic=a"))
+    await eventually(lambda: hub.app.state.context.limits.open == 1)
+    await publish(hub, {"topic": "a", "data": "1"})
+    await publish(hub, {"topic": "b", "data": "-"})
+    await publish(hub, {"topic": "a", "data": "2"})
+    answer = await first
+    assert [event["data"] for event in answer["events"]] == ["1"]
+    answer = await poll(hub, f"?poll=1&topic=a&after={answer['cursor']}")
+    assert [event["data"] for event in answer["events"]] == ["2"]
+    answer = await poll(hub, f"?poll=1&topic=a&timeout=0&after={answer['cursor']}")
+    assert answer["events"] == []
+
+
+async def poll(hub, query: str):
+    async with await fetch(f"{hub.url}/events{query}") as stream:
+        assert stream.headers["content-type"] == "application/json"
+        return await stream.json()
+
+
+async def test_an_envelope_tells_the_topic(hub, publish, subscribed):
+    stream = await subscribed(hub, "?envelope=1")
+    _, answer = await publish(hub, {"topic": "a", "data": {"n": 1}, "event": "e"})
+    event = await stream.event()
+    value = orjson.loads(event.data)
+    assert (event.event, event.id) == ("e", answer["id"])
+    assert (value["topic"], value["id"], value["data"]) == ("a", answer["id"], {"n": 1})
+    await stream.close()

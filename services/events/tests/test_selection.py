@@ -48,6 +48,44 @@ def test_everything_is_what_is_public_and_granted() -> None:
     assert not selection.matches(entry("ab", private=True))
 
 
+def test_templates_are_matched_and_each_topic_is_checked() -> None:
+    selection = Selection.of(principal("alice", "events:subscribe:a/*"), ["{kind}/{id}"])
+    assert selection.topics is None
+    for private in (False, True):
+        assert selection.matches(entry("a/1", private))
+        assert not selection.matches(entry("b/1", private))
+        assert not selection.matches(entry("a/1/2", private))
+
+
+def test_any_of_an_entrys_topics_will_do() -> None:
+    new = NewEntry("b", "x", private=True, alternates=("a/1",))
+    both = Entry.of(new, Cursor("e", 1), 0.0)
+    grants = principal("alice", "events:subscribe:a/*")
+    assert Selection.of(grants, ["a/1"]).matches(both)
+    assert Selection.of(grants, ["a/{id}"]).matches(both)
+    assert not Selection.of(grants, ["*"]).matches(both)
+    # The template matches "b", which is not granted; "a/1" is, and was not asked for.
+    assert not Selection.of(grants, ["{one}"]).matches(both)
+
+
+@pytest.mark.parametrize("texts", [["a/1"], ["{kind}/{id}", "a/1"], ["*"], []])
+def test_what_may_match_is_what_matches_in_public(texts: list[str]) -> None:
+    selection = Selection.of(principal("alice", "events:subscribe:a/*"), texts)
+    for topic in ("a/1", "b/1", "a", "a/1/2"):
+        assert selection.may_match(topic) == selection.matches(entry(topic))
+
+
+def test_who_is_granted_no_topic_at_all_is_refused() -> None:
+    for texts in ([], ["*"], ["a/{id}"]):
+        with pytest.raises(Forbidden, match="events:subscribe"):
+            Selection.of(principal("alice", "events:publish logs:subscribe"), texts)
+
+
+def test_what_was_asked_for_can_be_told() -> None:
+    assert Selection.of(UNRESTRICTED, ["b", "a/{id}", "*"]).texts() == ["*", "a/{id}", "b"]
+    assert Selection.of(UNRESTRICTED, []).texts() == ["*"]
+
+
 def test_a_private_entry_reaches_who_asks_for_its_topic_and_is_granted_it() -> None:
     selection = Selection.of(principal("alice", "events:subscribe:a*"), ["ab"])
     assert selection.matches(entry("ab", private=True))

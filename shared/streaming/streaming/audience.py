@@ -31,6 +31,11 @@ class Selector(Protocol):
 
     def matches(self, entry: Entry) -> bool: ...
 
+    def may_match(self, topic: str) -> bool:
+        """Whether `matches` can be true of an entry with this topic, private or not. Its answer is
+        remembered.
+        """
+
 
 class Audience:
     """The live subscribers of one selector and format. Those behind the head are not in it until

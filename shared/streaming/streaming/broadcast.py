@@ -20,6 +20,7 @@ from streaming.limits import Lease
 from streaming.metrics import StreamMetrics
 from streaming.subscriber import PAGE_ENTRIES, Member, Start, Subscriber
 from streaming.timetable import Timetable
+from streaming.topic_index import TopicIndex
 
 if TYPE_CHECKING:
     from streaming.app import Context
@@ -39,6 +40,9 @@ class Topics:
 
     def matches(self, entry: Entry) -> bool:
         return not entry.private and not self.topics.isdisjoint(entry.topics)
+
+    def may_match(self, topic: str) -> bool:
+        return topic in self.topics
 
 
 class Broadcast:
@@ -60,9 +64,7 @@ class Broadcast:
         self.on_signal: list[Callable[[bytes], None]] = []
         self._drain = context.drain
         self._audiences: dict[tuple[Selector, Format], Audience] = {}
-        # By exact topic, a look-up however many there are; the others are few, and each is asked.
-        self._by_topic: dict[str, set[Audience]] = {}
-        self._patterns: set[Audience] = set()
+        self._index = TopicIndex()
         self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
         # Subscribers whose journal is ahead of what was delivered here.
         self._waiting: set[Subscriber] = set()
@@ -204,13 +206,7 @@ class Broadcast:
             hook(message)
 
     def _push(self, entry: Entry) -> None:
-        audiences = self._by_topic.get(entry.topic, ())
-        if entry.alternates:  # each audience once, whichever of the topics it is for
-            audiences = set().union(*(self._by_topic.get(topic, ()) for topic in entry.topics))
-        for audience in audiences:
-            if audience.selector.matches(entry):
-                audience.push(entry)
-        for audience in self._patterns:
+        for audience in self._index.candidates(entry):
             if audience.selector.matches(entry):
                 audience.push(entry)
 
@@ -225,21 +221,14 @@ class Broadcast:
         if audience is None:
             audience = Audience(selector, format, self.metrics, self.settings.flush_interval)
             self._audiences[selector, format] = audience
-            if selector.topics is None:
-                self._patterns.add(audience)
-            for topic in selector.topics or ():
-                self._by_topic.setdefault(topic, set()).add(audience)
+            self._index.add(audience)
         audience.size += 1
         return audience
 
     def _drop(self, audience: Audience) -> None:
         audience.close()
         del self._audiences[audience.selector, audience.format]
-        self._patterns.discard(audience)
-        for topic in audience.selector.topics or ():
-            self._by_topic[topic].discard(audience)
-            if not self._by_topic[topic]:
-                del self._by_topic[topic]
+        self._index.remove(audience)
 
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()

@@ -332,7 +332,7 @@ async def test_gauges_return_after_a_storm_of_resets(hub_of):
         assert hub.count("streams_open") == before
         assert hub.limits.open == 0
         assert not hub.broadcast._audiences
-        assert not hub.broadcast._by_topic
+        assert not hub.broadcast._index.topics
 
 
 async def test_a_drain_lets_who_is_behind_catch_up_first(hub_of):
