@@ -318,16 +318,16 @@ def test_a_bad_url_is_refused(url, complaint):
 async def test_whoever_starts_amid_appends_gets_a_row_without_hole_or_twin(redis_url):
     """What comes between the subscription and the reading of the stream comes twice to it."""
     async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
-        publishing = asyncio.create_task(append_many(journal, 3000))
+        publishing = asyncio.create_task(append_many(journal, 800))
         readers: list[Reader] = []
         async with AsyncExitStack() as stack:
             while not publishing.done():
                 # A reader asserts, with each entry, that it is the next one.
                 readers.append(await stack.enter_async_context(following(journal)))
             await publishing
-            await eventually(lambda: all(r.head.sequence == 3000 for r in readers if r.head))
+            await eventually(lambda: all(r.head.sequence == 800 for r in readers if r.head))
         assert len(readers) > 5
-        assert all(reader.entries[-1].cursor.sequence == 3000 for reader in readers)
+        assert all(reader.entries[-1].cursor.sequence == 800 for reader in readers)
 
 
 async def append_many(journal: RedisJournal, count: int) -> None:
