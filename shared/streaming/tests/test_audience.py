@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from streaming.audience import FLUSH_BYTES, Audience
 from streaming.broadcast import Topics
 from streaming.cursor import Cursor
@@ -92,3 +94,22 @@ async def test_nothing_is_kept_for_an_audience_without_readers():
     group = audience()
     group.push(entry("x"))
     assert not group.pending
+
+
+@pytest.mark.parametrize(("every", "rests"), [(0.018, False), (0.012, True)])
+async def test_an_audience_rests_only_where_it_is_busy(monkeypatch, every, rests):
+    """A write to all of it takes 10 ms; events come each 18 ms, or each 12."""
+    clock = [1000.0]
+    monkeypatch.setattr("streaming.audience.time.monotonic", lambda: clock[0])
+    sink, group = Sink(), audience(0.005)
+    group.join(sink)
+
+    def take_time() -> None:
+        clock[0] += 0.01
+
+    sink.when_written = take_time
+    for n in range(100):
+        due = 1000.0 + n * every
+        clock[0] = max(clock[0], due)
+        group.push(entry(str(n)))
+    assert (len(sink.written) < 100) == rests
