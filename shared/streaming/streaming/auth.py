@@ -89,7 +89,9 @@ class Authenticator:
             raise Unauthorized(self._complaint(error)) from None
         except (ValueError, TypeError):  # a signed or unsigned part of an odd shape
             raise Unauthorized("the token is not a valid JWT") from None
-        return Principal(claims.get("sub"), _expires(claims["exp"]), _scopes(claims))
+        return Principal(
+            claims.get("sub"), _expires(claims["exp"]), _scopes(claims), claims.get("jti")
+        )
 
     def _claims(self, token: str, key: Key) -> dict[str, Any]:
         return jwt.decode(

@@ -75,11 +75,15 @@ def parse_scopes(claim: str) -> tuple[Scope, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, until when (`expires` is in Unix seconds), and what is granted; hashable."""
+    """Who asks, until when (`expires` is in Unix seconds), and what is granted; hashable.
+
+    `token_id` names the token itself (`jti`, RFC 7519 section 4.1.7).
+    """
 
     subject: str | None
     expires: float | None
     scopes: tuple[Scope, ...]
+    token_id: str | None = None
 
     def allows(self, service: str, action: str, resource: str | None = None) -> bool:
         """Whether a scope covers `action` on `resource`, a topic or a path; None asks for all."""

@@ -90,6 +90,12 @@ async def test_a_token_becomes_a_principal() -> None:
     assert principal.allows("events", "subscribe", "any")
     assert not principal.allows("events", "publish", "any")
     assert {principal: 1}[principal] == 1
+    assert principal.token_id is None
+
+
+async def test_a_tokens_own_name_is_known() -> None:
+    assert (await secret().principal(bearer(token(jti="t-1")))).token_id == "t-1"
+    await refused(secret(), token(jti=7))
 
 
 @pytest.mark.parametrize("private", [RSA, P256])
