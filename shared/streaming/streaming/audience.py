@@ -171,7 +171,7 @@ class Audience:
         long as it worked: events are joined instead of queued, and other work gets its turn.
         """
         worked = now - began
-        rate = events / max(began - self._flushed_at, 1e-6)
+        rate = events / max(began - self._flushed_at, self._interval, 0.001)
         self._rate += RATE_WEIGHT * (rate - self._rate)
         self._flushed_at = began
         return max(self._interval, worked) if self._rate * worked > BUSY else self._interval
