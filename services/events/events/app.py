@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
+from events import mercure
 from events.hub import Hub
+from events.mercure_subscriptions import Subscriptions
 from events.routes import router
 from events.settings import EventsSettings
 from events.state import MemoryState
@@ -26,11 +28,17 @@ def service(context: Context, settings: EventsSettings) -> Service:
     broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
     hub = Hub(context, settings, journal, broadcast, MemoryState(), journal, shared)
 
+    subscriptions = Subscriptions(hub.state, journal) if settings.mercure_subscriptions else None
+    routes = router(hub)
+    routes.include_router(mercure.router(hub, subscriptions))
+
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if isinstance(journal, RedisJournal):
                 await stack.enter_async_context(journal)
+            if subscriptions is not None:
+                await stack.enter_async_context(subscriptions.run())
             await stack.enter_async_context(broadcast.run())
             ticker = asyncio.create_task(tick(journal, context.drain)) if settings.demo else None
             yield
@@ -40,7 +48,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
     def ready() -> str | None:
         return journal.fault if isinstance(journal, RedisJournal) else None
 
-    return Service("events", router(hub), lifespan, ready)
+    return Service("events", routes, lifespan, ready)
 
 
 def _journal(settings: EventsSettings) -> MemoryJournal | RedisJournal:

@@ -30,3 +30,17 @@ class EventsSettings(Settings):
 
     #: Publish the lesson's demo event each second.
     demo: bool = False
+
+    #: Origins whose pages may read with credentials, and publish by cookie: JSON, a list.
+    cors_origins: frozenset[str] = frozenset()
+
+    # The Mercure protocol: see mercure.py.
+    #: Where authentication is on: whether who has no token may read what is public.
+    anonymous: bool = False
+    #: The hub's public URL: what access tokens of Mercure 1.0 are for (`aud`), and what relative
+    #: topics and URL patterns are resolved against. Without it, no such token is taken.
+    mercure_url: str | None = Field(
+        default=None, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+/\.well-known/mercure$"
+    )
+    #: Whether subscriptions are published as events, and listed.
+    mercure_subscriptions: bool = False

@@ -1,9 +1,12 @@
 """A hub on a real port; what streams is tested on our server and on plain uvicorn too."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
+import jwt
 import orjson
 import pytest
 
@@ -63,3 +66,122 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A redis-server for tests that leave it whole; each takes a hub of its own."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
+
+
+class MercureSteps:
+    """What clients of the Mercure protocol do with a hub, and with which tokens."""
+
+    key = "k" * 32
+    path = "/.well-known/mercure"
+    url = "https://hub.example/.well-known/mercure"
+    issuer = "https://issuer.example"
+    #: Settings of a hub that takes tokens of both revisions, and anonymous readers.
+    secured: ClassVar[dict[str, Any]] = {
+        "auth_key": key,
+        "auth_issuer": issuer,
+        "mercure_url": url,
+        "anonymous": True,
+    }
+
+    def __init__(self) -> None:
+        self._open: list[Stream] = []  # a stream that nobody holds is closed
+
+    def token_0x(self, seconds: float | None = None, key: str = key, **mercure: Any) -> str:
+        """`publish`, `subscribe`, `payload`: the `mercure` claim."""
+        claims: dict[str, Any] = {"mercure": mercure, "iss": self.issuer}
+        if seconds is not None:
+            claims["exp"] = time.time() + seconds
+        return jwt.encode(claims, key, "HS256")
+
+    def token_1x(
+        self, *details: Any, typ: str | None = "at+jwt", key: str = key, **changed: Any
+    ) -> str:
+        """`details`: (actions, topics[, payload]), topics as texts or matcher objects, or raw."""
+        made = [self.detail(*d) if isinstance(d, tuple) else d for d in details]
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "aud": self.url,
+            "exp": time.time() + 60,
+            "authorization_details": made,
+        } | changed
+        claims = {name: value for name, value in claims.items() if value is not ...}
+        return jwt.encode(claims, key, "HS256", {"typ": typ} if typ else {})
+
+    @staticmethod
+    def detail(actions: str, topics: Sequence[Any], *payload: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "type": "https://mercure.rocks/authorization-detail",
+            "actions": actions.split(),
+            "topics": [{"match": t} if isinstance(t, str) else t for t in topics],
+        }
+        return found | ({"payload": payload[0]} if payload else {})
+
+    @staticmethod
+    def bearer(token: str | None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def get(
+        self,
+        hub: Running,
+        *parameters: tuple[str, str],
+        token: str | None = None,
+        method: str = "GET",
+        path: str = path,
+        **headers: str,
+    ) -> Stream:
+        """The answer, whatever it is; parameter and header names as they are, `_` for `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return await fetch(hub.url + path + query, method=method, headers=sent | self.bearer(token))
+
+    async def subscribe(
+        self, hub: Running, *parameters: tuple[str, str], token: str | None = None, **headers: str
+    ) -> Stream:
+        """A subscriber that the hub has taken: its first bytes are there."""
+        stream = await self.get(hub, *parameters, token=token, **headers)
+        assert stream.status == 200, await stream.body()
+        stream._events.extend(stream.parser.feed(await stream.read()))
+        self._open.append(stream)
+        return stream
+
+    async def post(
+        self,
+        hub: Running,
+        *fields: tuple[str, str],
+        token: str | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+    ) -> tuple[Stream, str]:
+        """The answer, and its body."""
+        sent = {"Content-Type": "application/x-www-form-urlencoded"} | dict(headers or {})
+        raw = urlencode(fields).encode() if body is None else body
+        stream = await fetch(
+            hub.url + self.path + query,
+            method="POST",
+            headers=sent | self.bearer(token),
+            body=raw,
+        )
+        async with stream:
+            return stream, (await stream.body()).decode()
+
+    async def publish(self, hub: Running, topic: str, data: str, **fields: str) -> str:
+        """The id of an update that the hub took; `token` is no field."""
+        token = fields.pop("token", None)
+        answer, body = await self.post(
+            hub, ("topic", topic), ("data", data), *fields.items(), token=token
+        )
+        assert answer.status == 200, body
+        return body
+
+    async def refused(self, hub: Running, status: int, *fields: tuple[str, str], **how: Any) -> str:
+        """What a publication that is refused is told."""
+        answer, body = await self.post(hub, *fields, **how)
+        assert answer.status == status, body
+        assert answer.headers["content-type"] == "application/problem+json"
+        return str(orjson.loads(body)["detail"])
+
+
+@pytest.fixture
+def mercure() -> MercureSteps:
+    return MercureSteps()

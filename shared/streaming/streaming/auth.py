@@ -74,37 +74,52 @@ class Authenticator:
             )
         return UNRESTRICTED
 
+    @property
+    def enabled(self) -> bool:
+        """Whether tokens are asked for."""
+        return self._keys is not None
+
     async def verify(self, token: str) -> Principal:
         """Whom a token stands for; raises as `principal` does, in words that hold no part of it."""
-        if len(token) > MAX_TOKEN:
-            raise Unauthorized(f"the token has {len(token)} characters: {MAX_TOKEN} are allowed")
         if self._keys is None:
+            _check_length(token)
             return UNRESTRICTED
-        if _TOKEN.match(token) is None:
+        claims = await self.claims(token)
+        if claims.get("exp") is None:
+            raise Unauthorized("the token has no 'exp' claim")
+        return Principal(claims.get("sub"), claims["exp"], _scopes(claims), claims.get("jti"))
+
+    async def claims(self, token: str, audience: str | None = None) -> dict[str, Any]:
+        """The claims of a token that verifies; `exp`, where it has one, is not over.
+
+        `audience`: whom it must be for, in place of the settings'. Raises Unauthorized.
+        """
+        _check_length(token)
+        if self._keys is None or _TOKEN.match(token) is None:
             raise Unauthorized("the bearer token is not a JWT: expected three base64url parts")
         try:
             key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
-            claims = self._claims(token, key)
+            claims = self._decode(token, key, audience or self._settings.auth_audience)
         except jwt.PyJWTError as error:
             raise Unauthorized(self._complaint(error)) from None
         except (ValueError, TypeError):  # a signed or unsigned part of an odd shape
             raise Unauthorized("the token is not a valid JWT") from None
-        return Principal(
-            claims.get("sub"), _expires(claims["exp"]), _scopes(claims), claims.get("jti")
-        )
+        if claims.get("exp") is not None:
+            claims["exp"] = _expires(claims["exp"])
+        return claims
 
-    def _claims(self, token: str, key: Key) -> dict[str, Any]:
+    def _decode(self, token: str, key: Key, audience: str | None) -> dict[str, Any]:
         return jwt.decode(
             token,
             key.material,
             algorithms=[key.algorithm],
             # Where none is configured, a token that names one is for somebody else (RFC 7519
             # section 4.1.3).
-            audience=self._settings.auth_audience,
+            audience=audience,
             issuer=self._settings.auth_issuer,
             leeway=LEEWAY,
             # The end is checked in `_expires`, to the fraction of a second and without leeway.
-            options={"require": ["exp"], "verify_exp": False},
+            options={"verify_exp": False},
         )
 
     def _complaint(self, error: jwt.PyJWTError) -> str:
@@ -185,6 +200,11 @@ def _asks_for_loopback(request: Request) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _check_length(token: str) -> None:
+    if len(token) > MAX_TOKEN:
+        raise Unauthorized(f"the token has {len(token)} characters: {MAX_TOKEN} are allowed")
 
 
 def _expires(claim: Any) -> float:

@@ -408,3 +408,24 @@ async def test_that_it_is_off_is_said_once(
     assert [record.message for record in caplog.records] == [
         "authentication is off: whoever can connect may do everything"
     ] * warnings
+
+
+async def test_claims_need_no_expiry_and_all_else_that_a_token_needs() -> None:
+    authenticator = secret()
+    assert (await authenticator.claims(token(exp=..., mercure={"publish": ["*"]})))["mercure"]
+    for bad in (token(exp=1), token(exp=..., key="s" * 32), token(exp=..., nbf=time.time() + 99)):
+        with pytest.raises(Unauthorized):
+            await authenticator.claims(bad)
+
+
+async def test_claims_may_be_for_another_audience_than_the_settings() -> None:
+    authenticator = secret(auth_audience="millrace")
+    assert await authenticator.claims(token(aud=["x", "hub"]), "hub")
+    for other in (token(aud="millrace"), token()):
+        with pytest.raises(Unauthorized):
+            await authenticator.claims(other, "hub")
+
+
+def test_it_tells_whether_tokens_are_asked_for() -> None:
+    assert secret().enabled
+    assert not Authenticator(Settings(auth="off")).enabled

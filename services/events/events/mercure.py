@@ -1,0 +1,126 @@
+"""The Mercure protocol at `/.well-known/mercure`: revisions 0.x and 1.0 on one endpoint.
+
+The parameters and the token of a request say which it speaks: `topic` and a `mercure` claim, or
+`match*` and an access token (`at+jwt`). https://mercure.rocks/spec
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from events.hub import Hub
+from events.mercure_auth import MercureAuth
+from events.mercure_form import body_fields, query_fields
+from events.mercure_listing import Listing, last_event_id
+from events.mercure_metadata import METADATA_PATH, metadata, refusal
+from events.mercure_publication import PATH, entry_of
+from events.mercure_request import MAX_MATCHERS, matchers_of, resume_id
+from events.mercure_subscriptions import SUBSCRIPTIONS, Subscriptions
+from events.mercure_topics import MAX_TOPIC_BYTES, Selection
+from events.publisher import Publisher
+from events.rate import Rate
+from streaming import metrics
+from streaming.bare_route import BareRoute
+from streaming.cursor import EARLIEST, Cursor
+from streaming.errors import StreamingError, Unavailable
+from streaming.sse import STREAM_HEADERS
+from streaming.subscriber import Start
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+# Their answers may be private, and the token may be in the URL (RFC 6750 section 2.3).
+_HEADERS = STREAM_HEADERS | {"Cache-Control": "private, no-cache, no-store, no-transform"}
+
+#: Percent-encoding makes three bytes of one.
+_ENCODED = 3
+
+
+def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
+    """`subscriptions`: where active ones are published and listed."""
+    context, settings, broadcast = hub.context, hub.settings, hub.broadcast
+    base = settings.mercure_url or f"http://localhost:{settings.port}{PATH}"
+    auth = MercureAuth(context.authenticator, settings, base)
+    publisher = Publisher(hub.journal, Rate(settings.publish_rate))
+
+    async def subscribe(request: Request) -> Response:
+        """Server-sent events of the topics that `topic` (0.x), or `match*` (1.0), selects."""
+        access = await auth.access(request)
+        fields = query_fields(request)
+        if request.method == "QUERY":
+            fields += await body_fields(request, MAX_MATCHERS * MAX_TOPIC_BYTES * _ENCODED)
+        matchers = matchers_of(fields, base)
+        selection = Selection.of(matchers, access.subscribe)
+        id = resume_id(request, fields)
+        after = await broadcast.locate(id, selection)
+        headers = _HEADERS if id is None else _HEADERS | await resumed(id, after)
+        member = subscriptions.member(matchers, access) if subscriptions is not None else None
+        return broadcast.response(
+            context.limits.for_request(request, access.principal),
+            selection,
+            after=after,
+            expires=access.expires,
+            member=member,
+            headers=headers,
+        )
+
+    async def resumed(id: str, after: Start) -> dict[str, str]:
+        """Which event precedes the first one that is sent: another than `id` means a loss."""
+        if after is None:
+            preceding = last_event_id(broadcast.head)
+        elif isinstance(after, Cursor) and (await hub.journal.read(after, 1)).gap is None:
+            preceding = id
+        else:
+            preceding = EARLIEST
+        # As it came: header values are bytes, and ids UTF-8.
+        value = preceding.encode().decode("latin-1")
+        return {"Last-Event-ID": value, "Mercure-Last-Event-ID": value}
+
+    async def publish(request: Request) -> Response:
+        """Publishes an update: 200 and its id, once it is in the journal."""
+        if not hub.shared:
+            context.drain.admit()  # see routes.py
+        access = await auth.access(request)
+        fields = await body_fields(request, settings.max_event_bytes * _ENCODED)
+        entry = entry_of(fields, base, settings.max_event_bytes)
+        access.require_publish((entry.topic, *entry.alternates))
+        publisher.rate.take(access.subject, 1)
+        [receipt] = await publisher.append([entry])
+        return Response(receipt.id, media_type="text/plain")
+
+    async def describe(request: Request) -> Response:
+        """OAuth 2.0 protected resource metadata (RFC 9728)."""
+        document = metadata(settings, auth.resource or base)
+        return JSONResponse(document)
+
+    async def listing(request: Request) -> Response:
+        """Active subscriptions: all, those of one matcher, or one of them."""
+        assert subscriptions is not None
+        access = await auth.access(request)
+        link = settings.mercure_url or PATH
+        return await Listing(subscriptions, link).answer(request, access, broadcast.head)
+
+    routes = APIRouter()
+    add = functools.partial(routes.add_api_route, route_class_override=BareRoute)
+
+    def challenging(endpoint: Endpoint) -> Endpoint:
+        @functools.wraps(endpoint)
+        async def answer(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except StreamingError as error:
+                if request.method == "POST" and not isinstance(error, Unavailable):
+                    metrics.published["refused"].inc()
+                return await refusal(request, error, base)
+
+        return answer
+
+    add(PATH, challenging(subscribe), methods=["GET"])
+    add(PATH, challenging(subscribe), methods=["HEAD", "QUERY"], include_in_schema=False)
+    add(PATH, challenging(publish), methods=["POST"])
+    add(METADATA_PATH, challenging(describe), methods=["GET"])
+    if subscriptions is not None:
+        add(SUBSCRIPTIONS, challenging(listing), methods=["GET"])
+        add(SUBSCRIPTIONS + "/{rest:path}", challenging(listing), methods=["GET"])
+    return routes
