@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from events import mercure
+from events import mercure, pages
 from events.hub import Hub
 from events.mercure_subscriptions import Subscriptions
 from events.routes import router
@@ -48,6 +48,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
     def ready() -> str | None:
         return journal.fault if isinstance(journal, RedisJournal) else None
 
+    routes.include_router(pages.router())
     return Service("events", routes, lifespan, ready)
 
 

@@ -251,7 +251,8 @@ class FaultProxy:
         self.port = 0
         #: Each new connection ends after so many bytes towards the client, wherever that is.
         self.cut_after: int | None = None
-        self._target = port
+        #: Where new connections go: another port is another server.
+        self.target = port
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -291,7 +292,7 @@ class FaultProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         with suppress(OSError):
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers |= {writer, up_writer}
             try:
                 await asyncio.gather(
