@@ -11,7 +11,7 @@ from typing import NoReturn
 from bench.bars import bars
 from bench.results import FULL, QUICK, SECTIONS, Results, load, machine, save
 from bench.rivals import event_servers
-from bench.suite import Suite, install_nginx
+from bench.suite import Suite, install_packages
 from bench.tools import BenchError, say
 
 
@@ -28,7 +28,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rivals",
         default="",
-        help=f"comma-separated; of {', '.join(names)}, nginx, FileResponse, …",
+        help=f"separated by semicolons; of {'; '.join(names)}; nginx; FileResponse; …",
     )
     parser.add_argument("--quick", action="store_true", help="small: shows that everything works")
     parser.add_argument(
@@ -42,7 +42,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--render", action="store_true", help="from the last results, measuring nothing"
     )
-    parser.add_argument("--no-install", action="store_true", help="do not apt-get nginx and nchan")
+    parser.add_argument(
+        "--no-install",
+        action="store_true",
+        help="do not apt-get nginx, nchan, pushpin and redis-server",
+    )
     return parser.parse_args(argv)
 
 
@@ -76,11 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = load(kept, QUICK if chosen.quick else FULL)
     if not chosen.render:
         if not chosen.no_install:
-            install_nginx()
+            install_packages()
         suite = Suite(
             replace(results, machine=machine()),
             chosen.work,
-            [n for n in chosen.rivals.split(",") if n],
+            [n for n in chosen.rivals.split(";") if n],
         )
         for section in chosen.only or SECTIONS:
             suite.run(section)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results import Results, figure, row
+from bench.topics import cost_ratio, memory_each
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,38 @@ def _burst(r: Results) -> Iterator[Bar]:
         rivals = [(n, share(n)) for n in ("nchan", "mercure", "centrifugo")]
         others = ", ".join(f"{n} {s:.1%}" for n, s in rivals if s is not None)
         yield Bar(what, "all delivered", f"{ours:.1%} ({others})", ours == 1)
+        for rival in ("nchan", "mercure", "centrifugo"):
+            yield _faster(r, rival)
     speed = r.median("ours", r.scale.flood, lambda d: d.delivered / max(d.seconds, 0.001))
     what = f"deliveries a second and core at {r.scale.flood:g} events/s"
     passed = None if speed is None else speed >= 500_000
     yield Bar(what, "≥ 500,000", f"{speed:,.0f}" if speed else "-", passed)
+
+
+def _faster(r: Results, rival: str) -> Bar:
+    ours, theirs = r.speed("ours"), r.speed(rival)
+    what, limit = "deliveries a second and core, saturated", f"≥ 3 × {rival}"
+    if ours is None or theirs is None:
+        return Bar(what, limit, "-", None)
+    measured = f"{ours / theirs:.1f} × ({ours:,.0f} to {theirs:,.0f})"
+    return Bar(what, limit, measured, ours >= 3 * theirs)
+
+
+def _publish(r: Results) -> Iterator[Bar]:
+    what = "batch of NDJSON published to Redis (AOF), events a second and core"
+    batch = next((p for p in r.publish if p.server == "ours, Redis" and p.events > 1), None)
+    passed = None if batch is None else batch.per_core >= 50_000
+    measured = "-" if batch is None else f"{batch.per_core:,.0f} ({batch.per_second:,.0f} events/s)"
+    yield Bar(what, "≥ 50,000", measured, passed)
+
+
+def _topics(r: Results) -> Iterator[Bar]:
+    for shared, who in ((False, "one subscriber"), (True, "all")):
+        cost = cost_ratio(r.topics, "ours", shared)
+        what = f"CPU per delivery with 100,000 topics, an event for {who}, to one topic's"
+        measured = "-" if cost is None else f"{cost:.2f} ×"
+        yield Bar(what, "≤ 2 ×", measured, None if cost is None else cost <= 2)
+    yield at_most("memory for each of 100,000 topics", memory_each(r.topics, "ours"), 512, "B")
 
 
 def _idle(r: Results) -> Iterator[Bar]:
@@ -98,5 +127,5 @@ def _downloads(r: Results) -> Iterator[Bar]:
 
 
 def bars(results: Results) -> list[Bar]:
-    parts = (_fanout, _burst, _idle, _stall, _downloads)
+    parts = (_fanout, _burst, _publish, _topics, _idle, _stall, _downloads)
     return [bar for part in parts for bar in part(results)]

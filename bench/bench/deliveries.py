@@ -31,6 +31,7 @@ class Delivery:
     peak_bytes: int
     publish_errors: int
     client_cpu: float  # share of the client's core: near 1, the client was the limit
+    redis_cpu_us: float = 0.0  # of the server's Redis, per delivery
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Plan:
     settle: float = 0.3
     linger: float = 2.0
     event_bytes: int = EVENT_BYTES
+    topics: int = 0  # of each connection's own: the places in the server's `subscribe`
 
 
 def _load(program: Path, server: EventServer, port: int, plan: Plan, *more: str) -> Load:
@@ -65,10 +67,12 @@ def _load(program: Path, server: EventServer, port: int, plan: Plan, *more: str)
         program,
         "sse",
         port,
+        *("--publish-port", str(port + server.publish_port)),
         *("--subscribe", server.subscribe),
         *("--publish", server.publish(event_data(plan.event_bytes))),
         *("--connections", str(plan.connections)),
         *("--rate", str(plan.rate), "--seconds", str(plan.seconds), "--linger", str(plan.linger)),
+        *("--topics", str(plan.topics)),
         *more,
     )
 
@@ -82,17 +86,17 @@ def _opened(load: Load, plan: Plan) -> dict[str, Any]:
     return ready
 
 
-def _warm_up(program: Path, server: EventServer, running: Running) -> None:
+def _warm_up(program: Path, server: EventServer, running: Running, topics: int = 0) -> None:
     """Pays for first uses before memory is measured; finds out a server that cannot deliver."""
-    plan = Plan(connections=20, rate=20, seconds=0.5)
+    plan = Plan(connections=20, rate=20, seconds=0.5, topics=topics)
     with _load(program, server, running.port, plan) as load:
         _opened(load, plan)
         time.sleep(plan.settle)
         load.go()
         result = load.report(10)
-    if result["delivered"] != result["events"] * plan.connections:
+    if result["delivered"] != result["expected"]:
         raise BenchError(
-            f"{result['delivered']} of {result['events'] * plan.connections} events delivered"
+            f"{result['delivered']} of {result['expected']} events delivered"
             f" in the warm-up: {result['failure']!r}"
         )
     time.sleep(plan.settle)
@@ -100,22 +104,23 @@ def _warm_up(program: Path, server: EventServer, running: Running) -> None:
 
 def deliver(program: Path, server: EventServer, plan: Plan) -> Delivery:
     with serve(server) as running:
-        _warm_up(program, server, running)
+        _warm_up(program, server, running, plan.topics)
         before = running.memory()
         with _load(program, server, running.port, plan) as load:
             ready = _opened(load, plan)
             time.sleep(plan.settle)
             grown = running.memory() - before
-            cpu, start = running.cpu(), time.monotonic()
+            cpu, redis, start = running.cpu(), running.redis_cpu(), time.monotonic()
             load.go()
             result = load.report(plan.seconds + plan.linger + 20)
             used, took = running.cpu() - cpu, time.monotonic() - start
+            redis = running.redis_cpu() - redis
             peak = running.peak_memory()
     return Delivery(
         server=server.name,
         connections=plan.connections,
         rate=plan.rate,
-        expected=result["events"] * plan.connections,
+        expected=result["expected"],
         delivered=result["delivered"] - result["duplicates"],
         cpu_us=used * 1e6 / max(1, result["delivered"]),
         p50_ms=result["p50_ms"],
@@ -126,6 +131,7 @@ def deliver(program: Path, server: EventServer, plan: Plan) -> Delivery:
         peak_bytes=peak,
         publish_errors=result["publish_errors"],
         client_cpu=result["client_cpu"] / took,
+        redis_cpu_us=redis * 1e6 / max(1, result["delivered"]),
     )
 
 

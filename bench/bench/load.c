@@ -1,13 +1,17 @@
 /* The load client: opens many HTTP connections to 127.0.0.1, publishes at a fixed rate, counts what comes back.
  *
  *   load sse      --port P --subscribe REQUEST --publish REQUEST --connections N --rate R --seconds S [--stall]
+ *                 [--publish-port P] [--topics T]
  *   load get      --port P --subscribe REQUEST --connections N --seconds S      one response each, then discarded
- *   load requests --port P --subscribe REQUEST --connections N --seconds S      keep-alive, one after the other
+ *   load requests --port P --subscribe REQUEST --connections N --seconds S      one after the other, each kept open
  *
  * REQUEST is a whole HTTP/1.1 request. In --publish the marker "~bench.TTTTTTTTTTTTTTTTTTT.SSSSSSSS~" is overwritten
  * with the time at which the event was due (CLOCK_MONOTONIC, ns) and its number; every event found in a response body
  * by that marker is counted, and its age is the latency. Publishing is open-loop: the due time is the schedule's, so a
  * server that answers late cannot hide it (coordinated omission).
+ *
+ * With --topics each connection has T topics of its own: in its request the T places "@@@@@@" get their numbers. Where
+ * the event's request has such a place, too, it gets the number of one of all topics: the event is for one connection.
  *
  * Every phase ends with one line of JSON on stdout; the next starts with a line on stdin. End of stdin ends it all. */
 #define _GNU_SOURCE
@@ -50,7 +54,7 @@ typedef struct {
 } Connection;
 
 static struct {
-    int port, connections, stall, receive_buffer;
+    int port, publish_port, connections, topics, stall, receive_buffer;
     double rate, seconds, linger;
     char *subscribe, *publish;
 } opt = {.connections = 1, .rate = 1, .seconds = 1, .linger = 2};
@@ -58,7 +62,7 @@ static struct {
 static Connection *all;
 static int epoll_fd, opened, failed, closed, ended;
 static uint64_t total, delivered, duplicates, body_bytes, first_byte, last_delivery;
-static char failure[200];
+static char failure[200], *topic; /* topic: its place in the event's request */
 static uint64_t histogram[64 * 64]; /* 32 linear steps in each power of two: 3 % */
 
 static uint64_t now(void) {
@@ -84,6 +88,14 @@ static void record(uint64_t age) {
     histogram[exponent * 64 + (age >> exponent)]++; /* the upper half of each row; row 0 in full */
 }
 
+/* Numbers the places for topics, counting up. */
+static void number_topics(char *request, unsigned number) {
+    for (char digits[16]; (request = strstr(request, "@@@@@@")); number++) {
+        snprintf(digits, sizeof digits, "%06u", number % 1000000);
+        memcpy(request, digits, 6);
+    }
+}
+
 static double percentile_ms(double share) {
     uint64_t sum = 0, count = 0;
     for (int i = 0; i < 64 * 64; i++) count += histogram[i];
@@ -93,8 +105,8 @@ static double percentile_ms(double share) {
     return 0;
 }
 
-static int connect_to_server(int receive_buffer, int flags) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
+static int connect_to_server(int port, int receive_buffer, int flags) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | flags, 0), one = 1;
     if (fd < 0) die("socket");
@@ -102,6 +114,27 @@ static int connect_to_server(int receive_buffer, int flags) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) die("connect");
     return fd;
+}
+
+/* Waits where the kernel takes only a part: for one large request, not for many. */
+static int send_all(int fd, const char *text, size_t length) {
+    while (length) {
+        ssize_t n = send(fd, text, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) { poll(&(struct pollfd){fd, POLLOUT, 0}, 1, 1000); continue; }
+        if (n <= 0) return 0;
+        text += n;
+        length -= (size_t)n;
+    }
+    return 1;
+}
+
+static int send_subscribe(int fd, unsigned number) {
+    if (!opt.topics) return send_all(fd, opt.subscribe, strlen(opt.subscribe));
+    char *request = strdup(opt.subscribe);
+    number_topics(request, number * (unsigned)opt.topics);
+    int sent = send_all(fd, request, strlen(request));
+    free(request);
+    return sent;
 }
 
 /* ---- the subscribing side ---- */
@@ -145,6 +178,7 @@ static void shut(Connection *c) {
 static size_t head(Connection *c, const char *p, size_t n) {
     if (!c->head && !(c->head = malloc(HEAD_MAX + 1))) die("malloc");
     for (size_t i = 0; i < n; i++) {
+        if (!c->head_length && (p[i] == '\r' || p[i] == '\n')) continue; /* of the chunk that ended the last one */
         if (c->head_length == HEAD_MAX) { fail("response head too long", 60); failed++; c->phase = DONE; return n; }
         c->head[c->head_length++] = p[i];
         if (p[i] != '\n' || c->head_length < 4 || memcmp(c->head + c->head_length - 4, "\r\n\r\n", 4)) continue;
@@ -188,8 +222,7 @@ static void on_ready(Connection *c, unsigned events) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        size_t length = strlen(opt.subscribe);
-        if (error || send(c->fd, opt.subscribe, length, MSG_NOSIGNAL) != (ssize_t)length) {
+        if (error || !send_subscribe(c->fd, (unsigned)(c - all))) {
             fail(strerror(error ? error : errno), 100);
             shut(c);
             return;
@@ -212,7 +245,7 @@ static void turn(int milliseconds, void (*ready)(Connection *, unsigned)) {
 }
 
 static void open_one(Connection *c) {
-    c->fd = connect_to_server(opt.receive_buffer, SOCK_NONBLOCK);
+    c->fd = connect_to_server(opt.port, opt.receive_buffer, SOCK_NONBLOCK);
     c->phase = CONNECTING;
     struct epoll_event interest = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &interest)) die("epoll_ctl");
@@ -239,7 +272,7 @@ static struct {
 } published;
 
 static void publisher_open(Publisher *p) {
-    p->fd = connect_to_server(0, 0);
+    p->fd = connect_to_server(opt.publish_port, 0, 0);
     p->busy = 0;
     p->length = 0;
 }
@@ -288,6 +321,10 @@ static int busy_publishers(void) {
 static void publish_one(uint64_t number, uint64_t due) {
     Publisher *p = publishers; /* the first idle one: a single connection, in order, while the server keeps up */
     while (p->busy) p++;
+    if (topic) { /* over all of them with a stride, so that no topic is warm */
+        memcpy(topic, "@@@@@@", 6);
+        number_topics(topic, (unsigned)(number * 7919 % (uint64_t)(opt.topics * opt.connections)));
+    }
     char *marker = strstr(opt.publish, "~bench."), digits[40];
     snprintf(digits, sizeof digits, "%019llu", (unsigned long long)due);
     memcpy(marker + STAMP, digits, 19);
@@ -332,11 +369,12 @@ static void wait_for_go(void) {
 static void sse_report(double cpu) {
     int complete = 0;
     for (int i = 0; i < opt.connections; i++) complete += all[i].events == total;
-    printf("{\"opened\":%d,\"failed\":%d,\"failure\":\"%s\",\"events\":%llu,\"published\":%llu,\"accepted\":%llu,"
+    printf("{\"opened\":%d,\"failed\":%d,\"failure\":\"%s\",\"events\":%llu,\"expected\":%llu,\"published\":%llu,\"accepted\":%llu,"
            "\"publish_errors\":%llu,\"publish_seconds\":%.4f,\"delivered\":%llu,\"duplicates\":%llu,\"complete\":%d,"
            "\"closed\":%d,\"ended\":%d,\"seconds\":%.4f,\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,"
            "\"client_cpu\":%.4f}\n",
-           opened, failed, failure, (unsigned long long)total, (unsigned long long)published.sent,
+           opened, failed, failure, (unsigned long long)total,
+           (unsigned long long)(total * (topic ? 1 : (uint64_t)opened)), (unsigned long long)published.sent,
            (unsigned long long)published.accepted, (unsigned long long)published.errors,
            (double)(published.end - published.start) / 1e9, (unsigned long long)delivered,
            (unsigned long long)duplicates, complete, closed, ended,
@@ -361,7 +399,7 @@ static void sse(void) {
     pthread_t publisher;
     double cpu = cpu_seconds();
     if (pthread_create(&publisher, NULL, publish_all, NULL)) die("pthread_create");
-    uint64_t expected = total * (uint64_t)opened, quiet = (uint64_t)(opt.linger * 1e9), end;
+    uint64_t expected = total * (topic ? 1 : (uint64_t)opened), quiet = (uint64_t)(opt.linger * 1e9), end;
     if (opt.stall) {
         pthread_join(publisher, NULL); /* nobody reads meanwhile */
         printf("{\"stalled\":%d,\"published\":%llu}\n", opened, (unsigned long long)published.accepted);
@@ -414,34 +452,45 @@ static void get(void) {
            (double)(now() - start) / 1e9, first_byte ? (double)(first_byte - start) / 1e9 : 0);
 }
 
+/* A new connection in place of one that the server closed after its answer. */
+static void again_anew(Connection *c) {
+    close(c->fd);
+    *c = (Connection){0};
+    open_one(c);
+}
+
 static void again(Connection *c, unsigned events) {
     static char buffer[256 * 1024];
     if (c->phase == CONNECTING) { on_ready(c, events); return; }
     ssize_t n = recv(c->fd, buffer, sizeof buffer, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0 && c->phase == HEAD && !c->head_length && delivered) { again_anew(c); return; }
     if (n <= 0) { closed++; shut(c); return; }
     size_t used = c->phase == HEAD ? head(c, buffer, (size_t)n) : 0;
     if (c->phase == HEAD) return;
-    if (c->phase == SIZE || c->left == UINT64_MAX) { failed++; fail("a response without Content-Length", 60); return; }
-    if ((c->left -= (uint64_t)n - used)) return;
+    if (c->left == UINT64_MAX) { failed++; fail("a response without Content-Length", 60); return; }
+    if (c->phase != RAW) feed(c, buffer + used, (size_t)n - used, 0);
+    else if (!(c->left -= (uint64_t)n - used)) c->phase = DONE;
+    if (c->phase != DONE) return;
     delivered++;
     c->phase = HEAD;
-    if (send(c->fd, opt.subscribe, strlen(opt.subscribe), MSG_NOSIGNAL) < 0) shut(c);
+    if (!send_all(c->fd, opt.subscribe, strlen(opt.subscribe))) again_anew(c);
 }
 
 static void requests(void) {
     uint64_t start = now(), end = start + (uint64_t)(opt.seconds * 1e9);
+    double cpu = cpu_seconds();
     for (int i = 0; i < opt.connections; i++) open_one(&all[i]);
     while (!closed && !failed && now() < end) turn(100, again);
-    printf("{\"requests\":%llu,\"failed\":%d,\"closed\":%d,\"failure\":\"%s\",\"seconds\":%.4f}\n",
-           (unsigned long long)delivered, failed, closed, failure, (double)(now() - start) / 1e9);
+    printf("{\"requests\":%llu,\"failed\":%d,\"closed\":%d,\"failure\":\"%s\",\"seconds\":%.4f,\"client_cpu\":%.4f}\n",
+           (unsigned long long)delivered, failed, closed, failure, (double)(now() - start) / 1e9, cpu_seconds() - cpu);
 }
 
 int main(int argc, char **argv) {
     static const struct option names[] = {
         {"port", 1, 0, 'p'}, {"subscribe", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"connections", 1, 0, 'n'},
         {"rate", 1, 0, 'r'}, {"seconds", 1, 0, 't'}, {"linger", 1, 0, 'l'}, {"stall", 0, 0, 'x'},
-        {"receive-buffer", 1, 0, 'b'}, {0, 0, 0, 0}};
+        {"receive-buffer", 1, 0, 'b'}, {"publish-port", 1, 0, 'q'}, {"topics", 1, 0, 'o'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'p') opt.port = atoi(optarg);
         else if (c == 's') opt.subscribe = optarg;
@@ -451,11 +500,15 @@ int main(int argc, char **argv) {
         else if (c == 't') opt.seconds = atof(optarg);
         else if (c == 'l') opt.linger = atof(optarg);
         else if (c == 'x') opt.stall = 1;
+        else if (c == 'q') opt.publish_port = atoi(optarg);
+        else if (c == 'o') opt.topics = atoi(optarg);
         else if (c == 'b') opt.receive_buffer = atoi(optarg);
         else return 2;
     }
     const char *mode = optind < argc ? argv[optind] : "";
     int subscribes = !strcmp(mode, "sse");
+    if (subscribes && opt.topics) topic = strstr(opt.publish, "@@@@@@");
+    if (!opt.publish_port) opt.publish_port = opt.port;
     if (!opt.port || !opt.subscribe || (subscribes && (!opt.publish || !strstr(opt.publish, "~bench.")))) {
         fprintf(stderr, "load: want a mode, --port, --subscribe and, for sse, --publish with a marker\n");
         return 2;

@@ -16,25 +16,34 @@ INK, OURS, FLOOR, RIVAL = "#7d8590", "#e8590c", "#7d8590", "#4c8dd6"
 Panel = tuple[str, list[tuple[str, float]]]
 
 
+def _published(r: Results, batch: bool) -> list[tuple[str, float]]:
+    return [(p.server, p.per_second / 1000) for p in r.publish if (p.events > 1) == batch]
+
+
 def panels(r: Results) -> list[Panel]:
     """Title and bars of each panel for which there is something to show."""
-    rate, burst = r.scale.rates[-1], r.scale.burst
+    rate, middle = r.scale.rates[-1], r.scale.rates[len(r.scale.rates) // 2]
     servers = names(r.fanout)
 
     def of(at: float, value: Callable[[str, float], float | None]) -> list[tuple[str, float]]:
         found = ((name, value(name, at)) for name in servers)
         return [(name, v) for name, v in found if v is not None]
 
-    offered = burst * r.scale.seconds * r.scale.subscribers
     all_panels: list[Panel] = [
         (
             f"µs of CPU per delivery, {rate:g} events/s × {r.scale.subscribers:,}",
             of(rate, r.median),
         ),
         (
-            f"delivered of a burst of {number(offered / 1000)} thousand, %",
-            of(burst, lambda n, at: r.median(n, at, lambda d: 100 * d.delivered / d.expected)),
+            f"p99 of delivery in ms, {middle:g} events/s × {r.scale.subscribers:,}",
+            of(middle, lambda n, at: r.median(n, at, lambda d: d.p99_ms)),
         ),
+        (
+            "deliveries a second and core at saturation, thousand",
+            [(n, (r.speed(n) or 0) / 1000) for n in servers],
+        ),
+        ("events a second published one by one, thousand", _published(r, batch=False)),
+        ("events a second published in batches, thousand", _published(r, batch=True)),
         (
             f"kB per idle connection, {r.scale.idle:,} of them",
             [(d.server, d.connection_bytes / 1000) for d in r.idle],
@@ -57,7 +66,9 @@ def panels(r: Results) -> list[Panel]:
 
 def _draw(axes: Axes, title: str, bars: Sequence[tuple[str, float]]) -> None:
     labels, values = [b[0] for b in bars], [max(b[1], 0.0) for b in bars]
-    colours = [{"ours": OURS, "floor": FLOOR}.get(name, RIVAL) for name in labels]
+    colours = [
+        FLOOR if name == "floor" else OURS if name.startswith("ours") else RIVAL for name in labels
+    ]
     drawn = axes.barh(labels, values, color=colours, height=0.7)
     axes.bar_label(drawn, [number(v) for v in values], padding=3, color=INK, fontsize=8)
     axes.set_title(title, color=INK, fontsize=9, loc="left")

@@ -1,4 +1,4 @@
-"""Writes the results as Markdown: the bars and the tables; and the README's three lines."""
+"""Writes the results as Markdown: the bars and the tables; and the README's lines."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ def names(rows: Iterable[Measured]) -> list[str]:
 
 
 def bold(name: str) -> str:
-    return f"**{name}**" if name == "ours" else name
+    return f"**{name}**" if name.startswith("ours") else name
 
 
 def _cpu_cell(r: Results, server: str, rate: float) -> str:
@@ -47,20 +47,78 @@ def _cell(r: Results, server: str, rate: float, value: Callable[[Delivery], floa
 
 
 def fanout(r: Results) -> str:
-    top, burst = r.scale.rates[-1], r.scale.burst
-    middle = r.scale.rates[len(r.scale.rates) // 2]
     head = ["server", *(f"{rate:g} events/s, µs" for rate in r.scale.rates)]
-    head += [f"p50, p99 at {middle:g}/s, ms", f"peak at {top:g}/s, MiB"]
-    head += [f"burst of {burst:g}/s: delivered", "µs", "p99, ms"]
+    head += [f"and Redis, at {r.scale.rates[-1]:g}/s", "peak, MiB"]
     rows = []
     for name in names(r.fanout):
-        delivered = r.median(name, burst, lambda d: d.delivered)
         cells = [_cpu_cell(r, name, rate) for rate in r.scale.rates]
-        latency = [_cell(r, name, middle, f) for f in (lambda d: d.p50_ms, lambda d: d.p99_ms)]
-        cells += [", ".join(latency), _cell(r, name, top, lambda d: d.peak_bytes / MIB)]
-        cells += ["-" if delivered is None else f"{delivered:,.0f}"]
-        cells += [_cell(r, name, burst, f) for f in (lambda d: d.cpu_us, lambda d: d.p99_ms)]
+        redis = r.median(name, r.scale.rates[-1], lambda d: d.redis_cpu_us)
+        cells += [number(redis) if redis else "-"]
+        cells += [_cell(r, name, r.scale.rates[-1], lambda d: d.peak_bytes / MIB)]
         rows.append([bold(name), *cells])
+    return table(head, rows)
+
+
+def latency(r: Results) -> str:
+    """p50 and p99 at every rate, the burst included."""
+    rates = (*r.scale.rates, r.scale.burst)
+    head = ["server", *(f"{rate:g} events/s" for rate in rates)]
+    rows = []
+    for name in names(r.fanout):
+        pairs = (
+            (_cell(r, name, at, lambda d: d.p50_ms), _cell(r, name, at, lambda d: d.p99_ms))
+            for at in rates
+        )
+        rows.append([bold(name), *("-" if p == ("-", "-") else " / ".join(p) for p in pairs)])
+    return table(head, rows)
+
+
+def saturation(r: Results) -> str:
+    """The burst and the flood: what arrives of what is offered, and the fastest of the two."""
+    head = ["server"]
+    for rate in (r.scale.burst, r.scale.flood):
+        head += [f"{rate:g} events/s: delivered", "µs", "p99, ms"]
+    head += ["deliveries a second and core"]
+    rows = []
+    for name in names(r.fanout):
+        cells = []
+        for rate in (r.scale.burst, r.scale.flood):
+            share = r.median(name, rate, lambda d: d.delivered / d.expected)
+            cells += ["-" if share is None else f"{share:.1%}"]
+            cells += [_cell(r, name, rate, f) for f in (lambda d: d.cpu_us, lambda d: d.p99_ms)]
+        speed = r.speed(name)
+        rows.append([bold(name), *cells, "-" if speed is None else number(speed)])
+    return table(head, rows)
+
+
+def publish(r: Results) -> str:
+    head = ["server", "request", "connections", "events/s", "µs of CPU per event"]
+    head += ["events/s and core", "µs of Redis", "clients' core used by the client"]
+    rows = []
+    for p in r.publish:
+        request = "one event" if p.events == 1 else f"{p.events} {p.kind}"
+        figures = [number(x) for x in (p.per_second, p.cpu_us, p.per_core)]
+        redis = number(p.redis_cpu_us) if p.redis_cpu_us else "-"
+        rows.append(
+            [bold(p.server), request, str(p.connections), *figures, redis, f"{p.client_cpu:.0%}"]
+        )
+    return table(head, rows)
+
+
+def topics(r: Results) -> str:
+    head = ["server", "what", "topics", "connections", "µs per delivery", "p50 / p99, ms"]
+    head += ["kB per connection", "all accepted, s"]
+    rows = []
+    for t in r.topics:
+        d = t.run
+        late = "" if d.delivered == d.expected else f" ({d.delivered:,} of {d.expected:,})"
+        cells = [f"{t.topics:,}", f"{d.connections:,}", number(d.cpu_us) + late]
+        cells += [f"{number(d.p50_ms)} / {number(d.p99_ms)}"]
+        many = d.connections > 1
+        cells += [
+            number(x) if many else "-" for x in (d.connection_bytes / 1000, d.connect_seconds)
+        ]
+        rows.append([bold(t.server), t.what, *cells])
     return table(head, rows)
 
 
@@ -69,6 +127,7 @@ def idle(r: Results) -> str:
         "server",
         "kB per idle connection",
         "all accepted, s",
+        "connections/s",
         "then 2 events/s, µs per delivery",
     ]
     head += ["p99, ms", "peak, MiB"]
@@ -77,6 +136,7 @@ def idle(r: Results) -> str:
             bold(d.server),
             number(max(0, d.connection_bytes) / 1000),
             number(d.connect_seconds),
+            number(d.connections / max(d.connect_seconds, 0.001)),
             number(d.cpu_us)
             + ("" if d.delivered == d.expected else f" ({d.delivered:,} delivered)"),
             number(d.p99_ms),
@@ -143,7 +203,7 @@ def verdicts(r: Results) -> str:
 
 
 def readme_lines(r: Results) -> list[str]:
-    """Three lines for the README, of what was measured."""
+    """Four lines for the README, of what was measured."""
 
     def among(values: Iterable[tuple[str, float | None]]) -> str:
         return ", ".join(f"{name} {number(v)}" for name, v in values if v is not None)
@@ -152,9 +212,11 @@ def readme_lines(r: Results) -> list[str]:
     cpu = among((n, r.median(n, rate)) for n in names(r.fanout))
     memory = among((d.server, max(0, d.connection_bytes) / 1000) for d in r.idle)
     large = among((d.server, d.cpu_seconds) for d in r.downloads)
+    batch = among((p.server, p.per_second) for p in r.publish if p.events > 1)
     return [
         f"- µs of CPU per delivery, {rate:g} events/s to {scale.subscribers:,} subscribers: {cpu}.",
         f"- kB of memory for each of {scale.idle:,} idle connections: {memory}.",
+        f"- Events a second and core, published in batches: {batch}.",
         f"- Seconds of CPU for a download of {scale.file_bytes >> 20:,} MiB: {large}.",
     ]
 
@@ -162,9 +224,10 @@ def readme_lines(r: Results) -> list[str]:
 def markdown(r: Results, plot: str) -> str:
     """The whole page; `plot` is the picture's address, or empty."""
     scale = r.scale
-    tables = {f.__name__: f(r) for f in (fanout, idle, stall, downloads, types)}
+    shown = (fanout, latency, saturation, publish, topics, idle, stall, downloads, types)
+    tables = {f.__name__: f(r) for f in shown}
     for section, body in tables.items():
-        when = r.when.get(section)
+        when = r.when.get({"latency": "fanout", "saturation": "fanout"}.get(section, section))
         tables[section] = f"{body}\nMeasured {when}." if when else "Not measured."
     lost = [f"- {where}: {why}" for where, why in sorted(r.skipped.items())]
     template = Template((HERE / "benchmarks.md.template").read_text())
@@ -175,6 +238,9 @@ def markdown(r: Results, plot: str) -> str:
         subscribers=f"{scale.subscribers:,}",
         seconds=f"{scale.seconds:g}",
         rounds=scale.rounds,
+        burst=f"{scale.burst:g}",
+        flood=f"{scale.flood:g}",
+        topic_connections=f"{scale.topic_connections:,}",
         offered=f"{scale.burst * scale.seconds * scale.subscribers:,.0f}",
         idle_connections=f"{scale.idle:,}",
         stalled=scale.stalled,

@@ -5,12 +5,14 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from bench.deliveries import Delivery, Stall
 from bench.downloads import Crowd, Download, SmallFiles
+from bench.publishing import Publish
+from bench.topics import TopicRun
 
 
 class Measured(Protocol):
@@ -20,7 +22,7 @@ class Measured(Protocol):
 
 Row = TypeVar("Row", bound=Measured)
 
-SECTIONS = ("fanout", "idle", "stall", "downloads", "types")
+SECTIONS = ("fanout", "publish", "topics", "idle", "stall", "downloads", "types")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,16 @@ class Scale:
     small_seconds: float
     crowd: int
     crowd_seconds: float
+    publish_seconds: float
+    topic_connections: int
 
 
-FULL = Scale(1000, 10_000, (20, 50, 100), 400, 1000, 4, 2, 500, 10.24, 400, 1 << 30, 3, 100, 5)
-QUICK = Scale(100, 500, (20, 100), 400, 1000, 1, 1, 50, 2.56, 400, 64 << 20, 0.5, 20, 1)
+# fmt: off
+FULL = Scale(
+    1000, 10_000, (20, 50, 100), 400, 1000, 4, 2, 500, 10.24, 400, 1 << 30, 3, 100, 5, 3, 2000
+)
+QUICK = Scale(100, 500, (20, 100), 400, 1000, 1, 1, 50, 2.56, 400, 64 << 20, 0.5, 20, 1, 0.5, 100)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Results:
     servers: dict[str, str] = field(default_factory=dict)  # command line to name and version
     skipped: dict[str, str] = field(default_factory=dict)  # "section: server" to the reason
     fanout: Sequence[Delivery] = ()
+    publish: Sequence[Publish] = ()
+    topics: Sequence[TopicRun] = ()
     idle: Sequence[Delivery] = ()
     stall: Sequence[Stall] = ()
     downloads: Sequence[Download] = ()
@@ -68,6 +78,15 @@ class Results:
         """Over the rounds of fan-out at this rate; None where it was not measured."""
         values = [value(d) for d in self.fanout if (d.server, d.rate) == (server, rate)]
         return statistics.median(values) if values else None
+
+    def speed(self, server: str) -> float | None:
+        """Deliveries a second at the rate at which there were most: one core's, of the server."""
+
+        def per_second(d: Delivery) -> float:
+            return d.delivered / max(d.seconds, 0.001)
+
+        found = (self.median(server, at, per_second) for at in (self.scale.burst, self.scale.flood))
+        return max((speed for speed in found if speed is not None), default=None)
 
 
 def row(rows: Sequence[Row], server: str) -> Row | None:
@@ -92,11 +111,18 @@ def load(path: Path, scale: Scale) -> Results:
         return Results(scale)
     kept: dict[str, Any] = json.loads(path.read_text())
     kinds = {"fanout": Delivery, "idle": Delivery, "stall": Stall, "downloads": Download}
-    kinds |= {"small": SmallFiles, "crowd": Crowd, "types": Download}
+    kinds |= {
+        "publish": Publish,
+        "topics": TopicRun,
+        "small": SmallFiles,
+        "crowd": Crowd,
+        "types": Download,
+    }
     try:
         rows: dict[str, Any] = {
             name: [kind(**row) for row in kept[name]] for name, kind in kinds.items()
         }
+        rows["topics"] = [replace(t, run=Delivery(**vars(t)["run"])) for t in rows["topics"]]
         kept["scale"]["rates"] = tuple(kept["scale"]["rates"])
         results = Results(**{**kept, **rows, "scale": Scale(**kept["scale"])})
     except (KeyError, TypeError):

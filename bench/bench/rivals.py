@@ -7,11 +7,22 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench.servers import Command, EventServer, ours, output_of, packages, uvicorn
+from bench.servers import (
+    REDIS,
+    Command,
+    EventServer,
+    ours,
+    output_of,
+    packages,
+    redis_version,
+    uvicorn,
+)
 from bench.tools import HERE, build, request
 
 NGINX = Path("/usr/sbin/nginx")
@@ -114,6 +125,32 @@ def _centrifugo_event(data: str) -> str:
     return request("POST /api/publish", (*JSON, f"X-API-Key: {KEY}"), body)
 
 
+def _json_lines(data: str, count: int) -> str:
+    line = json.dumps({"topic": "bench", "data": data}) + "\n"
+    return request("POST /events", ("Content-Type: application/x-ndjson",), line * count)
+
+
+def _centrifugo_batch(data: str, count: int) -> str:
+    command = {"publish": {"channel": "bench", "data": {"text": data}}}
+    body = json.dumps({"commands": [command] * count})
+    return request("POST /api/batch", (*JSON, f"X-API-Key: {KEY}"), body)
+
+
+def _pushpin(port: int, folder: Path) -> list[str]:
+    text = (HERE / "pushpin.conf").read_text()
+    for key, value in {"port": port, "control": port + 1, "folder": folder}.items():
+        text = text.replace(f"@{key}@", str(value))
+    (folder / "pushpin.conf").write_text(text)
+    (folder / "routes").write_text(f"* 127.0.0.1:{port + 2}\n")
+    command = [sys.executable, "-m", "bench.rivals_pushpin", str(port + 2)]
+    return [*command, f"--config={folder / 'pushpin.conf'}", "--merge-output"]
+
+
+def _pushpin_batch(data: str, count: int) -> str:
+    event = {"channel": "bench", "formats": {"http-stream": {"content": f"data: {data}\n\n"}}}
+    return request("POST /publish/", JSON, json.dumps({"items": [event] * count}))
+
+
 def _floor(work: Path) -> EventServer:
     return EventServer(
         name="floor",
@@ -135,6 +172,16 @@ OURS = EventServer(
     },
     subscribe=request("GET /events?topic=bench", SSE),
     publish=_json_event,
+    batch=_json_lines,
+    batch_kind="NDJSON lines",
+)
+OURS_ON_REDIS = replace(
+    OURS,
+    name="ours, Redis",
+    version=lambda: f"{OURS.version()}, {redis_version()}",
+    how_to_get="apt-get install redis-server",
+    missing=lambda: None if shutil.which(REDIS) else f"no {REDIS} on the path",
+    redis=True,
 )
 NCHAN_SERVER = EventServer(
     name="nchan",
@@ -164,6 +211,21 @@ CENTRIFUGO = EventServer(
         "GET /connection/uni_sse?" + urlencode({"cf_connect": '{"subs":{"bench":{}}}'}), SSE
     ),
     publish=_centrifugo_event,
+    batch=_centrifugo_batch,
+    batch_kind="commands of /api/batch",
+)
+PUSHPIN = EventServer(
+    name="pushpin",
+    command=_pushpin,
+    version=lambda: output_of("pushpin", "--version"),
+    how_to_get="apt-get install pushpin",
+    missing=lambda: None if shutil.which("pushpin") else "no pushpin on the path",
+    subscribe=request("GET /events", SSE),
+    publish=lambda data: _pushpin_batch(data, 1),
+    publish_port=1,
+    batch=_pushpin_batch,
+    batch_kind="items of /publish/",
+    barred=False,
 )
 FASTAPI = EventServer(
     name="fastapi",
@@ -171,6 +233,7 @@ FASTAPI = EventServer(
     version=packages("fastapi", "uvicorn"),
     subscribe=request("GET /events", SSE),
     publish=_json_event,
+    barred=False,
 )
 SSE_STARLETTE = EventServer(
     name="sse-starlette",
@@ -178,9 +241,13 @@ SSE_STARLETTE = EventServer(
     version=packages("sse-starlette", "uvicorn"),
     subscribe=request("GET /events", SSE),
     publish=_json_event,
+    barred=False,
 )
 
 
 def event_servers(work: Path) -> Sequence[EventServer]:
     """All of them, in the order of the tables; `work` is where the floor is built."""
-    return (OURS, _floor(work), NCHAN_SERVER, MERCURE, CENTRIFUGO, FASTAPI, SSE_STARLETTE)
+    return (
+        *(OURS, OURS_ON_REDIS, _floor(work), NCHAN_SERVER, MERCURE, CENTRIFUGO, PUSHPIN),
+        *(FASTAPI, SSE_STARLETTE),
+    )

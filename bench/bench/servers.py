@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -10,8 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import procfs
@@ -19,6 +21,7 @@ from bench.tools import BenchError, own_core
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
+ROOM = 2  # ports above its own that a server may take
 Command = Callable[[int, Path], list[str]]  # port and an empty folder to the command line
 
 
@@ -30,12 +33,17 @@ class Server:
     how_to_get: str = ""
     missing: Callable[[], str | None] = lambda: None  # why it cannot run here
     environment: Mapping[str, str] = field(default_factory=dict)
+    publish_port: int = 0  # where it takes events, so far above its port
+    redis: bool = False  # has one of its own, named by EVENTS_REDIS_URL, on the clients' core
 
 
 @dataclass(frozen=True)
 class EventServer(Server):
     subscribe: str = ""  # a whole request
     publish: Callable[[str], str] = str  # the data of an event to a whole request
+    batch: Callable[[str, int], str] | None = None  # so many events of that data in one request
+    batch_kind: str = ""
+    barred: bool = True  # compared in a bar, so measured in every round
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class FileServer(Server):
 class Running:
     port: int
     process: subprocess.Popen[bytes]
+    redis: subprocess.Popen[bytes] | None = None
 
     def pids(self) -> list[int]:
         return procfs.tree(self.process.pid)
@@ -60,6 +69,9 @@ class Running:
 
     def peak_memory(self) -> int:
         return procfs.peak_memory(self.pids())
+
+    def redis_cpu(self) -> float:
+        return procfs.cpu_seconds([self.redis.pid]) if self.redis else 0.0
 
 
 def packages(*names: str) -> Callable[[], str]:
@@ -80,6 +92,8 @@ def described(server: Server) -> str:
         words = server.command(0, Path(folder))
     words = [Path(words[0]).name, *(w.replace(folder, "FOLDER") for w in words[1:])]
     variables = [f"{name}={value}" for name, value in server.environment.items()]
+    if server.redis:
+        variables.append("EVENTS_REDIS_URL=redis://127.0.0.1:0")
     return " ".join([*variables, *words]).replace(str(Path.cwd()), ".")
 
 
@@ -89,25 +103,71 @@ def output_of(*command: str) -> str:
     return (done.stdout + done.stderr).strip()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free_port(more: int = 0) -> int:
+    """A port that is free, as are so many above it."""
+    while True:
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+            try:
+                for n in range(1, more + 1):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port + n))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
-def _wait_until_listening(server: Server, running: Running, log: Path) -> None:
+REDIS = "redis-server"
+# What is acknowledged is in the file within a second: Redis's own default once it is asked to keep
+# anything.
+REDIS_OPTIONS = ("--appendonly yes", "--appendfsync everysec", "--save ''", "--bind 127.0.0.1")
+
+
+def redis_version() -> str:
+    found = re.search(r"v=(\S+)", output_of(REDIS, "--version"))
+    return f"Redis {found[1] if found else 'of unknown version'} ({' '.join(REDIS_OPTIONS)})"
+
+
+@contextmanager
+def _redis(server: Server, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes] | None, str]]:
+    """A Redis for a server that wants one, and its URL."""
+    if not server.redis:
+        yield None, ""
+        return
+    port, home = free_port(), folder / "redis"
+    home.mkdir()
+    options = [word for option in REDIS_OPTIONS for word in shlex.split(option)]
+    with (folder / "redis.log").open("wb") as out:
+        process = subprocess.Popen(
+            [REDIS, "--port", str(port), "--dir", str(home), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=own_core(server=False),
+        )
+    try:
+        _wait_until_listening("Redis", port, process, folder / "redis.log")
+        yield process, f"redis://127.0.0.1:{port}"
+    finally:
+        _stop(process)
+
+
+def _wait_until_listening(
+    name: str, port: int, process: subprocess.Popen[bytes], log: Path
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if running.process.poll() is not None:
+        if process.poll() is not None:
             break
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", running.port)) == 0:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
     lines = log.read_text(errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "nothing said")
-    raise BenchError(f"{server.name} did not start: {said[:300]}")
+    raise BenchError(f"{name} did not start: {said[:300]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -128,27 +188,36 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def serve(server: Server) -> Iterator[Running]:
     """Runs the server pinned to its core, in a folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
-    log, port = folder / "log", free_port()
     try:
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                server.command(port, folder),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                cwd=folder,
-                env={**os.environ, "HOME": str(folder), **server.environment},
-                start_new_session=True,
-                preexec_fn=own_core(server=True),
-            )
-        try:
-            running = Running(port, process)
-            _wait_until_listening(server, running, log)
-            yield running
-        finally:
-            _stop(process)
+        with _redis(server, folder) as (redis, url), _started(server, folder, url) as running:
+            yield replace(running, redis=redis)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _started(server: Server, folder: Path, redis: str) -> Iterator[Running]:
+    log, port = folder / "log", free_port(ROOM)
+    environment = {**os.environ, "HOME": str(folder), **server.environment}
+    if redis:
+        environment["EVENTS_REDIS_URL"] = redis
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            server.command(port, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=own_core(server=True),
+        )
+    try:
+        _wait_until_listening(server.name, port, process, log)
+        _wait_until_listening(server.name, port + server.publish_port, process, log)
+        yield Running(port, process)
+    finally:
+        _stop(process)
 
 
 def uvicorn(app: str) -> Command:

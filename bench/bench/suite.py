@@ -13,21 +13,24 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from bench import deliveries, downloads
 from bench.deliveries import Delivery, Plan
 from bench.downloads import Crowd, Download, SmallFiles
+from bench.publishing import BATCH_EVENTS, Publish, publish
 from bench.results import Results
 from bench.rivals import NCHAN, NGINX, event_servers
-from bench.servers import EventServer, Server, described
+from bench.servers import REDIS, EventServer, Server, described
 from bench.tools import BenchError, build, say
+from bench.topics import KINDS, TopicRun, many_topics, topic_run
 
-STALL_SERVERS = ("ours", "nchan", "mercure", "centrifugo")
-PACKAGES = ("nginx-light", "libnginx-mod-nchan")
+STALL_SERVERS = ("ours", "ours, Redis", "nchan", "mercure", "centrifugo")
+PUBLISH_NOT = ("floor", "fastapi", "sse-starlette")
+PACKAGES = ("nginx-light", "libnginx-mod-nchan", "pushpin", "redis-server")
 S = TypeVar("S", bound=Server)
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def install_nginx() -> None:
-    """nginx and nchan from Debian, where we may: as root, with apt. Its service is not started."""
-    if NGINX.exists() and NCHAN.exists():
+def install_packages() -> None:
+    """Rivals from Debian, where we may: as root, with apt. Their services are not started."""
+    if NGINX.exists() and NCHAN.exists() and shutil.which("pushpin") and shutil.which(REDIS):
         return
     if os.geteuid() or not shutil.which("apt-get"):
         return
@@ -98,19 +101,42 @@ class Suite:
         servers = self._chosen("fanout", event_servers(self.work))
         rounds = range(self.scale.rounds)
         return {
-            "fanout": [row for _ in rounds for server in servers for row in self._sweep(server)]
+            "fanout": [
+                row
+                for n in rounds
+                for server in servers
+                if n == 0 or server.barred
+                for row in self._sweep(server)
+            ]
         }
 
     def _sweep(self, server: EventServer) -> Iterator[Delivery]:
         """Every rate, until one that the server cannot keep up with at all."""
         scale = self.scale
-        flood = (scale.flood,) if server.name == "ours" else ()
-        for rate in (*scale.rates, scale.burst, *flood):
+        for rate in (*scale.rates, scale.burst, scale.flood):
             plan = Plan(scale.subscribers, rate, scale.seconds)
             rows = self._measure("fanout", deliveries.deliver, server, plan)
             yield from rows
             if not rows or rows[0].delivered < rows[0].expected / 2:
                 return
+
+    def _publish(self) -> dict[str, Any]:
+        every = [s for s in event_servers(self.work) if s.name not in PUBLISH_NOT]
+        rows: list[Publish] = []
+        for server in self._chosen("publish", every):
+            for events in (1, BATCH_EVENTS) if server.batch else (1,):
+                seconds = self.scale.publish_seconds
+                rows += self._measure("publish", publish, server, events, seconds)
+        return {"publish": rows}
+
+    def _topics(self) -> dict[str, Any]:
+        rows: list[TopicRun] = []
+        for server in self._chosen("topics", many_topics()):
+            for kind in KINDS:
+                rows += self._measure(
+                    "topics", topic_run, server, kind, self.scale.topic_connections
+                )
+        return {"topics": rows}
 
     def _idle(self) -> dict[str, Any]:
         plan = Plan(self.scale.idle, 2, self.scale.seconds, settle=2)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -230,9 +230,49 @@ async def test_requests_follow_one_another(programs: Path) -> None:
 
 
 async def test_requests_need_an_announced_length(programs: Path) -> None:
-    async with file_server(STREAM, keep=True) as port:
+    async with file_server(b"HTTP/1.1 200 OK\r\n\r\nhello", keep=True) as port:
         result = await asyncio.to_thread(fetch, programs, "requests", port, "--seconds", "30")
     assert (result["failed"], result["failure"]) == (1, "a response without Content-Length")
+
+
+async def test_requests_follow_chunked_answers(programs: Path) -> None:
+    async with file_server(STREAM + b"5\r\nhello\r\n0\r\n\r\n", keep=True) as port:
+        result = await asyncio.to_thread(fetch, programs, "requests", port, "--seconds", "0.2")
+    assert result["requests"] > 2
+    assert (result["failed"], result["closed"]) == (0, 0)
+
+
+async def test_requests_go_on_over_new_connections_where_each_is_closed(programs: Path) -> None:
+    async with file_server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as port:
+        result = await asyncio.to_thread(fetch, programs, "requests", port, "--seconds", "0.2")
+    assert result["requests"] > 2
+    assert (result["failed"], result["closed"]) == (0, 0)
+
+
+async def test_each_event_is_for_one_of_all_topics(programs: Path) -> None:
+    """Two topics for each of three connections, counted up; events go over all of them."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked.append(head.split()[1])
+                if head.startswith(b"GET"):
+                    writer.write(STREAM)
+                    continue
+                length = int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])
+                await reader.readexactly(length)
+                writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    places = "@@@@@@"
+    more = ["--subscribe", request(f"GET /{places}/{places}"), "--topics", "2", "--linger", "0.1"]
+    more += ["--publish", request(f"POST /{places}", (), event_data(120))]
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        _, result = await measured(programs, server.sockets[0].getsockname()[1], 3, *more)
+    assert sorted(asked[:3]) == [b"/000000/000001", b"/000002/000003", b"/000004/000005"]
+    assert {path for path in asked[3:]} == {f"/00000{n}".encode() for n in range(6)}
+    assert result["expected"] == result["published"] == 10
 
 
 def test_event_data_has_the_size_asked_for() -> None:

@@ -10,8 +10,10 @@ from bench.bars import bars, ratio
 from bench.deliveries import Delivery, Stall
 from bench.downloads import Crowd, Download, SmallFiles
 from bench.plot import draw
-from bench.report import fanout, idle, markdown, number, readme_lines, stall, table
+from bench.publishing import Publish
+from bench.report import fanout, idle, markdown, number, publish, readme_lines, stall, table
 from bench.results import FULL, QUICK, Results, load, save
+from bench.topics import KINDS, TopicRun, memory_each
 
 
 def delivery(
@@ -45,6 +47,20 @@ RESULTS = Results(
         delivery("nchan", 100, 10, share=0.5),
         delivery("ours", 400, 1),
         delivery("nchan", 400, 8, share=0.28),
+    ],
+    publish=[
+        Publish("ours, Redis", "single", 32, 1, 4000, 150, 20, 0.1),
+        Publish("ours, Redis", "NDJSON lines", 4, 512, 45_000, 16, 8, 0.1),
+    ],
+    topics=[
+        TopicRun("ours", kind.what, topics, delivery("ours", kind.rate, cpu, held=held))
+        for kind, topics, cpu, held in zip(
+            KINDS,
+            (1, 51_000, 1, 49_001),
+            (100, 150, 8, 20),
+            (9e6, 22_000, 2000, 20_000),
+            strict=True,
+        )
     ],
     idle=[delivery("ours", 2, 10), delivery("nchan", 2, 12, held=10000)],
     stall=[Stall("ours", 500, 1 << 16, 1 << 15, 499, 1, 4096, 4096, 500 * 4096 - 7)],
@@ -101,6 +117,13 @@ def test_the_bars_pass_miss_or_were_not_measured() -> None:
     assert found["memory for each of 10,000 idle connections", "≤ 3.5 kB"] == "PASS"
     assert found["burst, 400 events/s × 1,000", "all delivered"] == "PASS"
     assert found["1,024 MiB download, CPU (s)", "≤ 1.2 × nginx"] == "MISS"
+    what = "batch of NDJSON published to Redis (AOF), events a second and core"
+    assert found[what, "≥ 50,000"] == "PASS"
+    assert found["memory for each of 100,000 topics", "≤ 512 B"] == "PASS"
+    what = "CPU per delivery with 100,000 topics, an event for {}, to one topic's"
+    assert found[what.format("one subscriber"), "≤ 2 ×"] == "PASS"
+    assert found[what.format("all"), "≤ 2 ×"] == "MISS"
+    assert found["deliveries a second and core, saturated", "≥ 3 × nchan"] == "PASS"
     what = "CPU per delivery, 1,000 subscribers, 100 events/s (µs)"
     assert found[what, "≤ 0.8 × nchan"] == "PASS"
     assert found[what, "≤ 0.6 × mercure"] == "not measured"
@@ -116,6 +139,16 @@ def test_a_ratio_at_its_limit_passes() -> None:
     assert ratio("x", 8.1, 10, 0.8, "nchan").passed is False
 
 
+def test_memory_of_a_topic_is_what_many_hold_more_than_one() -> None:
+    assert memory_each(RESULTS.topics, "ours") == (22_000 - 2000) * 1000 / (51_000 - 1)
+
+
+def test_events_for_a_core_are_told_apart_from_events_a_second() -> None:
+    assert "| **ours, Redis** | 512 NDJSON lines | 4 | 45,000 | 16 | 62,500 | 8 | 10% |" in publish(
+        RESULTS
+    )
+
+
 def test_the_page_names_what_was_skipped_and_what_ran() -> None:
     page = markdown(RESULTS, "plot.svg")
     assert "- idle: mercure: not there" in page
@@ -126,10 +159,11 @@ def test_the_page_names_what_was_skipped_and_what_ran() -> None:
     assert "$" not in page
 
 
-def test_three_lines_for_the_readme() -> None:
-    cpu, memory, download = readme_lines(RESULTS)
+def test_lines_for_the_readme() -> None:
+    cpu, memory, batch, download = readme_lines(RESULTS)
     assert cpu.endswith("1,000 subscribers: ours 6, nchan 10.")
     assert memory.endswith("idle connections: ours 2, nchan 10.")
+    assert batch.endswith("in batches: ours, Redis 45,000.")
     assert download.endswith("1,024 MiB: ours 1, nginx 0.8.")
 
 
