@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results import Results, figure, row
-from bench.topics import cost_ratio, memory_each
+from bench.topics import OWN, cost_ratio, memory_each
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,13 @@ def _publish(r: Results) -> Iterator[Bar]:
 
 
 def _topics(r: Results) -> Iterator[Bar]:
+    many = f"{OWN * r.scale.topic_connections:,}"
     for shared, who in ((False, "one subscriber"), (True, "all")):
         cost = cost_ratio(r.topics, "ours", shared)
-        what = f"CPU per delivery with 100,000 topics, an event for {who}, to one topic's"
+        what = f"CPU per delivery with {many} topics, an event for {who}, to one topic's"
         measured = "-" if cost is None else f"{cost:.2f} ×"
         yield Bar(what, "≤ 2 ×", measured, None if cost is None else cost <= 2)
-    yield at_most("memory for each of 100,000 topics", memory_each(r.topics, "ours"), 512, "B")
+    yield at_most(f"memory for each of {many} topics", memory_each(r.topics, "ours"), 512, "B")
 
 
 def _idle(r: Results) -> Iterator[Bar]:

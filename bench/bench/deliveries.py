@@ -72,6 +72,7 @@ def _load(program: Path, server: EventServer, port: int, plan: Plan, *more: str)
         *("--publish", server.publish(event_data(plan.event_bytes))),
         *("--connections", str(plan.connections)),
         *("--rate", str(plan.rate), "--seconds", str(plan.seconds), "--linger", str(plan.linger)),
+        *("--opening", str(server.opening)),
         *("--topics", str(plan.topics)),
         *more,
     )

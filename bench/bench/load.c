@@ -35,7 +35,6 @@
 
 #define HEAD_MAX 4096
 #define PUBLISHERS 32       /* connections that publish: events stay on schedule while answers are slow */
-#define OPENING 256         /* connects in flight: fewer than any listener's backlog */
 #define CONNECT_SECONDS 60
 #define SECOND 1000000000ull
 
@@ -54,10 +53,11 @@ typedef struct {
 } Connection;
 
 static struct {
-    int port, publish_port, connections, topics, stall, receive_buffer;
+    int port, publish_port, connections, opening, topics, stall, receive_buffer;
     double rate, seconds, linger;
     char *subscribe, *publish;
-} opt = {.connections = 1, .rate = 1, .seconds = 1, .linger = 2};
+} opt = {.connections = 1, .opening = 256, /* in flight: fewer than any listener's backlog */
+       .rate = 1, .seconds = 1, .linger = 2};
 
 static Connection *all;
 static int epoll_fd, opened, failed, closed, ended;
@@ -255,7 +255,7 @@ static double open_all(void) {
     uint64_t start = now();
     int begun = 0;
     while (opened + failed < opt.connections && now() - start < CONNECT_SECONDS * SECOND) {
-        while (begun < opt.connections && begun - opened - failed < OPENING) open_one(&all[begun++]);
+        while (begun < opt.connections && begun - opened - failed < opt.opening) open_one(&all[begun++]);
         turn(100, on_ready);
     }
     return (double)(now() - start) / 1e9;
@@ -490,7 +490,8 @@ int main(int argc, char **argv) {
     static const struct option names[] = {
         {"port", 1, 0, 'p'}, {"subscribe", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"connections", 1, 0, 'n'},
         {"rate", 1, 0, 'r'}, {"seconds", 1, 0, 't'}, {"linger", 1, 0, 'l'}, {"stall", 0, 0, 'x'},
-        {"receive-buffer", 1, 0, 'b'}, {"publish-port", 1, 0, 'q'}, {"topics", 1, 0, 'o'}, {0, 0, 0, 0}};
+        {"receive-buffer", 1, 0, 'b'}, {"publish-port", 1, 0, 'q'}, {"topics", 1, 0, 'o'},
+        {"opening", 1, 0, 'i'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'p') opt.port = atoi(optarg);
         else if (c == 's') opt.subscribe = optarg;
@@ -501,6 +502,7 @@ int main(int argc, char **argv) {
         else if (c == 'l') opt.linger = atof(optarg);
         else if (c == 'x') opt.stall = 1;
         else if (c == 'q') opt.publish_port = atoi(optarg);
+        else if (c == 'i') opt.opening = atoi(optarg);
         else if (c == 'o') opt.topics = atoi(optarg);
         else if (c == 'b') opt.receive_buffer = atoi(optarg);
         else return 2;

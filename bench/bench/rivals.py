@@ -223,6 +223,7 @@ PUSHPIN = EventServer(
     subscribe=request("GET /events", SSE),
     publish=lambda data: _pushpin_batch(data, 1),
     publish_port=1,
+    opening=16,  # with more it answers 502 to some
     batch=_pushpin_batch,
     batch_kind="items of /publish/",
     barred=False,

@@ -41,6 +41,7 @@ class Server:
 class EventServer(Server):
     subscribe: str = ""  # a whole request
     publish: Callable[[str], str] = str  # the data of an event to a whole request
+    opening: int = 256  # subscribers that connect at once
     batch: Callable[[str, int], str] | None = None  # so many events of that data in one request
     batch_kind: str = ""
     barred: bool = True  # compared in a bar, so measured in every round
