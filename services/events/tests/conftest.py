@@ -33,6 +33,36 @@ async def hub(hub_of: Any) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
+def key() -> str:
+    """To be given as `auth_key`."""
+    return "k" * 32
+
+
+@pytest.fixture
+def bearer(key: str) -> Callable[..., dict[str, str]]:
+    def headers(scope: str, seconds: float = 60, **claims: Any) -> dict[str, str]:
+        made = {"sub": "alice", "scope": scope, "exp": time.time() + seconds} | claims
+        return {"Authorization": f"Bearer {jwt.encode(made, key, 'HS256')}"}
+
+    return headers
+
+
+@pytest.fixture
+def asked() -> Callable[..., Any]:
+    async def ask(
+        hub: Running, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    ) -> tuple[int, Any]:
+        """Status and JSON of the answer; None where it has no body."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = hub.url + path
+        async with await fetch(url, method=method, body=body, headers=names) as stream:
+            answer = await stream.body()
+            return stream.status, orjson.loads(answer) if answer else None
+
+    return ask
+
+
+@pytest.fixture
 def publish() -> Callable[..., Any]:
     async def send(
         hub: Running, body: Any, headers: dict[str, str] | None = None

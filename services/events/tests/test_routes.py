@@ -1,20 +1,11 @@
 """HTTP of the events service, on real sockets."""
 
 import asyncio
-import time
 
-import jwt
 import orjson
 import pytest
 
 from streaming.testing import eventually, fetch
-
-KEY = "k" * 32
-
-
-def bearer(scope: str, seconds: float = 60) -> dict[str, str]:
-    claims = {"sub": "alice", "scope": scope, "exp": time.time() + seconds}
-    return {"Authorization": f"Bearer {jwt.encode(claims, KEY, 'HS256')}"}
 
 
 async def test_a_published_event_reaches_its_subscribers(hub, publish, subscribed):
@@ -160,8 +151,8 @@ async def test_head_opens_no_stream(hub):
     assert hub.app.state.context.limits.open == 0
 
 
-async def test_tokens_bound_what_is_read_and_written(hub_of, publish, subscribed):
-    async with hub_of(auth_key=KEY) as hub:
+async def test_tokens_bound_what_is_read_and_written(hub_of, publish, subscribed, bearer, key):
+    async with hub_of(auth_key=key) as hub:
         assert (await fetch(hub.url + "/events")).status == 401
         reader = bearer("events:subscribe:orders/*")
         assert (await fetch(hub.url + "/events?topic=news", headers=reader)).status == 403
@@ -180,8 +171,8 @@ async def test_tokens_bound_what_is_read_and_written(hub_of, publish, subscribed
         await everything.close()
 
 
-async def test_a_stream_ends_with_its_token(hub_of, subscribed):
-    async with hub_of(auth_key=KEY) as hub:
+async def test_a_stream_ends_with_its_token(hub_of, subscribed, bearer, key):
+    async with hub_of(auth_key=key) as hub:
         stream = await subscribed(hub, "", **bearer("events:subscribe", 1.5))
         assert await stream.events() == []
         assert stream.clean
@@ -215,7 +206,7 @@ async def test_the_demo_ticks_as_the_lesson_prints_it(hub_of, subscribed):
 async def test_the_openapi_document_names_the_parameters(hub):
     async with await fetch(hub.url + "/openapi.json") as stream:
         paths = (await stream.json())["paths"]["/events"]
-    names = {"topic", "after", "Last-Event-ID", "poll", "timeout", "envelope"}
+    names = {"topic", "after", "Last-Event-ID", "poll", "timeout", "envelope", "ticket"}
     assert {p["name"] for p in paths["get"]["parameters"]} == names
     body = paths["post"]["requestBody"]["content"]
     assert "topic" in str(body["application/json"])
@@ -270,9 +261,9 @@ async def test_templates_and_the_star_select_many_topics(hub, publish, subscribe
 
 
 async def test_private_events_need_a_named_topic_and_a_grant_live_and_on_replay(
-    hub_of, publish, subscribed
+    hub_of, publish, subscribed, bearer, key
 ):
-    async with hub_of(auth_key=KEY) as hub:
+    async with hub_of(auth_key=key) as hub:
         writer = bearer("events:publish")
 
         async def send() -> None:
