@@ -8,7 +8,10 @@ from fastapi import FastAPI
 
 from events import mercure, pages
 from events.hub import Hub
+from events.kick import Kicks
 from events.mercure_subscriptions import Subscriptions
+from events.presence import Presence
+from events.redis_state import RedisState
 from events.routes import router
 from events.settings import EventsSettings
 from events.state import MemoryState
@@ -26,7 +29,12 @@ def service(context: Context, settings: EventsSettings) -> Service:
     journal = _journal(settings)
     shared = isinstance(journal, RedisJournal)
     broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
-    hub = Hub(context, settings, journal, broadcast, MemoryState(), journal, shared)
+    redis = RedisState(journal.link, journal.prefix) if isinstance(journal, RedisJournal) else None
+    state = redis or MemoryState()
+    presence = Presence(state, shared, settings.presence_grace)
+    kicks = Kicks(state, journal, presence, settings.kick_seconds)
+    broadcast.on_signal.append(kicks.on_signal)
+    hub = Hub(context, settings, journal, broadcast, state, journal, presence, kicks, shared)
 
     subscriptions = Subscriptions(hub.state, journal) if settings.mercure_subscriptions else None
     routes = router(hub)
@@ -37,6 +45,10 @@ def service(context: Context, settings: EventsSettings) -> Service:
         async with AsyncExitStack() as stack:
             if isinstance(journal, RedisJournal):
                 await stack.enter_async_context(journal)
+            if redis is not None:
+                await stack.enter_async_context(redis.run())
+            await stack.enter_async_context(presence.run())
+            await stack.enter_async_context(kicks.run())
             if subscriptions is not None:
                 await stack.enter_async_context(subscriptions.run())
             await stack.enter_async_context(broadcast.run())

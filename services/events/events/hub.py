@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from events.kick import Kicks
+from events.presence import Presence
 from events.settings import EventsSettings
 from events.state import State
 from streaming.app import Context
@@ -19,5 +21,7 @@ class Hub:
     broadcast: Broadcast
     state: State
     signals: Signals
+    presence: Presence
+    kicks: Kicks
     #: Whether the journal outlives this process, and others read it.
     shared: bool = False

@@ -6,11 +6,15 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from events.around import add_routes
 from events.batch import entries as batch
 from events.batch import is_batch
+from events.cors import Cors
+from events.gate import Gate
 from events.hub import Hub
 from events.idempotency import REPLAYED, key_of
 from events.line_publisher import LineGroups, LinePublisher
+from events.openapi import FLAG, parameter
 from events.publication import SCHEMA, entry_of, parse
 from events.publisher import Grants, Publisher, conflict
 from events.rate import Rate
@@ -23,29 +27,29 @@ from streaming.bytestream import Terms
 from streaming.errors import StreamingError, TooLarge, Unavailable
 from streaming.ndjson import NDJSON
 from streaming.principal import Principal
-from streaming.sse import EVENT_STREAM
-
-
-def _query(name: str, schema: dict[str, Any], text: str, where: str = "query") -> dict[str, Any]:
-    return {"name": name, "in": where, "schema": schema, "description": text}
-
-
-_FLAG = {"type": "integer", "enum": [0, 1], "default": 0}
+from streaming.sse import EVENT_STREAM, STREAM_HEADERS
 
 # Both routes are bare: FastAPI's parsing of parameters and models is a third of what accepting a
 # subscriber or an event costs (profiled), and these two are what a hub does all day.
 _SUBSCRIBE_DOCS = {
     "parameters": [
-        _query(
+        parameter(
             "topic",
             {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TOPICS},
             "Topics, URI templates of topics (RFC 6570), or `*`; without one, all public topics.",
         ),
-        _query("after", {"type": "string"}, "Resume after this event id, or `earliest`."),
-        _query("Last-Event-ID", {"type": "string"}, "The same, as EventSource sends it.", "header"),
-        _query("envelope", _FLAG, "Each event's data is `{topic, id, time, event, data}`."),
-        _query("poll", _FLAG, "One JSON answer, as soon as there are events: a long poll."),
-        _query(
+        parameter("after", {"type": "string"}, "Resume after this event id, or `earliest`."),
+        parameter(
+            "Last-Event-ID", {"type": "string"}, "The same, as EventSource sends it.", "header"
+        ),
+        parameter("envelope", FLAG, "Each event's data is `{topic, id, time, event, data}`."),
+        parameter("poll", FLAG, "One JSON answer, as soon as there are events: a long poll."),
+        parameter(
+            "ticket",
+            {"type": "string"},
+            "In place of a token: what `POST /events/tickets` gave.",
+        ),
+        parameter(
             "timeout",
             {
                 "type": "number",
@@ -69,7 +73,7 @@ _PUBLISH_DOCS = {
         },
     },
     "parameters": [
-        _query(
+        parameter(
             "Idempotency-Key",
             {"type": "string", "maxLength": 255},
             "The same key and body again, within an hour, publish nothing and get the same ids.",
@@ -82,7 +86,7 @@ _PUBLISH_DOCS = {
 def router(hub: Hub) -> APIRouter:
     context, broadcast = hub.context, hub.broadcast
     routes = APIRouter()
-    principal_of = context.authenticator.principal
+    gate, cors = Gate(hub), Cors(hub.settings.cors_origins)
     publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
     pulled = metrics.StreamMetrics("events", "pull")
 
@@ -93,11 +97,12 @@ def router(hub: Hub) -> APIRouter:
         `millrace.reset` event. Private events are only for who names their topic, and is granted
         it.
         """
-        principal = await principal_of(request)
+        principal = await gate.subscriber(request)
         wanted = Subscription.of(request)
         selection = Selection.of(principal, wanted.topics)
         after = await broadcast.locate(wanted.id, selection)
         lease = context.limits.for_request(request, principal)
+        member = hub.presence.member(principal, selection)
         return broadcast.response(
             lease,
             selection,
@@ -105,6 +110,8 @@ def router(hub: Hub) -> APIRouter:
             expires=principal.expires,
             format=wanted.format,
             seconds=wanted.seconds,
+            member=member,
+            headers=STREAM_HEADERS | {"Millrace-Subscriber": member.id},
         )
 
     async def publish(request: Request) -> Response:
@@ -120,7 +127,7 @@ def router(hub: Hub) -> APIRouter:
             # The journal ends with this process, and so do its streams: what is accepted now would
             # not reach who has left already. Refused, it is the publisher's to send to the next.
             context.drain.admit()
-        principal = await principal_of(request)
+        principal = await gate.principal(request)
         key = key_of(request, principal)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() == NDJSON:
             return publish_lines(request, principal, key)
@@ -165,9 +172,10 @@ def router(hub: Hub) -> APIRouter:
         200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
     }
     add = functools.partial(routes.add_api_route, "/events", route_class_override=BareRoute)
-    add(subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
-    add(subscribe, methods=["HEAD"], include_in_schema=False)
-    add(publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
+    add(cors.wrap(subscribe), methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
+    add(cors.wrap(subscribe), methods=["HEAD"], include_in_schema=False)
+    add(cors.wrap(publish), methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
+    add_routes(routes, hub, gate, cors)
     return routes
 
 

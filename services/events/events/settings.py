@@ -1,9 +1,15 @@
 """What the events service can be told: EVENTS_*."""
 
-from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from streaming.settings import Settings
+
+#: As browsers write it: lower case, no path, no slash at the end.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
 
 
 class EventsSettings(Settings):
@@ -28,11 +34,16 @@ class EventsSettings(Settings):
     #: Events per second and principal, in each process.
     publish_rate: float = Field(default=0.0, ge=0)
 
+    #: Whoever comes back within this time was never away.
+    presence_grace: float = Field(default=5.0, ge=0)
+    #: How long a kicked subject or token is refused: at least as long as tokens are valid.
+    kick_seconds: float = Field(default=3600.0, gt=0)
+    #: Origins whose pages may ask, and publish by cookie, separated by commas:
+    #: https://example.com; `*` is any, without cookies.
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
     #: Publish the lesson's demo event each second.
     demo: bool = False
-
-    #: Origins whose pages may read with credentials, and publish by cookie: JSON, a list.
-    cors_origins: frozenset[str] = frozenset()
 
     # The Mercure protocol: see mercure.py.
     #: Where authentication is on: whether who has no token may read what is public.
@@ -44,3 +55,16 @@ class EventsSettings(Settings):
     )
     #: Whether subscriptions are published as events, and listed.
     mercure_subscriptions: bool = False
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and _ORIGIN.match(origin) is None:
+                raise ValueError(f"{origin!r} is no origin: expected https://host[:port], or *")
+        return origins

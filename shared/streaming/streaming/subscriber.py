@@ -19,7 +19,7 @@ from streaming.limits import Lease
 from streaming.metrics import Reason
 
 if TYPE_CHECKING:
-    from streaming.audience import Audience
+    from streaming.audience import Audience, Selector
     from streaming.broadcast import Broadcast
 
 #: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
@@ -95,6 +95,11 @@ class Subscriber:
         if expires is not None and (at := now + expires - time.time()) < self._deadline:
             self._deadline = at
             self._deadline_reason = "expired"
+
+    @property
+    def selector(self) -> "Selector":
+        """Which entries it gets; its audience's own."""
+        return self._audience.selector
 
     def start(self, after: Start, first: bytes) -> None:
         """Writes the first bytes at once; then the entries after `after`, or live from now on."""
