@@ -39,6 +39,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
     subscriptions = Subscriptions(hub.state, journal) if settings.mercure_subscriptions else None
     routes = router(hub)
     routes.include_router(mercure.router(hub, subscriptions))
+    routes.include_router(pages.router())
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -60,7 +61,6 @@ def service(context: Context, settings: EventsSettings) -> Service:
     def ready() -> str | None:
         return journal.fault if isinstance(journal, RedisJournal) else None
 
-    routes.include_router(pages.router())
     return Service("events", routes, lifespan, ready)
 
 
