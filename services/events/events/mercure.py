@@ -10,11 +10,15 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from events.cors import Cors
 from events.hub import Hub
+from events.mercure_access import Access
 from events.mercure_auth import MercureAuth
+from events.mercure_discovery import last_event_id
 from events.mercure_form import body_fields, query_fields
-from events.mercure_listing import Listing, last_event_id
+from events.mercure_listing import Listing
 from events.mercure_metadata import METADATA_PATH, metadata, refusal
+from events.mercure_presence import MercureMember
 from events.mercure_publication import PATH, entry_of
 from events.mercure_request import MAX_MATCHERS, matchers_of, resume_id
 from events.mercure_subscriptions import SUBSCRIPTIONS, Subscriptions
@@ -44,9 +48,14 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
     auth = MercureAuth(context.authenticator, settings, base)
     publisher = Publisher(hub.journal, Rate(settings.publish_rate))
 
+    async def admitted(request: Request) -> Access:
+        access = await auth.access(request)
+        hub.kicks.require_welcome(access.principal)
+        return access
+
     async def subscribe(request: Request) -> Response:
         """Server-sent events of the topics that `topic` (0.x), or `match*` (1.0), selects."""
-        access = await auth.access(request)
+        access = await admitted(request)
         fields = query_fields(request)
         if request.method == "QUERY":
             fields += await body_fields(request, MAX_MATCHERS * MAX_TOPIC_BYTES * _ENCODED)
@@ -54,8 +63,10 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         selection = Selection.of(matchers, access.subscribe)
         id = resume_id(request, fields)
         after = await broadcast.locate(id, selection)
-        headers = _HEADERS if id is None else _HEADERS | await resumed(id, after)
-        member = subscriptions.member(matchers, access) if subscriptions is not None else None
+        member = MercureMember(hub, subscriptions, access, matchers)
+        headers = _HEADERS | {"Millrace-Subscriber": member.id}
+        if id is not None:
+            headers |= await resumed(id, after)
         return broadcast.response(
             context.limits.for_request(request, access.principal),
             selection,
@@ -81,7 +92,7 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         """Publishes an update: 200 and its id, once it is in the journal."""
         if not hub.shared:
             context.drain.admit()  # see routes.py
-        access = await auth.access(request)
+        access = await admitted(request)
         fields = await body_fields(request, settings.max_event_bytes * _ENCODED)
         entry = entry_of(fields, base, settings.max_event_bytes)
         access.require_publish((entry.topic, *entry.alternates))
@@ -97,10 +108,11 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
     async def listing(request: Request) -> Response:
         """Active subscriptions: all, those of one matcher, or one of them."""
         assert subscriptions is not None
-        access = await auth.access(request)
+        access = await admitted(request)
         link = settings.mercure_url or PATH
         return await Listing(subscriptions, link).answer(request, access, broadcast.head)
 
+    cors = Cors(settings.cors_origins)
     routes = APIRouter()
     add = functools.partial(routes.add_api_route, route_class_override=BareRoute)
 
@@ -116,11 +128,18 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
 
         return answer
 
-    add(PATH, challenging(subscribe), methods=["GET"])
-    add(PATH, challenging(subscribe), methods=["HEAD", "QUERY"], include_in_schema=False)
-    add(PATH, challenging(publish), methods=["POST"])
-    add(METADATA_PATH, challenging(describe), methods=["GET"])
+    def serve(path: str, endpoint: Endpoint, *methods: str, shown: bool = True) -> None:
+        wrapped = cors.wrap(challenging(endpoint))
+        add(path, wrapped, methods=list(methods), include_in_schema=shown)
+
+    serve(PATH, subscribe, "GET")
+    serve(PATH, subscribe, "HEAD", "QUERY", shown=False)
+    serve(PATH, publish, "POST")
+    serve(METADATA_PATH, describe, "GET")
     if subscriptions is not None:
-        add(SUBSCRIPTIONS, challenging(listing), methods=["GET"])
-        add(SUBSCRIPTIONS + "/{rest:path}", challenging(listing), methods=["GET"])
+        serve(SUBSCRIPTIONS, listing, "GET")
+        serve(SUBSCRIPTIONS + "/{rest:path}", listing, "GET")
+    if cors.enabled:
+        for path in sorted({route.path for route in routes.routes if isinstance(route, BareRoute)}):
+            add(path, cors.preflight, methods=["OPTIONS"], include_in_schema=False)
     return routes

@@ -7,24 +7,14 @@ import orjson
 from fastapi import Request, Response
 
 from events.mercure_access import Access, Revision
+from events.mercure_discovery import hub_link, last_event_id
 from events.mercure_publication import HUB_TYPE
 from events.mercure_subscriptions import CONTEXT_0X, SUBSCRIPTIONS, Document, Subscriptions, path_of
-from streaming.cursor import EARLIEST, Cursor
+from streaming.cursor import Cursor
 from streaming.errors import NotFound
 
 JSON_LD = "application/ld+json"
 JSON = "application/json"
-
-
-def last_event_id(head: Cursor) -> str:
-    """The hub's newest event; its cursor, because its id may be that of a private one."""
-    return str(head) if head.sequence else EARLIEST
-
-
-def hub_link(url: str, last: str | None = None) -> str:
-    """The value of a `Link` header that names the hub (section Discovery)."""
-    cursor = "" if last is None else f'; last-event-id="{last}"'
-    return f'<{url}>; rel="mercure"{cursor}'
 
 
 class Listing:

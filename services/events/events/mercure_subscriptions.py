@@ -18,7 +18,6 @@ from events.mercure_topics import Matcher
 from events.state import State
 from streaming.errors import Unavailable
 from streaming.journal import Journal, NewEntry
-from streaming.subscriber import Subscriber
 
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
 CONTEXT_0X = "https://mercure.rocks/"
@@ -75,11 +74,11 @@ class Subscriptions:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
 
-    def member(self, matchers: Iterable[Matcher], access: Access) -> "_Member":
-        """Who is told of one connection's life. Its id is new: no client can choose or share it."""
+    def of(self, matchers: Iterable[Matcher], access: Access) -> "Announced":
+        """Those of one connection. Its id is new: no client can choose or share it."""
         subscriber = new_id()
         documents = [document(m, subscriber, access.payload(m.text)) for m in matchers]
-        return _Member(self, subscriber, documents)
+        return Announced(self, subscriber, documents)
 
     async def all(self, revision: Revision) -> list[Document]:
         """Those that were made by one revision, in every process; raises Unavailable."""
@@ -124,19 +123,20 @@ class Subscriptions:
 
     async def _say(self, batch: dict[tuple[str, bool], list[Document]]) -> None:
         """First what is, then the event of it: whoever hears of one and asks finds it."""
-        entries = []
-        for (_, active), documents in batch.items():
-            for found in documents:
-                if active:
-                    await self._state.put(_KIND, found["id"], orjson.dumps(found))
-                else:
-                    await self._state.drop(_KIND, found["id"])
-                entries.append(_entry(found | {"active": active}))
-        await self._journal.append(entries)
+        said = [(found, active) for (_, active), found in batch.items()]
+        each = [(found, active) for documents, active in said for found in documents]
+        await asyncio.gather(*(self._keep(found, active) for found, active in each))
+        await self._journal.append([_entry(found | {"active": active}) for found, active in each])
+
+    async def _keep(self, found: Document, active: bool) -> None:
+        if active:
+            await self._state.put(_KIND, found["id"], orjson.dumps(found))
+        else:
+            await self._state.drop(_KIND, found["id"])
 
 
-class _Member:
-    """A `streaming.subscriber.Member`."""
+class Announced:
+    """The subscriptions of one connection, in events and in the list."""
 
     __slots__ = ("_documents", "_subscriber", "_subscriptions")
 
@@ -147,10 +147,10 @@ class _Member:
         self._subscriber = subscriber
         self._documents = documents
 
-    def joined(self, subscriber: Subscriber) -> None:
+    def begin(self) -> None:
         self._subscriptions.change(self._subscriber, True, self._documents)
 
-    def left(self) -> None:
+    def end(self) -> None:
         self._subscriptions.change(self._subscriber, False, self._documents)
 
 

@@ -14,6 +14,8 @@ from events.gate import Gate
 from events.hub import Hub
 from events.idempotency import REPLAYED, key_of
 from events.line_publisher import LineGroups, LinePublisher
+from events.mercure_discovery import hub_link
+from events.mercure_publication import PATH
 from events.openapi import FLAG, parameter
 from events.publication import SCHEMA, entry_of, parse
 from events.publisher import Grants, Publisher, conflict
@@ -86,6 +88,7 @@ _PUBLISH_DOCS = {
 def router(hub: Hub) -> APIRouter:
     context, broadcast = hub.context, hub.broadcast
     routes = APIRouter()
+    link = hub_link(hub.settings.mercure_url or PATH)
     gate, cors = Gate(hub), Cors(hub.settings.cors_origins)
     publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
     pulled = metrics.StreamMetrics("events", "pull")
@@ -111,7 +114,7 @@ def router(hub: Hub) -> APIRouter:
             format=wanted.format,
             seconds=wanted.seconds,
             member=member,
-            headers=STREAM_HEADERS | {"Millrace-Subscriber": member.id},
+            headers=STREAM_HEADERS | {"Link": link, "Millrace-Subscriber": member.id},
         )
 
     async def publish(request: Request) -> Response:
