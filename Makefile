@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test lint format bench token loadtest clean
+.PHONY: help setup run serve test lint format bench chaos token loadtest clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -47,6 +47,10 @@ format: .venv/.synced ## Rewrite the code in the project's style
 bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
 
+chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=300 SEED=
+	@scripts/install-test-tools
+	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 token: .venv/.synced ## Make a bearer token: ARGS="--scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m streaming.mint $(ARGS)
 
@@ -55,4 +59,4 @@ loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0
 		-u $(or $(USERS),100) -r $(or $(RATE),50) -t $(or $(TIME),30s) --only-summary
 
 clean: ## Remove what was made: environment, demo data, caches
-	@rm -rf .venv .tools .data .bench .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools .data .bench .chaos .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.testing import Stream, fetch
+from streaming.testing import Stream, fetch, free_port
 
 #: Seconds in which a server must be there: coverage and the other tests slow it down.
 START = 60.0
@@ -65,11 +64,6 @@ class Served:
 
 
 Launch = Callable[..., AbstractContextManager[Served]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,11 @@ async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) ->
         return value
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
 @dataclass
 class Running:
     """A server of this process, in this event loop."""
@@ -286,23 +291,28 @@ class FaultProxy:
     def thaw(self) -> None:
         self._flowing.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: one of asyncio's server complains when it is cancelled (3.11).
+        task = asyncio.create_task(self._connect(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with suppress(OSError):
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
-            self._writers |= {writer, up_writer}
-            try:
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = {writer}
+        self._writers.add(writer)
+        try:
+            with suppress(OSError):
+                up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
+                own.add(up_writer)
+                self._writers.add(up_writer)
                 await asyncio.gather(
                     self._carry(reader, up_writer, None),
                     self._carry(up_reader, writer, self.cut_after),
                 )
-            finally:
-                self._writers -= {writer, up_writer}
-                reset(writer.transport)
-                reset(up_writer.transport)
+        finally:
+            self._writers -= own
+            for each in own:
+                reset(each.transport)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: int | None
@@ -328,8 +338,7 @@ class RedisServer:
     """
 
     def __init__(self, folder: Path, *options: str, program: Sequence[str] = ("redis-server",)):
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.port: int = sock.getsockname()[1]
+        self.port = free_port()
         self._folder = folder
         self._options = options
         self._program = program

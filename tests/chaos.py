@@ -1,0 +1,514 @@
+"""Events under faults, on real processes and a real Redis: nothing is lost, nothing comes twice.
+
+`make chaos` runs this as a program, for minutes and with a report; test_chaos.py runs each fault
+for seconds. A subscriber does what an EventSource does: it resumes by its last id, at any process.
+What is really gone it is told by `millrace.reset`, and only then may numbers be missing.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from streaming.testing import FaultProxy, RedisServer, Stream, eventually, fetch, free_port
+
+TOPICS = ("a", "b", "c")
+SUBSCRIBERS = 8  # of each topic, and as many of all topics
+PROCESSES = 2
+#: Seconds between two events of a topic.
+PACE = 0.02
+
+#: Seconds in which everyone must have everything once the faults are over.
+SETTLE = 60.0
+
+#: Seconds within which a refused publisher tries again: Retry-After is for those with patience.
+AGAIN = 0.1
+
+VARIABLES = {
+    "MILLRACE_AUTH": "off",
+    "MILLRACE_DRAIN_WINDOW": "1.5",
+    "MILLRACE_LOG_LEVEL": "warning",
+    "MILLRACE_MAX_AGE": "20",
+}
+
+
+class Process:
+    """One events process, which may be killed and started again on its port."""
+
+    def __init__(self, redis_port: int, log: Path, workers: int = 0) -> None:
+        self.port = free_port()
+        self._command = [sys.executable, "-m", "streaming.serve", "events.app:app"]
+        self._command += ["--port", str(self.port)]
+        if workers:
+            self._command += ["--workers", str(workers)]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "EVENTS_"))}
+        url = f"redis://127.0.0.1:{redis_port}"
+        self._environment = kept | VARIABLES | {"EVENTS_REDIS_URL": url}
+        self.log = log
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        async with asyncio.timeout(30):
+            while not await self.is_ready():
+                await asyncio.sleep(0.05)
+
+    async def is_ready(self) -> bool:
+        return await self.status("/readyz") == 200
+
+    async def status(self, path: str) -> int:
+        with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+            async with await fetch(self.url + path) as answer:
+                return answer.status
+        return 0
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.wait()
+
+
+class Publisher:
+    """Publishes the numbers of one topic, each until it is accepted."""
+
+    def __init__(self, world: "World", topic: str) -> None:
+        self.world = world
+        self.topic = topic
+        self.accepted = 0
+        self.refused = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            began = time.monotonic()
+            if await self._publish(self.accepted + 1):
+                self.accepted += 1
+                await asyncio.sleep(max(0.0, PACE - (time.monotonic() - began)))
+            else:
+                self.refused += 1
+                await asyncio.sleep(AGAIN)
+
+    async def _publish(self, number: int) -> bool:
+        """Whether it was accepted; if not, nobody knows what became of it, and the key helps."""
+        url = random.choice(self.world.processes).url + "/events"
+        body = orjson.dumps({"topic": self.topic, "data": {"topic": self.topic, "n": number}})
+        # Another life of Redis has forgotten the keys of the one before.
+        headers = {"Idempotency-Key": f"{self.topic}-{number}"}
+        try:
+            async with await fetch(url, method="POST", body=body, headers=headers) as answer:
+                if answer.status == 503:
+                    assert int(answer.headers["retry-after"]) > 0
+                    return False
+                assert answer.status in (200, 201), (answer.status, await answer.body())
+                return True
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            return False
+
+
+@dataclass
+class Tally:
+    """What one subscriber, or all of them together, saw."""
+
+    delivered: int = 0
+    lost: int = 0
+    twice: int = 0
+    disorder: int = 0
+    reconnects: int = 0
+    resets: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        for name in ("delivered", "lost", "twice", "disorder", "reconnects"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.resets += other.resets
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.twice or self.disorder)
+
+
+class Subscriber:
+    """Reads topics, resumes wherever it can, and checks each number that it gets."""
+
+    def __init__(self, world: "World", topics: tuple[str, ...]) -> None:
+        self.world = world
+        self.topics = topics
+        self.tally = Tally()
+        #: By topic: the last number that it got; None until the first.
+        self.last: dict[str, int | None] = dict.fromkeys(topics)
+        self.connected = False
+        #: Topics of which a reset has excused the next hole.
+        self._excused: set[str] = set()
+        self._id = ""
+        self._stream: Stream | None = None
+
+    async def run(self) -> None:
+        while True:
+            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                await self._read()
+            self.connected = False
+            self.tally.reconnects += 1
+            await asyncio.sleep(random.uniform(0.02, 0.2))
+
+    async def _read(self) -> None:
+        url = random.choice(self.world.processes).url
+        query = "&".join(f"topic={topic}" for topic in self.topics)
+        headers = {"Accept": "text/event-stream"}
+        if self._id:
+            headers["Last-Event-ID"] = self._id
+        async with await fetch(f"{url}/events?{query}", headers=headers) as stream:
+            self._stream = stream
+            stream.parser.last_event_id = self._id
+            stream.parser._id = self._id
+            while data := await stream.read():
+                self.connected = True
+                for event in stream.parser.feed(data):
+                    self._on_event(event.event, event.data)
+                self._id = stream.parser.last_event_id
+
+    def _on_event(self, event: str, data: str) -> None:
+        value = orjson.loads(data)
+        if event == "millrace.reset":
+            self.tally.resets[value["reason"]] += 1
+            self._excused = set(self.topics)
+            return
+        topic, number = value["topic"], value["n"]
+        last, self.last[topic] = self.last[topic], number
+        excused = topic in self._excused
+        self._excused.discard(topic)
+        self.tally.delivered += 1
+        if last is None or number == last + 1:
+            return
+        if number == last:
+            self.tally.twice += 1
+        elif number < last:
+            self.tally.disorder += 1
+        elif not excused:
+            self.tally.lost += number - last - 1
+
+    def drop(self) -> None:
+        """Goes without a goodbye, wherever it is; it comes back."""
+        if self._stream is not None:
+            self._stream.reset()
+
+    def has_all(self, publishers: dict[str, Publisher]) -> bool:
+        return all(self.last[topic] == publishers[topic].accepted for topic in self.topics)
+
+
+class World:
+    """Redis, processes with a fault proxy each before it, publishers and subscribers."""
+
+    def __init__(self, redis: RedisServer, proxies: list[FaultProxy], folder: Path) -> None:
+        self.redis = redis
+        self.proxies = proxies
+        self.folder = folder
+        self.processes: list[Process] = []
+        self.publishers = {topic: Publisher(self, topic) for topic in TOPICS}
+        groups = [(topic,) for topic in TOPICS] + [TOPICS]
+        self.subscribers = [Subscriber(self, g) for g in groups for _ in range(SUBSCRIBERS)]
+
+    @property
+    def accepted(self) -> int:
+        return sum(publisher.accepted for publisher in self.publishers.values())
+
+    @property
+    def refused(self) -> int:
+        return sum(publisher.refused for publisher in self.publishers.values())
+
+    @property
+    def reconnects(self) -> int:
+        return sum(subscriber.tally.reconnects for subscriber in self.subscribers)
+
+    def tally(self) -> Tally:
+        total = Tally()
+        for subscriber in self.subscribers:
+            total.add(subscriber.tally)
+        return total
+
+    async def flows(self, seconds: float = SETTLE) -> None:
+        """Returns when a few more events were published, and everyone has had them."""
+        mark = {topic: p.accepted + 3 for topic, p in self.publishers.items()}
+
+        def reached() -> bool:
+            return all((s.last[t] or 0) >= mark[t] for s in self.subscribers for t in s.topics)
+
+        await eventually(reached, seconds)
+
+
+@asynccontextmanager
+async def world(folder: Path, workers: int = 0) -> AsyncIterator[World]:
+    """Everything runs and flows; at the end publishing stops, and all must get all."""
+    async with AsyncExitStack() as stack:
+        redis = stack.enter_context(RedisServer(folder, "--appendfsync", "everysec"))
+        proxies = [
+            await stack.enter_async_context(FaultProxy(redis.port)) for _ in range(PROCESSES)
+        ]
+        made = World(redis, proxies, folder)
+        for index, proxy in enumerate(proxies):
+            process = Process(proxy.port, folder / f"process-{index}.log", workers)
+            stack.push_async_callback(process.kill)
+            made.processes.append(process)
+        await asyncio.gather(*(process.start() for process in made.processes))
+        stopping = asyncio.Event()
+        reading = [asyncio.create_task(s.run()) for s in made.subscribers]
+        stack.callback(lambda: [task.cancel() for task in reading])
+        await eventually(lambda: all(s.connected for s in made.subscribers))
+        publishing = [asyncio.create_task(p.run(stopping)) for p in made.publishers.values()]
+        stack.callback(lambda: [task.cancel() for task in publishing])
+        await made.flows()
+        yield made
+        stopping.set()
+        await asyncio.wait_for(asyncio.gather(*publishing), SETTLE)
+        await eventually(lambda: all(s.has_all(made.publishers) for s in made.subscribers), SETTLE)
+        assert not [task for task in reading if task.done()], "a subscriber failed"
+
+
+# The faults. Each returns when it is over; `seconds` is how long one lasts that lasts.
+
+Fault = Callable[[World, float], Awaitable[None]]
+
+
+async def kill_a_process(world: World, seconds: float) -> None:
+    """SIGKILL, and a new one on its port after a while."""
+    victim = random.choice(world.processes)
+    await victim.kill()
+    await asyncio.sleep(seconds / 3)
+    await victim.start()
+
+
+async def drain_a_process(world: World, seconds: float) -> None:
+    """SIGTERM under load: it ends its streams, and exits with 0."""
+    victim = random.choice(world.processes)
+    code = await victim.stop()
+    assert code == 0, f"exit code {code}: {victim.log.read_text()[-2000:]}"
+    await asyncio.sleep(seconds / 3)
+    await victim.start()
+
+
+async def restart_redis(world: World, seconds: float) -> None:
+    await _restart(world, signal.SIGTERM, seconds)
+
+
+async def crash_redis(world: World, seconds: float) -> None:
+    await _restart(world, signal.SIGKILL, seconds)
+
+
+async def _restart(world: World, number: int, seconds: float) -> None:
+    await asyncio.to_thread(world.redis.stop, number)
+    await asyncio.sleep(seconds / 3)
+    await asyncio.to_thread(world.redis.start)
+
+
+async def hang_redis(world: World, seconds: float) -> None:
+    """Nothing passes, and no connection breaks: streams stay open, and `/readyz` tells."""
+    before = world.reconnects
+    for proxy in world.proxies:
+        proxy.freeze()
+    try:
+        await _is_noticed(world, seconds)
+        if seconds < 15:  # by then, streams may end of age
+            assert world.reconnects == before, "a stream was ended"
+    finally:
+        for proxy in world.proxies:
+            proxy.thaw()
+
+
+async def stop_redis(world: World, seconds: float) -> None:
+    """SIGSTOP: the server itself hangs."""
+    world.redis.pause()
+    try:
+        await _is_noticed(world, seconds)
+    finally:
+        world.redis.resume()
+
+
+async def _is_noticed(world: World, seconds: float) -> None:
+    began = time.monotonic()
+    for process in world.processes:
+        async with asyncio.timeout(15):
+            while await process.status("/readyz") != 503:
+                await asyncio.sleep(0.1)
+        assert await process.status("/livez") == 200
+    await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))
+
+
+async def cut_connections(world: World, seconds: float) -> None:
+    """Each connection to Redis ends after a random number of bytes, again and again."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for proxy in world.proxies:
+            proxy.cut_after = random.randint(100, 20_000)
+            proxy.cut()
+        await asyncio.sleep(random.uniform(0.1, 0.8))
+    for proxy in world.proxies:
+        proxy.cut_after = None
+        proxy.cut()
+
+
+async def drop_clients(world: World, seconds: float) -> None:
+    """Clients are reset at random moments."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for subscriber in random.sample(world.subscribers, len(world.subscribers) // 4):
+            subscriber.drop()
+        await asyncio.sleep(0.1)
+
+
+async def empty_redis(world: World, seconds: float) -> None:
+    """All is gone, at once: everyone is told, and goes on."""
+    world.redis.command("FLUSHALL")
+    told = [subscriber.tally.resets.total() for subscriber in world.subscribers]
+    await eventually(
+        lambda: all(
+            subscriber.tally.resets.total() > before
+            for subscriber, before in zip(world.subscribers, told, strict=True)
+        ),
+        SETTLE,
+    )
+
+
+FAULTS: dict[str, Fault] = {
+    fault.__name__: fault
+    for fault in (
+        kill_a_process,
+        drain_a_process,
+        restart_redis,
+        crash_redis,
+        hang_redis,
+        stop_redis,
+        cut_connections,
+        drop_clients,
+        empty_redis,
+    )
+}
+
+#: Where data is truly gone, everyone is told; elsewhere nobody is.
+LOSES_DATA = {"empty_redis"}
+
+
+# The long form.
+
+
+@dataclass
+class Step:
+    """One fault of a long run, and what it cost."""
+
+    fault: str
+    seconds: float
+    recovery: float
+    published: int
+    refused: int
+    tally: Tally
+
+
+async def rampage(seed: int, seconds: float, folder: Path) -> list[Step]:
+    """Faults in a random order until `seconds` have passed; every one of them at least once."""
+    random.seed(seed)
+    steps: list[Step] = []
+    schedule = random.sample(list(FAULTS), len(FAULTS))
+    began = time.monotonic()
+    async with world(folder) as made:
+        while schedule or time.monotonic() - began < seconds:
+            name = schedule.pop() if schedule else random.choice(list(FAULTS))
+            steps.append(await _step(made, name))
+            print(_row(steps[-1]), flush=True)
+    return steps
+
+
+async def _step(made: World, name: str) -> Step:
+    before, published, refused = made.tally(), made.accepted, made.refused
+    length = 30.0 if name in ("hang_redis", "stop_redis") else random.uniform(2, 8)
+    await FAULTS[name](made, length)
+    over = time.monotonic()
+    await made.flows()
+    recovery = time.monotonic() - over
+    after = made.tally()
+    difference = Tally(
+        after.delivered - before.delivered,
+        after.lost - before.lost,
+        after.twice - before.twice,
+        after.disorder - before.disorder,
+        after.reconnects - before.reconnects,
+        after.resets - before.resets,
+    )
+    return Step(
+        name, length, recovery, made.accepted - published, made.refused - refused, difference
+    )
+
+
+_HEAD = (
+    "| fault | lasted | all have all after | published | refused (503) | delivered | lost | twice"
+    " | out of order | reconnects | resets |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def _row(step: Step) -> str:
+    t = step.tally
+    resets = ", ".join(f"{count} {reason}" for reason, count in t.resets.items()) or "0"
+    return (
+        f"| {step.fault} | {step.seconds:.0f} s | {step.recovery:.1f} s | {step.published}"
+        f" | {step.refused} | {t.delivered} | {t.lost} | {t.twice} | {t.disorder}"
+        f" | {t.reconnects} | {resets} |"
+    )
+
+
+def passed(steps: list[Step]) -> bool:
+    told_in_vain = [s for s in steps if s.tally.resets and s.fault not in LOSES_DATA]
+    return all(step.tally.clean for step in steps) and not told_in_vain
+
+
+def report(seed: int, steps: list[Step]) -> str:
+    verdict = "PASSED" if passed(steps) else "FAILED"
+    clients = len(TOPICS) * SUBSCRIBERS + SUBSCRIBERS
+    intro = (
+        f"# Chaos: {verdict}\n\n{PROCESSES} processes on one Redis (append-only file, fsync each"
+        f" second), {len(TOPICS)} topics at {1 / PACE:.0f} events/s each, {clients} subscribers"
+        f" that resume at any process. Seed {seed}: `make chaos SEED={seed}` repeats the order.\n\n"
+    )
+    return intro + "\n".join([_HEAD, *map(_row, steps)]) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=300, help="at least (default 300)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="of the order")
+    parser.add_argument("--report", type=Path, default=Path(".chaos/report.md"))
+    options = parser.parse_args()
+    print(f"seed {options.seed}\n{_HEAD}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as folder:
+        steps = asyncio.run(rampage(options.seed, options.seconds, Path(folder)))
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    options.report.write_text(report(options.seed, steps))
+    print(f"{'PASSED' if passed(steps) else 'FAILED'}: see {options.report}")
+    return 0 if passed(steps) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Each fault of the chaos harness, for seconds: nothing lost, twice, or out of order."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from chaos import FAULTS, LOSES_DATA, World, world
+
+#: How long a fault lasts here: `make chaos` takes its time.
+SECONDS = 4.0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_nothing_is_lost_or_twice(fault: str, tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        await FAULTS[fault](made, SECONDS)
+        await made.flows()
+    tally = made.tally()
+    assert (tally.lost, tally.twice, tally.disorder) == (0, 0, 0)
+    if fault in LOSES_DATA:
+        assert set(tally.resets) == {"epoch"}
+        assert tally.resets.total() >= len(made.subscribers)
+    else:
+        assert not tally.resets
+    for process in made.processes:
+        assert "Traceback" not in process.log.read_text()
+
+
+async def test_nothing_is_lost_where_a_worker_of_gunicorn_is_killed(tmp_path: Path) -> None:
+    async with world(tmp_path, workers=2) as made:
+        for _ in range(2):
+            os.kill(await asyncio.to_thread(a_worker, made), signal.SIGKILL)
+            await made.flows()
+    tally = made.tally()
+    assert (tally.lost, tally.twice, tally.disorder, tally.resets.total()) == (0, 0, 0, 0)
+    assert tally.reconnects > 0
+
+
+def a_worker(made: World) -> int:
+    process = made.processes[0].process
+    assert process is not None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    return next(int(p) for p in children if Path(f"/proc/{p}/cmdline").read_bytes() == command)
