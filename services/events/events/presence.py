@@ -1,6 +1,7 @@
 """Presence: who is subscribed, over all processes of a hub."""
 
 import asyncio
+import itertools
 import logging
 import secrets
 import time
@@ -21,6 +22,9 @@ KIND = "presence"
 
 #: Seconds between two looks at who has left, and who is not yet told to the other processes.
 TICK = 0.5
+
+#: Subscribers that are told of at once: each is a task meanwhile.
+TOLD_TOGETHER = 64
 
 _log = logging.getLogger("millrace.events")
 
@@ -146,13 +150,16 @@ class Presence:
             self._unsaid.add(present.id)
 
     async def _say_or_leave_it(self) -> None:
-        unsaid, self._unsaid = self._unsaid, set()
-        try:
-            await asyncio.gather(*(self._say(id) for id in unsaid))
-        except Unavailable:
-            self._unsaid |= unsaid
-        except Exception:
-            _log.exception("presence could not be told to the other processes")
+        while self._unsaid:
+            ids = set(itertools.islice(self._unsaid, TOLD_TOGETHER))
+            self._unsaid -= ids
+            try:
+                await asyncio.gather(*(self._say(id) for id in ids))
+            except Unavailable:
+                self._unsaid |= ids
+                return
+            except Exception:
+                _log.exception("presence could not be told to the other processes")
 
     async def _say(self, id: str) -> None:
         present = self._here.get(id) or self._leaving.get(id)

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from events.state import snug
 from streaming.errors import Unavailable
 from streaming.redis_link import RedisLink
 
@@ -59,7 +60,7 @@ class RedisState:
             ends = b"%d %b" % (int(time.time() + seconds) + 1, value)
             await self._link.call("HSET", self._prefix + kind, key, ends)
             return
-        self._mine.setdefault(kind, {})[key] = value
+        self._mine.setdefault(kind, {})[key] = snug(value)
         await self._say(kind, key)
 
     async def drop(self, kind: str, key: str) -> None:
