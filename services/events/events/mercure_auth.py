@@ -57,7 +57,9 @@ class MercureAuth:
             self._check_origin(request)
         # Read before the signature is verified: it decides only which rules hold.
         if not _is_access_token(token):
-            return Access.of_claim(await self._authenticator.claims(token), self._base)
+            # Revision 0.x knows neither issuers nor audiences: what makes its tokens names none.
+            claims = await self._authenticator.claims(token, may_lack=("iss", "aud"))
+            return Access.of_claim(claims, self._base)
         if way == "query":
             raise Unauthorized("an access token is not taken from the query (RFC 9700)")
         return Access.of_details(await self._access_token(token), self._base)

@@ -118,7 +118,7 @@ class MercureSteps:
 
     def token_0x(self, seconds: float | None = None, key: str = key, **mercure: Any) -> str:
         """`publish`, `subscribe`, `payload`: the `mercure` claim."""
-        claims: dict[str, Any] = {"mercure": mercure, "iss": self.issuer}
+        claims: dict[str, Any] = {"mercure": mercure}
         if seconds is not None:
             claims["exp"] = time.time() + seconds
         return jwt.encode(claims, key, "HS256")

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import re
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import jwt
@@ -89,17 +90,20 @@ class Authenticator:
             raise Unauthorized("the token has no 'exp' claim")
         return Principal(claims.get("sub"), claims["exp"], _scopes(claims), claims.get("jti"))
 
-    async def claims(self, token: str, audience: str | None = None) -> dict[str, Any]:
+    async def claims(
+        self, token: str, audience: str | None = None, *, may_lack: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """The claims of a token that verifies; `exp`, where it has one, is not over.
 
-        `audience`: whom it must be for, in place of the settings'. Raises Unauthorized.
+        `audience`: whom it must be for, in place of the settings'. `may_lack`: of `iss` and `aud`
+        those that must hold only where the token has them. Raises Unauthorized.
         """
         _check_length(token)
         if self._keys is None or _TOKEN.match(token) is None:
             raise Unauthorized("the bearer token is not a JWT: expected three base64url parts")
         try:
             key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
-            claims = self._decode(token, key, audience or self._settings.auth_audience)
+            claims = self._decode(token, key, audience or self._settings.auth_audience, may_lack)
         except jwt.PyJWTError as error:
             raise Unauthorized(self._complaint(error)) from None
         except (ValueError, TypeError):  # a signed or unsigned part of an odd shape
@@ -108,7 +112,19 @@ class Authenticator:
             claims["exp"] = _expires(claims["exp"])
         return claims
 
-    def _decode(self, token: str, key: Key, audience: str | None) -> dict[str, Any]:
+    def _decode(
+        self, token: str, key: Key, audience: str | None, may_lack: Sequence[str]
+    ) -> dict[str, Any]:
+        issuer = self._settings.auth_issuer
+        if may_lack:
+            has = self._verified(token, key, None, None, named=False)
+            issuer = None if "iss" in may_lack and "iss" not in has else issuer
+            audience = None if "aud" in may_lack and "aud" not in has else audience
+        return self._verified(token, key, issuer, audience)
+
+    def _verified(
+        self, token: str, key: Key, issuer: str | None, audience: str | None, named: bool = True
+    ) -> dict[str, Any]:
         return jwt.decode(
             token,
             key.material,
@@ -116,10 +132,10 @@ class Authenticator:
             # Where none is configured, a token that names one is for somebody else (RFC 7519
             # section 4.1.3).
             audience=audience,
-            issuer=self._settings.auth_issuer,
+            issuer=issuer,
             leeway=LEEWAY,
             # The end is checked in `_expires`, to the fraction of a second and without leeway.
-            options={"verify_exp": False},
+            options={"verify_exp": False, "verify_iss": named, "verify_aud": named},
         )
 
     def _complaint(self, error: jwt.PyJWTError) -> str:

@@ -426,6 +426,20 @@ async def test_claims_may_be_for_another_audience_than_the_settings() -> None:
             await authenticator.claims(other, "hub")
 
 
+async def test_claims_may_lack_what_they_are_let_lack_and_no_more() -> None:
+    authenticator = secret(auth_issuer="https://idp", auth_audience="millrace")
+    both = ("iss", "aud")
+    assert await authenticator.claims(token(), may_lack=both)
+    assert await authenticator.claims(token(iss="https://idp", aud="millrace"), may_lack=both)
+    for changed in ({"iss": "https://other"}, {"aud": "other"}):
+        with pytest.raises(Unauthorized):
+            await authenticator.claims(token(**changed), may_lack=both)
+    with pytest.raises(Unauthorized):
+        await authenticator.claims(token(aud="millrace"), may_lack=["aud"])
+    with pytest.raises(Unauthorized):
+        await authenticator.claims(token(key="s" * 32), may_lack=both)
+
+
 def test_it_tells_whether_tokens_are_asked_for() -> None:
     assert secret().enabled
     assert not Authenticator(Settings(auth="off")).enabled
