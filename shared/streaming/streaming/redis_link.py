@@ -106,17 +106,14 @@ class Primary:
             if not name:
                 raise SettingsError("redis+sentinel://: the path must name the primary: /NAME/DB")
             tls = {"ssl": True} if base == "rediss" else {}
-            timeouts = {"socket_timeout": CONNECT_TIMEOUT / 2}
-            self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
-                self._hosts, sentinel_kwargs=timeouts | tls | of_sentinel, **timeouts
-            )
+            timeout = {"socket_timeout": CONNECT_TIMEOUT / 2}
+            self._sentinel_options: dict[str, Any] = timeout | tls | of_sentinel
 
     async def connect(self) -> "RedisConnection":
         """A connection to the primary of this moment; raises one of `Failure`."""
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if self._kind == "sentinel":
-                host, port = await self._sentinel.discover_master(self._name)
-                return await self._connect(host, int(port))
+                return await self._connect(*await self._ask_sentinels())
             host, port = self._hosts[0]
             # The next attempt asks the next node, should this one be gone.
             self._hosts.append(self._hosts.pop(0))
@@ -126,6 +123,17 @@ class Primary:
                 except MovedError as error:
                     host, port = error.host or host, error.port
             raise NotPrimary(f"{_MAX_REDIRECTS} redirections, and no node has the hub's slot")
+
+    async def _ask_sentinels(self) -> tuple[str, int]:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            self._hosts, sentinel_kwargs=self._sentinel_options
+        )
+        try:
+            host, port = await sentinel.discover_master(self._name)
+            return str(host), int(port)
+        finally:
+            for asked in sentinel.sentinels:
+                await asked.aclose()
 
     async def _connect(self, host: str, port: int) -> "RedisConnection":
         raw = self._class(host=host, port=port, **self._options)
