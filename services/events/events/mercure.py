@@ -80,7 +80,7 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         """Which event precedes the first one that is sent: another than `id` means a loss."""
         if after is None:
             preceding = last_event_id(broadcast.head)
-        elif isinstance(after, Cursor) and (await hub.journal.read(after, 1)).gap is None:
+        elif isinstance(after, Cursor) and await is_retained(after):
             preceding = id
         else:
             preceding = EARLIEST
@@ -88,13 +88,19 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         value = preceding.encode().decode("latin-1")
         return {"Last-Event-ID": value, "Mercure-Last-Event-ID": value}
 
+    async def is_retained(after: Cursor) -> bool:
+        # What is kept at hand costs the journal nothing: thousands may come back at once.
+        if broadcast.recent.gap(after) is None:
+            return True
+        return (await hub.journal.read(after, 1)).gap is None
+
     async def publish(request: Request) -> Response:
         """Publishes an update: 200 and its id, once it is in the journal."""
         if not hub.shared:
             context.drain.admit()  # see routes.py
         access = await admitted(request)
         fields = await body_fields(request, settings.max_event_bytes * _ENCODED)
-        entry = entry_of(fields, base, settings.max_event_bytes)
+        entry = entry_of(fields, settings.max_event_bytes, broadcast.head.epoch)
         access.require_publish((entry.topic, *entry.alternates))
         publisher.rate.take(access.subject, 1)
         [receipt] = await publisher.append([entry])

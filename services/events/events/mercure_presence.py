@@ -1,6 +1,7 @@
 """Subscribers by the Mercure protocol are present as all others are, and may be kicked."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from events.hub import Hub
 from events.mercure_access import Access
@@ -30,7 +31,7 @@ class MercureMember:
         matchers: Sequence[Matcher],
     ) -> None:
         self._presence = hub.presence
-        self._present = hub.presence.member(access.principal, _shown(matchers))
+        self._present = hub.presence.member(access.principal, _shown(tuple(matchers)))
         self._announced: Announced | None = None
         if subscriptions is not None:
             self._announced = subscriptions.of(matchers, access)
@@ -52,7 +53,8 @@ class MercureMember:
             self._announced.end()
 
 
-def _shown(matchers: Sequence[Matcher]) -> Selection:
+@lru_cache(maxsize=1024)
+def _shown(matchers: tuple[Matcher, ...]) -> Selection:
     """What presence tells of it, in the terms of the hub's own API: a URL pattern is one text."""
     selectors = [_native(matcher) for matcher in matchers if not matcher.wildcard]
     exact = frozenset(selector.text for selector in selectors if selector.exact)

@@ -33,11 +33,16 @@ MAX_RETRY_DIGITS = 15
 
 # What it matches is every URL: it is used as a parser (WHATWG URL).
 _ANY_URL = URLPattern({})
+# Which host the hub has makes no difference to the path.
+_SOME_HUB = f"https://localhost{PATH}"
 _UNRESERVED = re.compile(r"%(?:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 
 
-def entry_of(fields: Fields, base: str, max_data: int) -> NewEntry:
-    """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored."""
+def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
+    """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored.
+
+    `epoch`: that of the hub's own cursors.
+    """
     topics = list(dict.fromkeys(value for name, value in fields if name == "topic"))
     first = dict(reversed(fields))
     if not topics:
@@ -45,14 +50,14 @@ def entry_of(fields: Fields, base: str, max_data: int) -> NewEntry:
     if len(topics) > MAX_TOPICS:
         raise TooLarge(f"an update may have {MAX_TOPICS} topics, this one has {len(topics)}")
     for topic in topics:
-        _check_topic(topic, base)
+        _check_topic(topic)
     data = first.get("data", "")
     _check_size("data", data, max_data)
     return NewEntry(
         topics[0],
         data,
         _type(first.get("type", "")),
-        _id(first.get("id", "")),
+        _id(first.get("id", ""), epoch),
         _retry(first.get("retry", "")),
         "private" in first,
         tuple(topics[1:]),
@@ -64,10 +69,10 @@ def new_id() -> str:
     return uuid.uuid4().urn
 
 
-def is_reserved(topic: str, base: str) -> bool:
+def is_reserved(topic: str) -> bool:
     """Whether a topic, resolved against the hub's URL, is in the hub's namespace, on any host."""
     try:
-        parsed = _ANY_URL.exec(topic, base)
+        parsed = _ANY_URL.exec(topic, _SOME_HUB)
     except ValueError:
         return False  # no URL names a path of the hub
     if parsed is None:
@@ -77,12 +82,12 @@ def is_reserved(topic: str, base: str) -> bool:
     return path == PATH or path.startswith(f"{PATH}/")
 
 
-def _check_topic(topic: str, base: str) -> None:
+def _check_topic(topic: str) -> None:
     _check_size("topic", topic, MAX_TOPIC_BYTES)
     check_text(topic, "topic")
     if topic == WILDCARD:
         raise BadRequest(f"topic {WILDCARD!r} is the matcher of all topics, and none itself")
-    if is_reserved(topic, base):
+    if is_reserved(topic):
         raise BadRequest(f"topic {topic[:80]!r} lies under {PATH}, which is the hub's own")
 
 
@@ -95,14 +100,16 @@ def _type(text: str) -> str | None:
     return text or None
 
 
-def _id(text: str) -> str:
+def _id(text: str, epoch: str) -> str:
     _check_size("id", text, MAX_ID_BYTES)
     if text.startswith("#") or text == EARLIEST or has_invisible(text):
         raise BadRequest(
             f"id {text[:80]!r}: must not begin with '#', be {EARLIEST!r}, nor hold a control or"
             " format character"
         )
-    return text or new_id()
+    # Whoever resumed from such an id would be taken to where the hub's own cursor of that name is.
+    # A hub may make an id of its own in place of a publisher's.
+    return new_id() if not text or text.startswith(f"{epoch}.") else text
 
 
 def _retry(text: str) -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from events.mercure_publication import HUB_TYPE, is_reserved
 from streaming.cursor import EARLIEST, SAFE_ID, Cursor
 from streaming.errors import BadCursor, BadRequest
 from streaming.journal import NewEntry
@@ -79,6 +80,9 @@ def entry_of(value: Any, key: str | None = None) -> NewEntry:
     if type(topic) is not str:
         raise _fault("topic", "must be a string" if "topic" in value else "Field required", topic)
     check_topic(topic)
+    # A look for what may be spelled so: the parser of URLs takes longer than all the rest.
+    if ("mercure" in topic or "%" in topic or "\t" in topic) and is_reserved(topic):
+        raise _fault("topic", "must not be in the hub's own namespace, /.well-known/mercure", topic)
     data = value.get("data", "")
     json = type(data) is not str
     if json:
@@ -103,6 +107,8 @@ def _check_event(event: Any) -> None:
         raise _fault("event", f"must be a string of at most {MAX_EVENT} characters", event)
     if "\n" in event or "\r" in event or "\0" in event:
         raise _fault("event", "must not hold a line end or NUL", event)
+    if event == HUB_TYPE:
+        raise _fault("event", "must not be the type of the hub's own events", event)
 
 
 def _check_id(id: Any) -> None:

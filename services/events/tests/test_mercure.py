@@ -26,6 +26,32 @@ async def test_events_of_the_hubs_own_api_and_of_mercure_are_the_same(
     assert [e.data for e in await again.events(2)] == ['{"n":1}', "text"]
 
 
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        ({"topic": "/.well-known/mercure/subscriptions/exact/a/b"}, "namespace"),
+        ({"topic": "https://x.example/.well-known/mercure/x"}, "namespace"),
+        ({"topic": "/.well-known/%6Dercure/x"}, "namespace"),
+        ({"topic": "/.well-known/mer\tcure/x"}, "namespace"),
+        ({"topic": "a", "event": "mercure"}, "hub's own events"),
+    ],
+)
+async def test_nobody_forges_the_hubs_events_by_its_own_api_either(hub, publish, event, complaint):
+    status, problem = await publish(hub, {"data": "x", **event})
+    assert status == 400
+    assert complaint in problem["detail"]
+
+
+async def test_an_id_like_one_of_the_hubs_cursors_is_replaced(hub, mercure, publish):
+    _, answer = await publish(hub, {"topic": "a", "data": "0"})
+    epoch = answer["id"].partition(".")[0]
+    assert (await mercure.publish(hub, "a", "1", id=f"{epoch}.7")).startswith("urn:uuid:")
+    assert await mercure.publish(hub, "a", "2", id="v1.7") == "v1.7"
+    stream = await mercure.subscribe(hub, ("topic", "a"), Last_Event_ID="v1.7")
+    await mercure.publish(hub, "a", "3")
+    assert (await stream.event()).data == "3"
+
+
 async def test_a_stream_of_the_hubs_own_api_names_the_mercure_hub(hub_of, mercure, subscribed):
     for settings, url in [
         ({}, "/.well-known/mercure"),
