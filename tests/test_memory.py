@@ -3,10 +3,12 @@
 import asyncio
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
+from streaming.journal import NewEntry
+from streaming.redis_journal import RedisJournal
 from streaming.testing import Stream, eventually, fetch, request_bytes
 
 MiB = 1024 * 1024
@@ -175,3 +179,81 @@ def open_streams(server: Server) -> int:
             if line.startswith("millrace_streams_open{")
         )
     )
+
+
+async def test_a_replay_of_40_000_events_to_a_slow_reader_costs_less_than_8_mib(
+    redis_url: str,
+) -> None:
+    events, hub = 40_000, secrets.token_hex(8)
+    async with RedisJournal(redis_url, hub) as journal:
+        for first in range(0, events, 500):
+            numbers = range(first, first + 500)
+            await journal.append([NewEntry("t", f"{n}:{'x' * 100}") for n in numbers])
+    with serving("events.app:app", EVENTS_REDIS_URL=redis_url, EVENTS_HUB=hub) as server:
+        await eventually(lambda: is_ready(server))
+        # Once at full speed, so that what is read for the first time is not counted.
+        url = server.url + "/events?topic=t&after=earliest"
+        async with await fetch(url) as warm:
+            assert len(await warm.events(events)) == events
+        before = grown = server.resident()
+        slow = await fetch(url, receive_buffer=4096, limit=4096)
+        for number in range(events):
+            event = await slow.event()
+            assert event is not None
+            assert event.data.startswith(f"{number}:")
+            if number % 500 == 0:
+                await asyncio.sleep(0.02)
+                grown = max(grown, server.resident())
+        slow.reset()
+        assert grown - before < 8 * MiB
+
+
+async def test_gauges_return_to_0_after_2_000_clients_are_reset_at_once() -> None:
+    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+        streams = [await fetch(f"{server.url}/events?topic=t{n % 50}") for n in range(2000)]
+        assert open_streams(server) == 2000
+        for stream in streams:
+            stream.reset()
+        await eventually(lambda: open_streams(server) == 0)
+        async with await fetch(server.url + "/metrics") as answer:
+            text = (await answer.body()).decode()
+        left = {
+            k: float(v) for k, v in re.findall(r"^(millrace_\w+(?:\{.*\})?) (\S+)$", text, re.M)
+        }
+        assert left['millrace_streams_started_total{kind="broadcast",service="events"}'] == 2000
+        for name in ("topics", "audiences", "subscriptions"):
+            for key, value in left.items():
+                assert not key.startswith(f"millrace_{name}") or value == 0, key
+
+
+async def test_those_whom_a_drain_ends_come_back_spread_over_its_window() -> None:
+    count, window = 2000, 2.0
+    variables = {"MILLRACE_DRAIN_WINDOW": str(window), "MILLRACE_LIMIT_STREAMS": "0"}
+    ends: list[float] = []
+
+    async def read_to_the_end(stream: Stream) -> None:
+        while data := await stream.read():
+            list(stream.parser.feed(data))
+        ends.append(time.monotonic())
+        assert stream.clean
+
+    with serving("events.app:app", **variables) as server:
+        streams = [await fetch(server.url + "/events?topic=t") for _ in range(count)]
+        reading = [asyncio.create_task(read_to_the_end(stream)) for stream in streams]
+        server.process.terminate()
+        await asyncio.gather(*reading)
+        # In no tenth of the window more than three times its share.
+        first = min(ends)
+        tenths = Counter(int((end - first) / window * 10) for end in ends)
+        assert max(tenths.values()) < 3 * count / 10
+        # Each is told a time of its own to wait, too.
+        assert len({stream.parser.retry for stream in streams}) > count / 4
+        for stream in streams:
+            await stream.close()
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+
+
+def is_ready(server: Server) -> bool:
+    with suppress(OSError), urlopen(server.url + "/readyz", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False

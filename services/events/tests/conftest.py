@@ -1,7 +1,7 @@
 """A hub on a real port; what streams is tested on our server and on plain uvicorn too."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ import pytest
 
 from events.app import create_app
 from events.settings import EventsSettings
-from streaming.testing import RedisServer, Running, Stream, fetch, running
+from streaming.testing import Running, Stream, fetch, running
 
 
 @pytest.fixture(params=["detached", "asgi"])
@@ -89,13 +89,6 @@ def subscribed() -> Callable[..., Any]:
         return stream
 
     return open
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A redis-server for tests that leave it whole; each takes a hub of its own."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server.url
 
 
 class MercureSteps:

@@ -1,7 +1,7 @@
 """Fixtures of the library's tests: a bare app whose streams the test itself writes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from streaming.connection import EXTENSION, Connection, StreamResponse
 from streaming.drain import Drain
 from streaming.settings import Settings
-from streaming.testing import RedisServer, Running, running
+from streaming.testing import Running, running
 
 
 @dataclass
@@ -92,10 +92,3 @@ async def bench(request: pytest.FixtureRequest, bench_of) -> AsyncIterator[Bench
     options = {} if request.param == "detached" else {"http": "httptools"}
     async with bench_of(**options) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A redis-server for tests that leave it whole; each takes a hub of its own."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server.url
