@@ -106,14 +106,15 @@ class Suite:
                 for n in rounds
                 for server in servers
                 if n == 0 or server.barred
-                for row in self._sweep(server)
+                for row in self._sweep(server, saturate=n == 0)
             ]
         }
 
-    def _sweep(self, server: EventServer) -> Iterator[Delivery]:
+    def _sweep(self, server: EventServer, saturate: bool) -> Iterator[Delivery]:
         """Every rate, until one that the server cannot keep up with at all."""
         scale = self.scale
-        for rate in (*scale.rates, scale.burst, scale.flood):
+        more = (scale.burst, scale.flood) if saturate else ()
+        for rate in (*scale.rates, *more):
             plan = Plan(scale.subscribers, rate, scale.seconds)
             rows = self._measure("fanout", deliveries.deliver, server, plan)
             yield from rows
