@@ -11,6 +11,7 @@ from streaming.cursor import Cursor
 from streaming.formats import Format
 from streaming.journal import Entry
 from streaming.metrics import StreamMetrics
+from streaming.pace import BUSY, Pace
 
 if TYPE_CHECKING:
     from streaming.subscriber import Subscriber
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 FLUSH_BYTES = 16 * 1024
 
 
-#: The share of the time, were each event written by itself, from which on an audience rests.
-BUSY = 0.6
+#: Seconds that an audience rests at most because of others.
+LONGEST_REST = 0.1
 #: Of the newest flush in the running average of events a second.
 RATE_WEIGHT = 0.1
 
@@ -54,14 +55,15 @@ class Audience:
         "_filled",
         "_flushed_at",
         "_flushing",
-        "_interval",
         "_last",
         "_metrics",
         "_not_before",
+        "_pace",
         "_pending",
         "_pending_bytes",
         "_rate",
         "_timer",
+        "_worked",
         "format",
         "last_write",
         "selector",
@@ -69,7 +71,7 @@ class Audience:
     )
 
     def __init__(
-        self, selector: Selector, format: Format, metrics: StreamMetrics, flush_interval: float
+        self, selector: Selector, format: Format, metrics: StreamMetrics, pace: Pace
     ) -> None:
         self.selector = selector
         self.format = format
@@ -78,7 +80,7 @@ class Audience:
         #: When anything was last written to all of them, on the monotonic clock.
         self.last_write = time.monotonic()
         self._metrics = metrics
-        self._interval = flush_interval
+        self._pace = pace
         # Apart, because the one wants the bytes framed as a chunk and the other as they are.
         self._chunked: set[Subscriber] = set()
         self._bare: set[Subscriber] = set()
@@ -89,6 +91,7 @@ class Audience:
         self._not_before = 0.0
         self._flushed_at = self.last_write
         self._rate = 0.0  # events a second
+        self._worked = pace.worked  # by all audiences until the last flush of this one
         self._flushing = False
         self._filled: list[Subscriber] = []
 
@@ -138,11 +141,11 @@ class Audience:
             self._timer = None
         if self._flushing or not self._pending:
             return
+        began = time.monotonic()
         data = self.format.join(self._pending, self._last)
         events = len(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
-        began = time.monotonic()
         self._flushing = True
         try:
             if self._chunked:
@@ -168,13 +171,19 @@ class Audience:
         """Seconds until the next flush.
 
         Where writing each event by itself would keep the process busy, a large audience rests as
-        long as it worked: events are joined instead of queued, and other work gets its turn.
+        long as it worked, and one of many as long as all of them together: events are joined
+        instead of queued, and other work gets its turn.
         """
-        worked = now - began
-        rate = events / max(began - self._flushed_at, self._interval, 0.001)
+        pace, worked = self._pace, now - began
+        pace.flushed(events, began, now)
+        by_all, self._worked = pace.worked - self._worked, pace.worked
+        rate = events / max(began - self._flushed_at, pace.interval, 0.001)
         self._rate += RATE_WEIGHT * (rate - self._rate)
         self._flushed_at = began
-        return max(self._interval, worked) if self._rate * worked > BUSY else self._interval
+        if pace.busy and by_all > 2 * worked:
+            # A round of all of them and a rest as long; the others of the round come after it.
+            return max(pace.interval, worked, min(2 * by_all - worked, LONGEST_REST))
+        return max(pace.interval, worked) if self._rate * worked > BUSY else pace.interval
 
     def _complete(self) -> None:
         """What was written was all that these get. Not at once: this runs inside of deliveries to

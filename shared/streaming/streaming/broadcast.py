@@ -18,6 +18,7 @@ from streaming.formats import SSE, Format
 from streaming.journal import Entry, Journal, Page, Window
 from streaming.limits import Lease
 from streaming.metrics import StreamMetrics
+from streaming.pace import Pace
 from streaming.subscriber import PAGE_ENTRIES, Member, Start, Subscriber
 from streaming.timetable import Timetable
 from streaming.topic_index import TopicIndex
@@ -63,6 +64,7 @@ class Broadcast:
         #: Called with each signal of the hub's processes.
         self.on_signal: list[Callable[[bytes], None]] = []
         self._drain = context.drain
+        self._pace = Pace(context.settings.flush_interval)
         self._audiences: dict[tuple[Selector, Format], Audience] = {}
         self._index = TopicIndex()
         self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
@@ -219,7 +221,7 @@ class Broadcast:
     def _audience(self, selector: Selector, format: Format) -> Audience:
         audience = self._audiences.get((selector, format))
         if audience is None:
-            audience = Audience(selector, format, self.metrics, self.settings.flush_interval)
+            audience = Audience(selector, format, self.metrics, self._pace)
             self._audiences[selector, format] = audience
             self._index.add(audience)
         audience.size += 1

@@ -12,6 +12,7 @@ from streaming.cursor import Cursor
 from streaming.formats import SSE
 from streaming.journal import Entry, NewEntry
 from streaming.metrics import StreamMetrics
+from streaming.pace import Pace
 
 
 class Sink:
@@ -28,8 +29,9 @@ class Sink:
         self.when_written()
 
 
-def audience(interval: float = 60.0) -> Audience:
-    return Audience(Topics(frozenset("t")), SSE, StreamMetrics("audience", "broadcast"), interval)
+def audience(interval: float = 60.0, pace: Pace | None = None) -> Audience:
+    metrics = StreamMetrics("audience", "broadcast")
+    return Audience(Topics(frozenset("t")), SSE, metrics, pace or Pace(interval))
 
 
 def entry(text: str) -> Entry:
@@ -113,3 +115,28 @@ async def test_an_audience_rests_only_where_it_is_busy(monkeypatch, every, rests
         clock[0] = max(clock[0], due)
         group.push(entry(str(n)))
     assert (len(sink.written) < 100) == rests
+
+
+@pytest.mark.parametrize(("every", "rests"), [(0.06, False), (0.025, True)])
+async def test_many_small_audiences_rest_where_they_keep_the_process_busy(
+    monkeypatch, every, rests
+):
+    """A write takes 1 ms to each of 20 audiences; events are for all, each 60 ms or each 25."""
+    clock = [1000.0]
+    for module in ("audience", "pace"):
+        monkeypatch.setattr(f"streaming.{module}.time.monotonic", lambda: clock[0])
+    pace, sink = Pace(0.005), Sink()
+    groups = [audience(pace=pace) for _ in range(20)]
+
+    def take_time() -> None:
+        clock[0] += 0.001
+
+    sink.when_written = take_time
+    for group in groups:
+        group.join(sink)
+    for n in range(100):
+        clock[0] = max(clock[0], 1000.0 + n * every)
+        for group in groups:
+            group.push(entry(str(n)))
+    assert (len(sink.written) < 100 * 20) == rests
+    assert all(group.pending for group in groups) == rests

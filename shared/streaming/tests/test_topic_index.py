@@ -11,6 +11,7 @@ from streaming.cursor import Cursor
 from streaming.formats import SSE
 from streaming.journal import Entry, NewEntry
 from streaming.metrics import StreamMetrics
+from streaming.pace import Pace
 from streaming.topic_index import TopicIndex
 
 METRICS = StreamMetrics("index", "broadcast")
@@ -31,7 +32,7 @@ class Prefix:
 
 
 def audience(selector: Topics | Prefix) -> Audience:
-    return Audience(selector, SSE, METRICS, 0.0)
+    return Audience(selector, SSE, METRICS, Pace(0.0))
 
 
 def entry(topic: str, *alternates: str) -> Entry:
