@@ -51,7 +51,7 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 	@scripts/install-test-tools
 	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-token: .venv/.synced ## Make a bearer token: ARGS="--scope events:subscribe --expires 1h"
+token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m streaming.mint $(ARGS)
 
 loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s

@@ -58,6 +58,8 @@ bus_refilled = Counter(
 bus_proven_at = Gauge(
     "millrace_bus_proven_timestamp_seconds",
     "When a probe last came back over the bus, in unix seconds; 0 while it is not proven",
+    # A label, so that only processes that have a bus have a value: not gunicorn's master.
+    ("hub",),
     multiprocess_mode="livemin",
 )
 #: How publishing went: the outcomes of a journal, and what kept events from it.

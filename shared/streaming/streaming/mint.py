@@ -7,6 +7,7 @@ module and not start.
 import argparse
 import os
 import re
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,7 @@ def mint(options: argparse.Namespace) -> str:
         "scope": " ".join(str(scope) for scope in options.scope),
         "iat": now,
         "exp": now + options.expires,
+        "jti": secrets.token_urlsafe(9),  # by this name it can be kicked
     }
     claims |= {"iss": options.issuer} if options.issuer else {}
     claims |= {"aud": options.audience} if options.audience else {}

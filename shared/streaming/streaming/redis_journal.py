@@ -66,6 +66,7 @@ class RedisJournal:
         max_age: float = 3600.0,
     ) -> None:
         prefix = f"millrace:{{{hub}}}:"
+        self.hub = hub
         self.prefix = prefix
         #: What any client of Redis publishes there, to `<topic>`, is relayed.
         self.live_channel = "millrace:live:" if hub == "events" else f"millrace:{hub}:live:"

@@ -51,6 +51,7 @@ class RedisListener:
         self._head: Cursor | None = None
         self._probe_channel = f"{journal.prefix}probe:{secrets.token_hex(8)}".encode()
         self._proven_at: float | None = None
+        self._proven = metrics.bus_proven_at.labels(journal.hub)
         self._last_fault = "it was not reached yet"
         #: The probe that is on its way: its text, and the head that was seen before it.
         self._probe: tuple[bytes, Cursor] | None = None
@@ -75,7 +76,7 @@ class RedisListener:
                 cause = None if expected else error
                 _log.warning("the bus is rebuilt: %s", self._last_fault, exc_info=cause)
             self._proven_at = self._probe = None
-            metrics.bus_proven_at.set(0)
+            self._proven.set(0)
             self.tried.set()
             if time.monotonic() - began > BACKOFF[1]:
                 backoff = BACKOFF[0]
@@ -188,7 +189,7 @@ class RedisListener:
             metrics.bus_gaps.inc()
             await self._refill()
         self._proven_at = time.monotonic()
-        metrics.bus_proven_at.set(time.time())
+        self._proven.set(time.time())
         self.tried.set()
 
 
