@@ -3,12 +3,8 @@
 from fastapi import Request
 
 from events.mercure_form import Fields
-from events.mercure_topics import (
-    MAX_PATTERNS_COST,
-    Kind,
-    Matcher,
-    pattern_cost,
-)
+from events.mercure_pattern import MAX_PATTERNS_COST, pattern_cost
+from events.mercure_topics import Kind, Matcher
 from streaming.errors import BadRequest
 
 MAX_MATCHERS = 100

@@ -4,15 +4,12 @@ Revision 0.x has one kind, the topic selector (`*`, a URI template or a text); r
 `exact` and `urlpattern`. https://mercure.rocks/spec
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal, Protocol, Self
 
-from urlpattern import URLPattern
-
+from events.mercure_pattern import pattern
 from events.templates import Template
 from streaming.errors import BadRequest
 from streaming.journal import Entry
@@ -24,16 +21,6 @@ WILDCARD = "*"
 
 #: Bytes of a topic, or of a matcher that is compared or is a URI template.
 MAX_TOPIC_BYTES = 4096
-
-#: What URL patterns may cost to compile, each and all of one request: about 3 us a byte, and 0.4 ms
-#: for a class of characters (`\w`) in a group's regular expression.
-MAX_PATTERN_COST = 2048
-MAX_PATTERNS_COST = 16_384
-
-# A group's regular expression is matched in linear time, but `\w{1000}` takes 0.1 s to compile.
-_COUNTED = re.compile(r"\{[0-9]+(,[0-9]*)?\}")
-_CLASS = re.compile(r"\\[a-zA-Z]")
-_CLASS_COST = 128
 
 
 class _Topics(Protocol):
@@ -58,7 +45,7 @@ class Matcher:
                 f"matcher {text[:80]!r} has {size} bytes: {MAX_TOPIC_BYTES} are allowed"
             )
         if kind == "urlpattern" and text != WILDCARD:
-            return cls(kind, text, _pattern(text, base))
+            return cls(kind, text, pattern(text, base))
         return cls(kind, text, _selector(text) if kind == "selector" else _Exact(text))
 
     @property
@@ -82,18 +69,6 @@ class _Exact:
         return topic == self.text
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    pattern: URLPattern
-    base: str
-
-    def matches(self, topic: str) -> bool:
-        try:
-            return self.pattern.test(topic, self.base)
-        except ValueError:  # no URL, even against the base: it matches none
-            return False
-
-
 def _selector(text: str) -> _Topics:
     try:
         template = Template.parse(text)
@@ -101,26 +76,6 @@ def _selector(text: str) -> _Topics:
         # Any text may be a selector: one that is no template is a topic.
         return _Exact(text)
     return _Exact(text) if template.exact else template
-
-
-@lru_cache(maxsize=1024)
-def _pattern(text: str, base: str) -> _Pattern:
-    if pattern_cost(text) > MAX_PATTERN_COST:
-        raise _bad(text, "it is too long, or its regular expressions are")
-    if "(" in text and _COUNTED.search(text):
-        raise _bad(text, "its regular expression counts repetitions, which is not allowed here")
-    try:
-        return _Pattern(URLPattern(text, base), base)
-    except ValueError as error:
-        raise _bad(text, str(error)) from None
-
-
-def pattern_cost(text: str) -> int:
-    return len(text.encode()) + _CLASS_COST * len(_CLASS.findall(text))
-
-
-def _bad(text: str, complaint: str) -> BadRequest:
-    return BadRequest(f"URL pattern {text[:80]!r}: {complaint}")
 
 
 def has_invisible(text: str) -> bool:
