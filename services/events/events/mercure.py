@@ -6,6 +6,7 @@ The parameters and the token of a request say which it speaks: `topic` and a `me
 
 import functools
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,6 +19,7 @@ from events.mercure_discovery import last_event_id
 from events.mercure_form import body_fields, query_fields
 from events.mercure_listing import Listing
 from events.mercure_metadata import METADATA_PATH, metadata, refusal
+from events.mercure_openapi import PUBLISH, SUBSCRIBE
 from events.mercure_presence import MercureMember
 from events.mercure_publication import PATH, entry_of
 from events.mercure_request import MAX_MATCHERS, matchers_of, resume_id
@@ -134,13 +136,12 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
 
         return answer
 
-    def serve(path: str, endpoint: Endpoint, *methods: str, shown: bool = True) -> None:
-        wrapped = cors.wrap(challenging(endpoint))
-        add(path, wrapped, methods=list(methods), include_in_schema=shown)
+    def serve(path: str, endpoint: Endpoint, *methods: str, **options: Any) -> None:
+        add(path, cors.wrap(challenging(endpoint)), methods=list(methods), **options)
 
-    serve(PATH, subscribe, "GET")
-    serve(PATH, subscribe, "HEAD", "QUERY", shown=False)
-    serve(PATH, publish, "POST")
+    serve(PATH, subscribe, "GET", **SUBSCRIBE)
+    serve(PATH, subscribe, "HEAD", "QUERY", include_in_schema=False)
+    serve(PATH, publish, "POST", **PUBLISH)
     serve(METADATA_PATH, describe, "GET")
     if subscriptions is not None:
         serve(SUBSCRIPTIONS, listing, "GET")

@@ -166,3 +166,11 @@ async def test_nothing_is_left_of_who_went(hub, mercure):
     for stream in streams:
         stream.reset()
     await eventually(lambda: hub.app.state.context.limits.open == 0)
+
+
+async def test_the_openapi_document_names_parameters_and_fields(hub, mercure):
+    async with await mercure.get(hub, path="/openapi.json") as answer:
+        paths = (await answer.json())["paths"][mercure.path]
+    assert {"topic", "match", "match_urlpattern"} <= {p["name"] for p in paths["get"]["parameters"]}
+    [form] = paths["post"]["requestBody"]["content"].values()
+    assert form["schema"]["required"] == ["topic"]
