@@ -77,7 +77,10 @@ def _publish(r: Results) -> Iterator[Bar]:
     what = "batch of NDJSON published to Redis (AOF), events a second and core"
     batch = next((p for p in r.publish if p.server == "ours, Redis" and p.events > 1), None)
     passed = None if batch is None else batch.per_core >= 50_000
-    measured = "-" if batch is None else f"{batch.per_core:,.0f} ({batch.per_second:,.0f} events/s)"
+    measured = "-"
+    if batch is not None:
+        both = 1e6 / (batch.cpu_us + batch.redis_cpu_us)
+        measured = f"{batch.per_core:,.0f} ({both:,.0f} with Redis's CPU)"
     yield Bar(what, "≥ 50,000", measured, passed)
 
 

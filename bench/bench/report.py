@@ -216,7 +216,7 @@ def readme_lines(r: Results) -> list[str]:
     return [
         f"- µs of CPU per delivery, {rate:g} events/s to {scale.subscribers:,} subscribers: {cpu}.",
         f"- kB of memory for each of {scale.idle:,} idle connections: {memory}.",
-        f"- Events a second and core, published in batches: {batch}.",
+        f"- Events a second, published over HTTP in batches: {batch}.",
         f"- Seconds of CPU for a download of {scale.file_bytes >> 20:,} MiB: {large}.",
     ]
 

@@ -139,6 +139,11 @@ def test_a_ratio_at_its_limit_passes() -> None:
     assert ratio("x", 8.1, 10, 0.8, "nchan").passed is False
 
 
+def test_the_bar_of_batches_tells_what_it_is_with_redis() -> None:
+    (bar,) = (bar for bar in bars(RESULTS) if bar.what.startswith("batch of NDJSON"))
+    assert bar.measured == "62,500 (41,667 with Redis's CPU)"
+
+
 def test_memory_of_a_topic_is_what_many_hold_more_than_one() -> None:
     assert memory_each(RESULTS.topics, "ours") == (22_000 - 2000) * 1000 / (51_000 - 1)
 
