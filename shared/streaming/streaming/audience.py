@@ -58,6 +58,7 @@ class Audience:
         "_last",
         "_metrics",
         "_not_before",
+        "_oldest",
         "_pace",
         "_pending",
         "_pending_bytes",
@@ -87,6 +88,7 @@ class Audience:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._last = Cursor("0", 0)
+        self._oldest = 0.0  # the time of the oldest pending entry
         self._timer: asyncio.TimerHandle | None = None
         self._not_before = 0.0
         self._flushed_at = self.last_write
@@ -120,6 +122,8 @@ class Audience:
         """
         if not self._chunked and not self._bare:
             return
+        if not self._pending:
+            self._oldest = entry.time
         frame = self.format.entry(entry)
         self._pending.append(frame)
         self._pending_bytes += len(frame)
@@ -164,6 +168,7 @@ class Audience:
         self._not_before = now + self._rest(events, began, now)
         self._metrics.events.inc(events * receivers)
         self._metrics.bytes.inc(len(data) * receivers)
+        self._metrics.lag.observe(max(0.0, time.time() - self._oldest))
         if self.format.once:
             self._complete()
 

@@ -224,6 +224,7 @@ class Broadcast:
             audience = Audience(selector, format, self.metrics, self._pace)
             self._audiences[selector, format] = audience
             self._index.add(audience)
+            self.metrics.audiences.inc()
         audience.size += 1
         return audience
 
@@ -231,6 +232,7 @@ class Broadcast:
         audience.close()
         del self._audiences[audience.selector, audience.format]
         self._index.remove(audience)
+        self.metrics.audiences.dec()
 
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()

@@ -50,6 +50,26 @@ catch_up_reads = Counter(
 resets = Counter(
     "millrace_resets", "Subscribers told that a gap cannot be filled", (*_STREAM, "reason")
 )
+resumes = Counter(
+    "millrace_resumes",
+    "Subscribers that came back with an id: `complete`, or why they could not be told all",
+    (*_STREAM, "result"),
+)
+replay_seconds = Histogram(
+    "millrace_replay_seconds", "From coming back until live", _STREAM, buckets=_SECONDS
+)
+delivery_lag_seconds = Histogram(
+    "millrace_delivery_lag_seconds",
+    "From the journal's time of an event to its writing to an audience",
+    _STREAM,
+    buckets=_SECONDS,
+)
+audiences = Gauge(
+    "millrace_audiences",
+    "Selections of topics that somebody reads now",
+    _STREAM,
+    multiprocess_mode="livesum",
+)
 bus_connects = Counter("millrace_bus_connects", "Connections made to the bus (Redis)")
 bus_gaps = Counter("millrace_bus_gaps", "Times that the bus was found to have left something out")
 bus_refilled = Counter(
@@ -92,6 +112,10 @@ class StreamMetrics:
         self.events = events_sent.labels(service, kind)
         self.laggards = laggards.labels(service, kind)
         self.catch_up_reads = catch_up_reads.labels(service, kind)
+        self.replay = replay_seconds.labels(service, kind)
+        self.lag = delivery_lag_seconds.labels(service, kind)
+        self.audiences = audiences.labels(service, kind)
+        self._resumed = cache(lambda result: resumes.labels(service, kind, result))
         self._ended = cache(lambda reason: streams_ended.labels(service, kind, reason))
 
     def begin(self) -> None:
@@ -102,6 +126,11 @@ class StreamMetrics:
         self.open.dec()
         self.seconds.observe(seconds)
         self._ended(reason).inc()
+
+    def resumed(self, result: str, seconds: float) -> None:
+        """`result`: `complete`, or the gap that it was told."""
+        self._resumed(result).inc()
+        self.replay.observe(seconds)
 
     def reset(self, reason: str) -> None:
         resets.labels(*self._labels, reason).inc()

@@ -57,6 +57,7 @@ class Subscriber:
         "_member",
         "_progress_at",
         "_reading",
+        "_resuming",
         "_state",
         "connection",
         "due",
@@ -83,6 +84,8 @@ class Subscriber:
         self._state: Literal["live", "behind", "ended"] = "behind"
         #: Behind: where it is; the last entry that was written, once there was one.
         self._after: Start = None
+        #: Until it is live for the first time, where it came back with an id.
+        self._resuming = False
         self._reading: asyncio.Task[None] | asyncio.Handle | None = None
         #: While the connection is full: the bytes it held when last looked at, and since when it
         #: holds them.
@@ -114,6 +117,7 @@ class Subscriber:
         else:
             self._write(format.opening(None) + first)
             self._after = after
+            self._resuming = True
             self._catch_up()
 
     def _write(self, data: bytes) -> None:
@@ -156,6 +160,7 @@ class Subscriber:
             self._catch_up()
 
     def _go_live(self) -> None:
+        self._resumed("complete")
         self._after = None
         self._state = "live"
         self._audience.join(self)
@@ -221,6 +226,7 @@ class Subscriber:
             broadcast.metrics.events.inc(len(frames))
             broadcast.metrics.bytes.inc(size)
             if audience.format.once:
+                self._resumed("complete")
                 self.end("complete")
                 return
         if self._after == broadcast.head:
@@ -233,6 +239,11 @@ class Subscriber:
                 # The journal is ahead of what was delivered here: that is on its way.
                 broadcast.wait(self)
 
+    def _resumed(self, result: str) -> None:
+        if self._resuming:
+            self._resuming = False
+            self._broadcast.metrics.resumed(result, time.monotonic() - self._began)
+
     def _next_page(self) -> None:
         self._reading = None
         if self._state == "behind":
@@ -242,6 +253,7 @@ class Subscriber:
         """Says that something is missing, and why; then the live feed."""
         broadcast, format = self._broadcast, self._audience.format
         broadcast.metrics.reset(gap)
+        self._resumed(gap)
         self.connection.write(format.reset(gap, oldest, broadcast.head))
         if format.once:
             self._finish_body("complete", b"")

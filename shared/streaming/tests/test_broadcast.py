@@ -129,6 +129,34 @@ async def test_a_client_that_drops_before_any_event_loses_none(hub_of):
         assert [e.id for e in await stream.events(3)] == ids
 
 
+async def test_resumes_are_counted_by_their_result(hub_of):
+    async with hub_of() as hub:
+        results = ("complete", "unknown", "epoch")
+        before = [hub.count("resumes_total", result=result) for result in results]
+        replays = hub.count("replay_seconds_count")
+        [id] = await hub.publish(1)
+        queries = [f"?after={after}" for after in (id, "nobodys", "other.1", "earliest")]
+        streams = [await fetch(f"{hub.url}/{query}") for query in (*queries, "")]
+        await subscribers(hub, len(streams))
+        await eventually(lambda: hub.count("replay_seconds_count") == replays + 4)
+        counted = [hub.count("resumes_total", result=result) for result in results]
+        assert [n - m for n, m in zip(counted, before, strict=True)] == [2, 1, 1]
+
+
+async def test_the_lag_of_each_flush_and_the_audiences_are_measured(hub_of):
+    async with hub_of() as hub:
+        flushes, audiences = hub.count("delivery_lag_seconds_count"), hub.count("audiences")
+        streams = [await fetch(f"{hub.url}/?topic={topic}") for topic in "aab"]
+        await subscribers(hub, 3)
+        assert hub.count("audiences") == audiences + 2
+        await hub.publish(1, topic="a")
+        assert await streams[0].event()
+        assert hub.count("delivery_lag_seconds_count") == flushes + 1
+        for stream in streams:
+            await stream.close()
+        await eventually(lambda: hub.count("audiences") == audiences)
+
+
 async def test_a_resume_goes_on_exactly_there_and_then_live(hub_of):
     async with hub_of() as hub:
         ids = await hub.publish(2000)
