@@ -74,15 +74,15 @@ def latency(r: Results) -> str:
 
 
 def saturation(r: Results) -> str:
-    """The burst and the flood: what arrives of what is offered, and the fastest of the two."""
+    """Burst, flood and deluge: what arrives of what is offered, and the fastest of them."""
     head = ["server"]
-    for rate in (r.scale.burst, r.scale.flood):
+    for rate in r.scale.saturating:
         head += [f"{rate:g} events/s: delivered", "µs", "p99, ms"]
     head += ["deliveries a second and core"]
     rows = []
     for name in names(r.fanout):
         cells = []
-        for rate in (r.scale.burst, r.scale.flood):
+        for rate in r.scale.saturating:
             share = r.median(name, rate, lambda d: d.delivered / d.expected)
             cells += ["-" if share is None else f"{share:.1%}"]
             cells += [_cell(r, name, rate, f) for f in (lambda d: d.cpu_us, lambda d: d.p99_ms)]
@@ -240,6 +240,7 @@ def markdown(r: Results, plot: str) -> str:
         rounds=scale.rounds,
         burst=f"{scale.burst:g}",
         flood=f"{scale.flood:g}",
+        deluge=f"{scale.deluge:g}",
         topic_connections=f"{scale.topic_connections:,}",
         offered=f"{scale.burst * scale.seconds * scale.subscribers:,.0f}",
         idle_connections=f"{scale.idle:,}",

@@ -113,7 +113,7 @@ class Suite:
     def _sweep(self, server: EventServer, saturate: bool) -> Iterator[Delivery]:
         """Every rate, until one that the server cannot keep up with at all."""
         scale = self.scale
-        more = (scale.burst, scale.flood) if saturate else ()
+        more = scale.saturating if saturate else ()
         for rate in (*scale.rates, *more):
             plan = Plan(scale.subscribers, rate, scale.seconds)
             rows = self._measure("fanout", deliveries.deliver, server, plan)

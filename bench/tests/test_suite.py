@@ -8,7 +8,7 @@ import pytest
 from bench.results import QUICK, Results
 from bench.suite import Suite
 
-TINY = replace(QUICK, subscribers=5, rates=(20,), burst=40, flood=60, seconds=0.2)
+TINY = replace(QUICK, subscribers=5, rates=(20,), burst=40, flood=60, deluge=80, seconds=0.2)
 
 
 def test_fan_out_delivers_everything(programs: Path) -> None:
@@ -18,6 +18,7 @@ def test_fan_out_delivers_everything(programs: Path) -> None:
         (20, 20, 20),
         (40, 40, 40),
         (60, 60, 60),
+        (80, 80, 80),
     ]
     assert all(row.cpu_us > 0 and row.publish_errors == 0 for row in suite.results.fanout)
     assert set(suite.results.when) == {"fanout"}

@@ -168,7 +168,8 @@ class Audience:
         self._not_before = now + self._rest(events, began, now)
         self._metrics.events.inc(events * receivers)
         self._metrics.bytes.inc(len(data) * receivers)
-        self._metrics.lag.observe(max(0.0, time.time() - self._oldest))
+        if self._pace.sampled(now):
+            self._metrics.lag.observe(max(0.0, time.time() - self._oldest))
         if self.format.once:
             self._complete()
 

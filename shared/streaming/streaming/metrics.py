@@ -60,7 +60,7 @@ replay_seconds = Histogram(
 )
 delivery_lag_seconds = Histogram(
     "millrace_delivery_lag_seconds",
-    "From the journal's time of an event to its writing to an audience",
+    "From the journal's time of an event to its writing to an audience, sampled",
     _STREAM,
     buckets=_SECONDS,
 )
