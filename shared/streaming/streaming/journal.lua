@@ -78,3 +78,9 @@ local function trim_if_needed()
     trim()
   end
 end
+
+-- The stream went as a whole: it expired with its newest entry, or was evicted. What is appended next
+-- must not look as if it followed what clients had before.
+if first <= sequence and redis.call('EXISTS', KEYS[2]) == 0 then
+  trim()
+end

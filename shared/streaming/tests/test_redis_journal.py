@@ -14,7 +14,7 @@ import pytest
 
 from streaming.cursor import Cursor
 from streaming.errors import BadRequest, SettingsError, Unavailable
-from streaming.journal import Entry, NewEntry
+from streaming.journal import ENTRY_OVERHEAD, Entry, NewEntry
 from streaming.redis_journal import RedisJournal
 from streaming.redis_link import Primary
 from streaming.sse import Parser
@@ -115,6 +115,23 @@ async def test_retention_by_age_forgets_ids_and_topics_too(redis_url):
         assert await journal.locate("own") is None
         assert await journal.topics(10) == []
         assert (await append(journal, "y"))[0].sequence == 2
+
+
+@pytest.mark.parametrize("way", ["expired", "evicted"])
+async def test_a_stream_that_went_as_a_whole_hides_no_hole(redis_url, way):
+    """The next call may be an append, before anything was read."""
+    async with RedisJournal(redis_url, secrets.token_hex(8), max_age=1.0) as journal:
+        one, _, three = await append(journal, "1", "2", "3")
+        if way == "evicted":
+            await journal.link.call("DEL", journal.prefix + "journal")
+        async with asyncio.timeout(10):
+            while await journal.link.call("EXISTS", journal.prefix + "journal"):
+                await asyncio.sleep(0.02)
+        await append(journal, "4")
+        assert (await journal.read(one, 9)).gap == "trimmed"
+        assert [text(e) for e in (await journal.read(three, 9)).entries] == ["4"]
+        counted = int(await journal.link.call("HGET", journal.prefix + "meta", "bytes"))
+        assert counted < 2 * ENTRY_OVERHEAD, "entries that went still count"
 
 
 async def test_pages_are_bounded_by_bytes(redis_url):
