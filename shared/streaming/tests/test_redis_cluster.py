@@ -29,7 +29,8 @@ def cluster(tmp_path: Path) -> Iterator[list[RedisServer]]:
             nodes.append(stack.enter_context(RedisServer(folder, *options)))
         bounds = [SLOTS * n // NODES for n in range(NODES + 1)]
         for node, (first, end) in zip(nodes, itertools.pairwise(bounds), strict=True):
-            assert node.command(f"CLUSTER ADDSLOTSRANGE {first} {end - 1}") == b"+OK\r\n"
+            slots = " ".join(map(str, range(first, end)))  # ADDSLOTSRANGE is not in 6.2
+            assert node.command(f"CLUSTER ADDSLOTS {slots}") == b"+OK\r\n"
             assert nodes[0].command(f"CLUSTER MEET 127.0.0.1 {node.port}") == b"+OK\r\n"
         yield nodes
 
