@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -104,7 +105,9 @@ class Publisher:
         self.world = world
         self.topic = topic
         self.accepted = 0
+        #: Answers with 503, and attempts that ended without an answer.
         self.refused = 0
+        self.unanswered = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -113,7 +116,6 @@ class Publisher:
                 self.accepted += 1
                 await asyncio.sleep(max(0.0, PACE - (time.monotonic() - began)))
             else:
-                self.refused += 1
                 await asyncio.sleep(AGAIN)
 
     async def _publish(self, number: int) -> bool:
@@ -126,10 +128,12 @@ class Publisher:
             async with await fetch(url, method="POST", body=body, headers=headers) as answer:
                 if answer.status == 503:
                     assert int(answer.headers["retry-after"]) > 0
+                    self.refused += 1
                     return False
                 assert answer.status in (200, 201), (answer.status, await answer.body())
                 return True
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            self.unanswered += 1
             return False
 
 
@@ -241,6 +245,10 @@ class World:
     @property
     def refused(self) -> int:
         return sum(publisher.refused for publisher in self.publishers.values())
+
+    @property
+    def unanswered(self) -> int:
+        return sum(publisher.unanswered for publisher in self.publishers.values())
 
     @property
     def reconnects(self) -> int:
@@ -425,26 +433,33 @@ class Step:
     recovery: float
     published: int
     refused: int
+    unanswered: int
     tally: Tally
 
 
-async def rampage(seed: int, seconds: float, folder: Path) -> list[Step]:
-    """Faults in a random order until `seconds` have passed; every one of them at least once."""
-    random.seed(seed)
-    steps: list[Step] = []
-    schedule = random.sample(list(FAULTS), len(FAULTS))
+async def rampage(seed: int, seconds: float, folder: Path, steps: list[Step]) -> None:
+    """Adds a step for each fault, in an order of the seed, until `seconds` have passed; every fault
+    comes at least once.
+    """
+    # Its own: how often publishers and subscribers draw is a matter of time.
+    chance = random.Random(seed)
+    schedule = chance.sample(list(FAULTS), len(FAULTS))
     began = time.monotonic()
     async with world(folder) as made:
         while schedule or time.monotonic() - began < seconds:
-            name = schedule.pop() if schedule else random.choice(list(FAULTS))
-            steps.append(await _step(made, name))
+            name = schedule.pop() if schedule else chance.choice(list(FAULTS))
+            length = chance.uniform(2, 8)
+            print(f"{name} …", file=sys.stderr, flush=True)
+            steps.append(await _step(made, name, 30.0 if name in _HANGS else length))
             print(_row(steps[-1]), flush=True)
-    return steps
 
 
-async def _step(made: World, name: str) -> Step:
-    before, published, refused = made.tally(), made.accepted, made.refused
-    length = 30.0 if name in ("hang_redis", "stop_redis") else random.uniform(2, 8)
+_HANGS = ("hang_redis", "stop_redis")
+
+
+async def _step(made: World, name: str, length: float) -> Step:
+    before, published = made.tally(), made.accepted
+    refused, unanswered = made.refused, made.unanswered
     await FAULTS[name](made, length)
     over = time.monotonic()
     await made.flows()
@@ -459,14 +474,31 @@ async def _step(made: World, name: str) -> Step:
         after.resets - before.resets,
     )
     return Step(
-        name, length, recovery, made.accepted - published, made.refused - refused, difference
+        name,
+        length,
+        recovery,
+        made.accepted - published,
+        made.refused - refused,
+        made.unanswered - unanswered,
+        difference,
     )
 
 
-_HEAD = (
-    "| fault | lasted | all have all after | published | refused (503) | delivered | lost | twice"
-    " | out of order | reconnects | resets |\n|---|---|---|---|---|---|---|---|---|---|---|"
+_COLUMNS = (
+    "fault",
+    "lasted",
+    "all have all after",
+    "published",
+    "refused (503)",
+    "unanswered",
+    "delivered",
+    "lost",
+    "twice",
+    "out of order",
+    "reconnects",
+    "resets",
 )
+_HEAD = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
 
 
 def _row(step: Step) -> str:
@@ -474,8 +506,8 @@ def _row(step: Step) -> str:
     resets = ", ".join(f"{count} {reason}" for reason, count in t.resets.items()) or "0"
     return (
         f"| {step.fault} | {step.seconds:.0f} s | {step.recovery:.1f} s | {step.published}"
-        f" | {step.refused} | {t.delivered} | {t.lost} | {t.twice} | {t.disorder}"
-        f" | {t.reconnects} | {resets} |"
+        f" | {step.refused} | {step.unanswered} | {t.delivered} | {t.lost} | {t.twice}"
+        f" | {t.disorder} | {t.reconnects} | {resets} |"
     )
 
 
@@ -484,15 +516,16 @@ def passed(steps: list[Step]) -> bool:
     return all(step.tally.clean for step in steps) and not told_in_vain
 
 
-def report(seed: int, steps: list[Step]) -> str:
-    verdict = "PASSED" if passed(steps) else "FAILED"
+def report(seed: int, steps: list[Step], failure: str = "") -> str:
+    verdict = "FAILED" if failure or not passed(steps) else "PASSED"
     clients = len(TOPICS) * SUBSCRIBERS + SUBSCRIBERS
     intro = (
         f"# Chaos: {verdict}\n\n{PROCESSES} processes on one Redis (append-only file, fsync each"
         f" second), {len(TOPICS)} topics at {1 / PACE:.0f} events/s each, {clients} subscribers"
         f" that resume at any process. Seed {seed}: `make chaos SEED={seed}` repeats the order.\n\n"
     )
-    return intro + "\n".join([_HEAD, *map(_row, steps)]) + "\n"
+    table = "\n".join([_HEAD, *map(_row, steps)]) + "\n"
+    return intro + table + (f"\nAfter that:\n\n```\n{failure}```\n" if failure else "")
 
 
 def main() -> int:
@@ -502,12 +535,19 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=Path(".chaos/report.md"))
     options = parser.parse_args()
     print(f"seed {options.seed}\n{_HEAD}", flush=True)
+    steps: list[Step] = []
+    failure = ""
     with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as folder:
-        steps = asyncio.run(rampage(options.seed, options.seconds, Path(folder)))
+        try:
+            asyncio.run(rampage(options.seed, options.seconds, Path(folder), steps))
+        except Exception:  # a run that hangs or breaks is the one whose report is needed
+            failure = traceback.format_exc()
+            print(failure, file=sys.stderr)
     options.report.parent.mkdir(parents=True, exist_ok=True)
-    options.report.write_text(report(options.seed, steps))
-    print(f"{'PASSED' if passed(steps) else 'FAILED'}: see {options.report}")
-    return 0 if passed(steps) else 1
+    options.report.write_text(report(options.seed, steps, failure))
+    good = not failure and passed(steps)
+    print(f"{'PASSED' if good else 'FAILED'}: see {options.report}")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
