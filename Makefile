@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test lint format bench chaos token loadtest clean
+.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -33,6 +33,10 @@ serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=81
 
 test: .venv/.synced ## Run every test, with branch coverage
 	@scripts/test
+
+test-redis: .venv/.synced ## Run the tests of the Redis journal on another server: REDIS_SERVER=/path/to/valkey-server
+	@MILLRACE_TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
+		shared/streaming/tests/test_redis_*.py services/events/tests/test_state.py
 
 lint: .venv/.synced ## Check style, types and who imports whom
 	@$(RUN) ruff check .

@@ -336,13 +336,10 @@ async def _restart(world: World, number: int, seconds: float) -> None:
 
 async def hang_redis(world: World, seconds: float) -> None:
     """Nothing passes, and no connection breaks: streams stay open, and `/readyz` tells."""
-    before = world.reconnects
     for proxy in world.proxies:
         proxy.freeze()
     try:
         await _is_noticed(world, seconds)
-        if seconds < 15:  # by then, streams may end of age
-            assert world.reconnects == before, "a stream was ended"
     finally:
         for proxy in world.proxies:
             proxy.thaw()
@@ -358,13 +355,15 @@ async def stop_redis(world: World, seconds: float) -> None:
 
 
 async def _is_noticed(world: World, seconds: float) -> None:
-    began = time.monotonic()
+    began, before = time.monotonic(), world.reconnects
     for process in world.processes:
         async with asyncio.timeout(15):
             while await process.status("/readyz") != 503:
                 await asyncio.sleep(0.1)
         assert await process.status("/livez") == 200
     await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    if seconds < 15:  # by then, streams may end of age
+        assert world.reconnects == before, "a stream was ended"
 
 
 async def cut_connections(world: World, seconds: float) -> None:

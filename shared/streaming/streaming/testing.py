@@ -4,13 +4,15 @@ Test transports buffer whole responses; a stream is tested on a socket.
 """
 
 import asyncio
+import os
+import shlex
 import signal
 import socket
 import ssl
 import subprocess
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,9 @@ from fastapi import FastAPI
 from streaming import ndjson, sse
 from streaming.server import StreamServer, server_config
 from streaming.transport import reset
+
+#: The server under all tests that need one; a valkey-server will do.
+REDIS = shlex.split(os.environ.get("MILLRACE_TEST_REDIS") or "redis-server")
 
 #: Seconds after which a test that waits has failed.
 PATIENCE = 20.0
@@ -337,11 +342,10 @@ class RedisServer:
     again.
     """
 
-    def __init__(self, folder: Path, *options: str, program: Sequence[str] = ("redis-server",)):
+    def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
         self._folder = folder
         self._options = options
-        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -350,7 +354,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Returns when it answers; its data is what the last life left (append-only file)."""
-        command = [*self._program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [*REDIS, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "yes", "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)

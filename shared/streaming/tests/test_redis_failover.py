@@ -14,7 +14,7 @@ from streaming.errors import Unavailable
 from streaming.journal import Entry, NewEntry
 from streaming.redis_journal import RedisJournal
 from streaming.sse import Parser
-from streaming.testing import FaultProxy, RedisServer, eventually, free_port
+from streaming.testing import REDIS, FaultProxy, RedisServer, eventually, free_port
 
 CONFIGURATION = """port {port}
 bind 127.0.0.1
@@ -64,7 +64,7 @@ async def sentinel(folder: Path, primary: RedisServer) -> AsyncIterator[int]:
     path = folder / "sentinel.conf"
     path.write_text(CONFIGURATION.format(port=port, folder=folder, primary=primary.port))
     with (folder / "log").open("wb") as log:
-        command = ["redis-server", str(path), "--sentinel"]
+        command = [*REDIS, str(path), "--sentinel"]
         process = subprocess.Popen(command, stdout=log, stderr=log)
     probe = RedisServer(folder)
     probe.port = port
