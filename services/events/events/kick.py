@@ -11,6 +11,7 @@ import orjson
 
 from events.presence import Presence, Present
 from events.state import State
+from streaming.beside import beside
 from streaming.errors import Forbidden, Unavailable
 from streaming.journal import Signals
 from streaming.principal import Principal
@@ -41,14 +42,13 @@ class Kicks:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._tick())
         try:
-            yield
+            async with beside(self._tick()):
+                yield
         finally:
-            tasks = [task, *self._tasks]
-            for one in tasks:
-                one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def kick(self, what: What, name: str) -> None:
         """Ends its streams everywhere, and refuses its return; raises Unavailable.

@@ -14,6 +14,7 @@ import orjson
 
 from events.selection import Selection
 from events.state import State
+from streaming.beside import beside
 from streaming.errors import Unavailable
 from streaming.principal import Principal, Scope
 from streaming.subscriber import Subscriber
@@ -83,12 +84,10 @@ class Presence:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._tick())
         try:
-            yield
+            async with beside(self._tick()):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             # Who left with this process is on the way to another: its grace goes on without us.
             await self._say_or_leave_it()
 

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from events.state import snug
+from streaming.beside import beside
 from streaming.errors import Unavailable
 from streaming.redis_link import RedisLink
 
@@ -48,12 +49,8 @@ class RedisState:
         """Gives signs of life. At the end its values are left to die: their owners may be on their
         way to another process.
         """
-        task = asyncio.create_task(self._live())
-        try:
+        async with beside(self._live()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
         if seconds is not None:
