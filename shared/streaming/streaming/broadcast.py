@@ -225,6 +225,7 @@ class Broadcast:
             self._audiences[selector, format] = audience
             self._index.add(audience)
             self.metrics.audiences.inc()
+            self.metrics.topics.set(self._index.topics)
         audience.size += 1
         return audience
 
@@ -233,6 +234,7 @@ class Broadcast:
         del self._audiences[audience.selector, audience.format]
         self._index.remove(audience)
         self.metrics.audiences.dec()
+        self.metrics.topics.set(self._index.topics)
 
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()

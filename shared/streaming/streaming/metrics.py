@@ -64,6 +64,12 @@ delivery_lag_seconds = Histogram(
     _STREAM,
     buckets=_SECONDS,
 )
+topics = Gauge(
+    "millrace_topics",
+    "Exact topics that somebody reads now",
+    _STREAM,
+    multiprocess_mode="livesum",
+)
 audiences = Gauge(
     "millrace_audiences",
     "Selections of topics that somebody reads now",
@@ -114,6 +120,7 @@ class StreamMetrics:
         self.catch_up_reads = catch_up_reads.labels(service, kind)
         self.replay = replay_seconds.labels(service, kind)
         self.lag = delivery_lag_seconds.labels(service, kind)
+        self.topics = topics.labels(service, kind)
         self.audiences = audiences.labels(service, kind)
         self._resumed = cache(lambda result: resumes.labels(service, kind, result))
         self._ended = cache(lambda reason: streams_ended.labels(service, kind, reason))

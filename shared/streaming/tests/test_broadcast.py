@@ -149,12 +149,14 @@ async def test_the_lag_of_each_flush_and_the_audiences_are_measured(hub_of):
         streams = [await fetch(f"{hub.url}/?topic={topic}") for topic in "aab"]
         await subscribers(hub, 3)
         assert hub.count("audiences") == audiences + 2
+        assert hub.count("topics") == 2
         await hub.publish(1, topic="a")
         assert await streams[0].event()
         assert hub.count("delivery_lag_seconds_count") == flushes + 1
         for stream in streams:
             await stream.close()
         await eventually(lambda: hub.count("audiences") == audiences)
+        assert hub.count("topics") == 0
 
 
 async def test_a_resume_goes_on_exactly_there_and_then_live(hub_of):
