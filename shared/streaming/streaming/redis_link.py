@@ -94,8 +94,12 @@ class Primary:
             rest = "&".join(f"{k}={v}" for k, v in query.items())
             host, port = self._hosts[0]
             options = dict(parse_url(f"{base}://{user}{at}{host}:{port}/{path}?{rest}"))
-        except ValueError as error:
-            raise SettingsError(f"the Redis URL is not one: {error}") from None
+        except ValueError:
+            # Not the error's own text: of a password with a slash it would quote a part.
+            raise SettingsError(
+                "the Redis URL is not one: expected SCHEME://user:password@host:port/DB, in which"
+                " special characters of user and password are percent-encoded"
+            ) from None
         self._class: type[Connection] = SSLConnection if base == "rediss" else Connection
         for known in ("host", "port", "connection_class"):
             options.pop(known, None)

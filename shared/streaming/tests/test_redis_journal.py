@@ -351,3 +351,9 @@ async def test_whoever_starts_amid_appends_gets_a_row_without_hole_or_twin(redis
 async def append_many(journal: RedisJournal, count: int) -> None:
     for n in range(count):
         await append(journal, str(n))
+
+
+def test_a_bad_urls_complaint_holds_no_part_of_its_password():
+    with pytest.raises(SettingsError, match="percent-encoded") as refused:
+        Primary("redis://:secret/word@localhost:6379", "x")
+    assert "secret" not in str(refused.value)
