@@ -1,6 +1,5 @@
 """The events service: a hub on a journal, read as server-sent events."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -18,6 +17,7 @@ from events.state import MemoryState
 from events.ticker import tick
 from streaming.app import Context, Service, module_app
 from streaming.app import create_app as create
+from streaming.beside import beside
 from streaming.broadcast import Broadcast
 from streaming.errors import SettingsError
 from streaming.journal import MemoryJournal
@@ -53,10 +53,9 @@ def service(context: Context, settings: EventsSettings) -> Service:
             if subscriptions is not None:
                 await stack.enter_async_context(subscriptions.run())
             await stack.enter_async_context(broadcast.run())
-            ticker = asyncio.create_task(tick(journal, context.drain)) if settings.demo else None
+            if settings.demo:
+                await stack.enter_async_context(beside(tick(journal, context.drain)))
             yield
-            if ticker is not None:
-                ticker.cancel()
 
     def ready() -> str | None:
         return journal.fault if isinstance(journal, RedisJournal) else None

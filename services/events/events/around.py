@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from events.body import whole_body
 from events.cors import Cors
 from events.gate import Gate
 from events.history import history, topics
 from events.hub import Hub
 from events.kick import WHATS, What
 from events.openapi import parameter
-from events.publication import check_topic
+from events.publication import check_topic, parse
 from events.selection import Selection
 from events.tickets import LIFE
 from streaming.bare_route import BareRoute
@@ -150,16 +151,13 @@ def _limit(request: Request) -> int:
     return int(text)
 
 
+def _check_size(body: bytearray) -> None:
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"a kick may have {MAX_BODY} bytes")
+
+
 async def _whom(request: Request) -> tuple[What, str]:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"a kick may have {MAX_BODY} bytes")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"Invalid JSON: {error}") from None
+    value = parse(await whole_body(request, _check_size))
     if isinstance(value, dict) and len(value) == 1:
         for what in WHATS:
             name = value.get(what)

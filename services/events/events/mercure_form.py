@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from events.body import whole_body
 from streaming.errors import BadRequest, TooLarge
 
 FORM = "application/x-www-form-urlencoded"
@@ -25,12 +26,12 @@ async def body_fields(request: Request, limit: int) -> Fields:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise BadRequest(f"Content-Type {media_type[:80]!r}: must be {FORM}")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
+
+    def check(body: bytearray) -> None:
         if len(body) > limit:
             raise TooLarge(f"an update may have {limit} bytes, encoded (EVENTS_MAX_EVENT_BYTES)")
-    return _parse(bytes(body), "body")
+
+    return _parse(await whole_body(request, check), "body")
 
 
 def _parse(raw: bytes, where: str) -> Fields:

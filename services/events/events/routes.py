@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from events.around import add_routes
 from events.batch import entries as batch
 from events.batch import is_batch
+from events.body import whole_body
 from events.cors import Cors
 from events.gate import Gate
 from events.hub import Hub
@@ -143,7 +144,7 @@ def router(hub: Hub) -> APIRouter:
             raise
 
     async def publish_json(request: Request, principal: Principal, key: str | None) -> Response:
-        body = await _body(request, hub.settings)
+        body = await whole_body(request, lambda body: _check_size(body, hub.settings))
         grants = Grants(principal)
         if is_batch(body):
             entries = batch(body, key, grants, hub.settings)
@@ -182,17 +183,9 @@ def router(hub: Hub) -> APIRouter:
     return routes
 
 
-async def _body(request: Request, settings: EventsSettings) -> bytes:
-    """The whole body; refused as soon as it is too large, however it is framed."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > settings.max_event_bytes:
-            _check_size(body, settings)
-    return bytes(body)
-
-
 def _check_size(body: bytearray, settings: EventsSettings) -> None:
+    if len(body) <= settings.max_event_bytes:
+        return
     if not is_batch(body):
         raise TooLarge(
             f"an event may have {settings.max_event_bytes} bytes (EVENTS_MAX_EVENT_BYTES)"

@@ -7,23 +7,16 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from logs.demo import write_demo_log
+from streaming.beside import beside
 
 
 def writing(path: Path) -> Callable[[], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        task = asyncio.create_task(write_demo_log(path))
-        try:
-            yield
-        finally:
-            task.cancel()
-
-    return lifespan
+    return lambda: beside(write_demo_log(path))
 
 
 def spawn(path: Path) -> None:

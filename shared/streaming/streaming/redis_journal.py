@@ -8,11 +8,12 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from streaming import redis_record
+from streaming.beside import beside
 from streaming.cursor import Cursor, new_epoch
 from streaming.errors import Unavailable
 from streaming.journal import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
@@ -152,16 +153,13 @@ class RedisJournal:
     async def follow(self, follower: Follower) -> AsyncIterator[None]:
         """Goes on once what is retained was told, or without it where Redis is away."""
         listener = RedisListener(self, follower)
-        task = asyncio.create_task(listener.run())
         self._listeners.add(listener)
         try:
-            await listener.tried.wait()
-            yield
+            async with beside(listener.run()):
+                await listener.tried.wait()
+                yield
         finally:
             self._listeners.discard(listener)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     # Appending: one batch is on its way, those who come meanwhile go together in the next.
 
