@@ -1,12 +1,17 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest clean
+.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SERVICE ?= events
 WORKERS ?= 1
 DATA ?= $(CURDIR)/.data
+
+# The images of all services. Where the cluster's manifests take them from: k8s/components/images.
+IMAGES := events downloads logs chat records loadtests
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BASE_IMAGE ?= python:3.13-slim
 
 # uv: the one on the path, else one of our own in .tools/.
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/bin/uv)
@@ -61,6 +66,16 @@ token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:s
 loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s
 	@exec $(RUN) locust -f loadtests/loadtests/locustfile.py --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \
 		-u $(or $(USERS),100) -r $(or $(RATE),50) -t $(or $(TIME),30s) --only-summary
+
+images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=
+	@for name in $(IMAGES); do \
+		docker build --quiet --build-arg SERVICE=$$name --build-arg BASE_IMAGE=$(BASE_IMAGE) \
+			--tag millrace/$$name:$(TAG) . >/dev/null || exit 1; \
+		docker image inspect --format "millrace/$$name:$(TAG)  {{.Size}} bytes" millrace/$$name:$(TAG); \
+	done
+
+push: images ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images
+	@scripts/push-images "$(REGISTRY)" "$(TAG)" $(IMAGES)
 
 clean: ## Remove what was made: environment, demo data, caches
 	@rm -rf .venv .tools .data .bench .chaos .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,13 @@ def arguments() -> argparse.ArgumentParser:
         "on for one. Stop it by SIGTERM or Ctrl-C: open streams are ended within "
         "MILLRACE_DRAIN_WINDOW seconds.",
     )
-    parser.add_argument("app", metavar="MODULE:APP", help="for example events.app:app")
+    parser.add_argument(
+        "app",
+        metavar="MODULE:APP",
+        nargs="?",
+        default=os.environ.get("MILLRACE_APP"),
+        help="for example events.app:app; default: MILLRACE_APP, which the images set",
+    )
     parser.add_argument("--host", help="address to listen on (MILLRACE_HOST, default 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on (MILLRACE_PORT, default 8000)")
     parser.add_argument(
@@ -42,7 +48,10 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    options = arguments().parse_args(argv)
+    parser = arguments()
+    options = parser.parse_args(argv)
+    if not options.app:
+        parser.error("name the app to run, for example events.app:app")
     # The app reads its settings when it is imported, in each worker: they must find these in the
     # environment.
     for name in ("host", "port"):
