@@ -14,15 +14,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+from herd import Publisher, Server, Subscriber, Tally
 
-from streaming.testing import FaultProxy, RedisServer, Stream, eventually, fetch, free_port
+from streaming.testing import FaultProxy, RedisServer, eventually, fetch, free_port
 
 TOPICS = ("a", "b", "c")
 SUBSCRIBERS = 8  # of each topic, and as many of all topics
@@ -32,9 +31,6 @@ PACE = 0.02
 
 #: Seconds in which everyone must have everything once the faults are over.
 SETTLE = 60.0
-
-#: Seconds within which a refused publisher tries again: Retry-After is for those with patience.
-AGAIN = 0.1
 
 VARIABLES = {
     "MILLRACE_AUTH": "off",
@@ -98,134 +94,6 @@ class Process:
             await self.process.wait()
 
 
-class Publisher:
-    """Publishes the numbers of one topic, each until it is accepted."""
-
-    def __init__(self, world: "World", topic: str) -> None:
-        self.world = world
-        self.topic = topic
-        self.accepted = 0
-        #: Answers with 503, and attempts that ended without an answer.
-        self.refused = 0
-        self.unanswered = 0
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            began = time.monotonic()
-            if await self._publish(self.accepted + 1):
-                self.accepted += 1
-                await asyncio.sleep(max(0.0, PACE - (time.monotonic() - began)))
-            else:
-                await asyncio.sleep(AGAIN)
-
-    async def _publish(self, number: int) -> bool:
-        """Whether it was accepted; if not, nobody knows what became of it, and the key helps."""
-        url = random.choice(self.world.processes).url + "/events"
-        body = orjson.dumps({"topic": self.topic, "data": {"topic": self.topic, "n": number}})
-        # Another life of Redis has forgotten the keys of the one before.
-        headers = {"Idempotency-Key": f"{self.topic}-{number}"}
-        try:
-            async with await fetch(url, method="POST", body=body, headers=headers) as answer:
-                if answer.status == 503:
-                    assert int(answer.headers["retry-after"]) > 0
-                    self.refused += 1
-                    return False
-                assert answer.status in (200, 201), (answer.status, await answer.body())
-                return True
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            self.unanswered += 1
-            return False
-
-
-@dataclass
-class Tally:
-    """What one subscriber, or all of them together, saw."""
-
-    delivered: int = 0
-    lost: int = 0
-    twice: int = 0
-    disorder: int = 0
-    reconnects: int = 0
-    resets: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: "Tally") -> None:
-        for name in ("delivered", "lost", "twice", "disorder", "reconnects"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.resets += other.resets
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.twice or self.disorder)
-
-
-class Subscriber:
-    """Reads topics, resumes wherever it can, and checks each number that it gets."""
-
-    def __init__(self, world: "World", topics: tuple[str, ...]) -> None:
-        self.world = world
-        self.topics = topics
-        self.tally = Tally()
-        #: By topic: the last number that it got; None until the first.
-        self.last: dict[str, int | None] = dict.fromkeys(topics)
-        self.connected = False
-        #: Topics of which a reset has excused the next hole.
-        self._excused: set[str] = set()
-        self._id = ""
-        self._stream: Stream | None = None
-
-    async def run(self) -> None:
-        while True:
-            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-                await self._read()
-            self.connected = False
-            self.tally.reconnects += 1
-            await asyncio.sleep(random.uniform(0.02, 0.2))
-
-    async def _read(self) -> None:
-        url = random.choice(self.world.processes).url
-        query = "&".join(f"topic={topic}" for topic in self.topics)
-        headers = {"Accept": "text/event-stream"}
-        if self._id:
-            headers["Last-Event-ID"] = self._id
-        async with await fetch(f"{url}/events?{query}", headers=headers) as stream:
-            self._stream = stream
-            stream.parser.last_event_id = self._id
-            stream.parser._id = self._id
-            while data := await stream.read():
-                self.connected = True
-                for event in stream.parser.feed(data):
-                    self._on_event(event.event, event.data)
-                self._id = stream.parser.last_event_id
-
-    def _on_event(self, event: str, data: str) -> None:
-        value = orjson.loads(data)
-        if event == "millrace.reset":
-            self.tally.resets[value["reason"]] += 1
-            self._excused = set(self.topics)
-            return
-        topic, number = value["topic"], value["n"]
-        last, self.last[topic] = self.last[topic], number
-        excused = topic in self._excused
-        self._excused.discard(topic)
-        self.tally.delivered += 1
-        if last is None or number == last + 1:
-            return
-        if number == last:
-            self.tally.twice += 1
-        elif number < last:
-            self.tally.disorder += 1
-        elif not excused:
-            self.tally.lost += number - last - 1
-
-    def drop(self) -> None:
-        """Goes without a goodbye, wherever it is; it comes back."""
-        if self._stream is not None:
-            self._stream.reset()
-
-    def has_all(self, publishers: dict[str, Publisher]) -> bool:
-        return all(self.last[topic] == publishers[topic].accepted for topic in self.topics)
-
-
 class World:
     """Redis, processes with a fault proxy each before it, publishers and subscribers."""
 
@@ -234,9 +102,10 @@ class World:
         self.proxies = proxies
         self.folder = folder
         self.processes: list[Process] = []
-        self.publishers = {topic: Publisher(self, topic) for topic in TOPICS}
+        anywhere = Server(lambda: random.choice(self.processes).url)
+        self.publishers = {topic: Publisher(anywhere, topic, PACE) for topic in TOPICS}
         groups = [(topic,) for topic in TOPICS] + [TOPICS]
-        self.subscribers = [Subscriber(self, g) for g in groups for _ in range(SUBSCRIBERS)]
+        self.subscribers = [Subscriber(anywhere, g) for g in groups for _ in range(SUBSCRIBERS)]
 
     @property
     def accepted(self) -> int:
@@ -255,10 +124,7 @@ class World:
         return sum(subscriber.tally.reconnects for subscriber in self.subscribers)
 
     def tally(self) -> Tally:
-        total = Tally()
-        for subscriber in self.subscribers:
-            total.add(subscriber.tally)
-        return total
+        return sum((subscriber.tally for subscriber in self.subscribers), Tally())
 
     async def flows(self, seconds: float = SETTLE) -> None:
         """Returns when a few more events were published, and everyone has had them."""
@@ -463,15 +329,6 @@ async def _step(made: World, name: str, length: float) -> Step:
     over = time.monotonic()
     await made.flows()
     recovery = time.monotonic() - over
-    after = made.tally()
-    difference = Tally(
-        after.delivered - before.delivered,
-        after.lost - before.lost,
-        after.twice - before.twice,
-        after.disorder - before.disorder,
-        after.reconnects - before.reconnects,
-        after.resets - before.resets,
-    )
     return Step(
         name,
         length,
@@ -479,7 +336,7 @@ async def _step(made: World, name: str, length: float) -> Step:
         made.accepted - published,
         made.refused - refused,
         made.unanswered - unanswered,
-        difference,
+        made.tally() - before,
     )
 
 

@@ -227,7 +227,8 @@ async def fetch(
         sock.setblocking(False)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
+        port = parts.port or (443 if tls else 80)
+        await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, port))
     except BaseException:
         sock.close()
         raise
@@ -245,8 +246,8 @@ async def fetch(
 def request_bytes(
     method: str, target: str, headers: Mapping[str, str], body: bytes = b"", version: str = "1.1"
 ) -> bytes:
-    lines = [f"{method} {target} HTTP/{version}", "Host: 127.0.0.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines = [f"{method} {target} HTTP/{version}"]
+    lines += [f"{name}: {value}" for name, value in {"Host": "127.0.0.1", **headers}.items()]
     if body:
         lines.append(f"Content-Length: {len(body)}")
         if not any(name.lower() == "content-type" for name in headers):
