@@ -1,9 +1,13 @@
-"""Users of all five services: `make loadtest` while `make run` runs; exits 1 if one failed."""
+"""Users of all five services: `make loadtest` while `make run` runs; exits 1 if one failed.
+
+Locust's `--host` is the origin of them all. Without it each has its own: `EVENTS_URL` and so on.
+"""
 
 # Locust's decorators are untyped.
 # mypy: disable-error-code="untyped-decorator"
 
 import json
+import os
 import random
 import time
 from typing import Any
@@ -25,6 +29,7 @@ ROWS = 10_000
 class EventSubscriber(StreamUser):
     """Drops its connection now and then, resumes, and knows which events it should have got."""
 
+    host = os.environ.get("EVENTS_URL")
     weight = 10
     wait_time = between(0, 0.5)
 
@@ -58,6 +63,7 @@ class EventSubscriber(StreamUser):
 
 
 class LogFollower(StreamUser):
+    host = os.environ.get("LOGS_URL")
     weight = 2
     wait_time = between(0, 1)
 
@@ -78,6 +84,7 @@ class LogFollower(StreamUser):
 
 
 class ChatUser(StreamUser):
+    host = os.environ.get("CHAT_URL")
     weight = 2
     wait_time = between(1, 3)
 
@@ -93,6 +100,7 @@ class ChatUser(StreamUser):
 
 
 class RecordsReader(StreamUser):
+    host = os.environ.get("RECORDS_URL")
     weight = 1
     wait_time = between(1, 3)
 
@@ -110,6 +118,7 @@ class RecordsReader(StreamUser):
 
 
 class Downloader(StreamUser):
+    host = os.environ.get("DOWNLOADS_URL")
     weight = 1
     wait_time = between(1, 3)
 

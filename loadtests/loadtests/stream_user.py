@@ -1,11 +1,15 @@
 """A Locust user that reads bodies as they come, and samples what it sees of them."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 from geventhttpclient.response import HTTPParseError
 from locust import FastHttpUser
+
+#: What the users show, where the suite asks for it: see `make token`.
+TOKEN = os.environ.get("MILLRACE_TOKEN", "")
 
 
 class Unexpected(Exception):
@@ -40,6 +44,8 @@ class StreamUser(FastHttpUser):  # type: ignore[misc]  # untyped
         """`consume` is given the body, and returns how many bytes or items it had."""
         # Locust asks for compression otherwise: lines would come when the compressor lets them.
         headers = {"Accept-Encoding": "identity"} | options.pop("headers", {})
+        if TOKEN:
+            headers["Authorization"] = f"Bearer {TOKEN}"
         began = time.perf_counter()
         response = self.client.request(
             method, path, name=name, headers=headers, stream=True, **options

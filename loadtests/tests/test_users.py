@@ -1,0 +1,39 @@
+"""Users show their token, and each knows where its service is."""
+
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+LOCUSTFILE = Path(__file__).parents[1] / "loadtests" / "locustfile.py"
+
+
+def test_a_user_asks_its_own_service_with_the_token() -> None:
+    seen: Queue[tuple[str, str | None]] = Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.put((self.path, self.headers["Authorization"]))
+            self.send_error(503)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        locust = [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--headless", "-u", "1"]
+        with subprocess.Popen(
+            [*locust, "EventSubscriber"],
+            env=os.environ | {"EVENTS_URL": url, "MILLRACE_TOKEN": "secret"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as run:
+            try:
+                assert seen.get(timeout=30) == ("/events", "Bearer secret")
+            finally:
+                run.terminate()
+                server.shutdown()
