@@ -64,7 +64,7 @@ token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:s
 	@exec $(PYTHON) -m streaming.mint $(ARGS)
 
 loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s
-	@exec $(RUN) locust -f loadtests/loadtests/locustfile.py --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \
+	@exec $(PYTHON) -m loadtests --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \
 		-u $(or $(USERS),100) -r $(or $(RATE),50) -t $(or $(TIME),30s) --only-summary
 
 images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=

@@ -4,11 +4,8 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from queue import Queue
 from threading import Thread
-
-LOCUSTFILE = Path(__file__).parents[1] / "loadtests" / "locustfile.py"
 
 
 def test_a_user_asks_its_own_service_with_the_token() -> None:
@@ -25,9 +22,8 @@ def test_a_user_asks_its_own_service_with_the_token() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        locust = [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--headless", "-u", "1"]
         with subprocess.Popen(
-            [*locust, "EventSubscriber"],
+            [sys.executable, "-m", "loadtests", "--headless", "-u", "1", "EventSubscriber"],
             env=os.environ | {"EVENTS_URL": url, "MILLRACE_TOKEN": "secret"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
