@@ -1,8 +1,13 @@
 """Puts the downloads service together: `uvicorn downloads.app:app`, or `service` in standalone."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from downloads import routes
+from downloads.demo import make_files
 from downloads.settings import DownloadsSettings
 from downloads.store import FileStore
 from streaming.app import Context, Service, module_app
@@ -11,7 +16,14 @@ from streaming.app import create_app as create
 
 def service(context: Context, settings: DownloadsSettings) -> Service:
     store = FileStore(settings.folder)
-    return Service("downloads", routes.router(context, settings, store), ready=store.fault)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        if settings.demo:
+            await asyncio.to_thread(make_files, settings.folder)
+        yield
+
+    return Service("downloads", routes.router(context, settings, store), lifespan, store.fault)
 
 
 def create_app(settings: DownloadsSettings | None = None) -> FastAPI:

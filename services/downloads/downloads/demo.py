@@ -1,4 +1,4 @@
-"""Files to try the service with, made at the first start of standalone."""
+"""Files to try the service with, made at the first start."""
 
 import os
 import struct
@@ -11,9 +11,16 @@ from typing import IO
 #: Bytes of `huge.bin`. It is sparse: it takes no room on the disk.
 HUGE = 10 * 1024**3
 
+#: When all of them were written (nanoseconds), or so they say: every replica gives them the same
+#: ETags. Another content of the same size needs another time.
+MODIFIED = 1_767_225_600 * 10**9  # 2026-01-01
+
 
 def make_files(folder: Path) -> None:
-    """Makes what is not there yet; a file that is there is never touched."""
+    """Makes what is not there yet; a file that is there is never touched.
+
+    Several processes may do so at once: what they make is the same.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in _FILES.items():
         if not (folder / name).exists():
@@ -27,6 +34,8 @@ def _make(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     ) as file:
         try:
             write(file.file)
+            file.flush()
+            os.utime(file.fileno(), ns=(MODIFIED, MODIFIED))
             os.fchmod(file.fileno(), 0o644)
             os.replace(file.name, path)
         except BaseException:

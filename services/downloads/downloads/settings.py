@@ -16,6 +16,9 @@ class DownloadsSettings(Settings):
 
     store: str = "./files"
 
+    #: Whether files to try the service with are made in the store, unless they are there.
+    demo: bool = False
+
     #: What `GET /static`, without a path, answers.
     demo_file: str = "file.pdf"
 

@@ -1,7 +1,12 @@
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
+
+from downloads.app import create_app
+from downloads.settings import DownloadsSettings
+from streaming.testing import fetch, running
 
 
 def test_importing_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,3 +23,15 @@ def test_bad_settings_end_the_process_with_code_3(
         _ = importlib.import_module("downloads.app").app
     assert caught.value.code == 3
     assert "DOWNLOADS_STORE='s3://bucket'" in capsys.readouterr().err
+
+
+async def test_a_download_of_demo_files_is_resumed_at_another_replica(tmp_path: Path) -> None:
+    one, other = (DownloadsSettings(store=str(tmp_path / n), demo=True) for n in ("one", "other"))
+    async with running(create_app(one)) as server:
+        async with await fetch(f"{server.url}/download/users.csv") as first:
+            content = await first.body()
+    headers = {"Range": "bytes=1000-", "If-Range": first.headers["etag"]}
+    async with running(create_app(other)) as server:
+        async with await fetch(f"{server.url}/download/users.csv", headers=headers) as rest:
+            assert rest.status == 206
+            assert await rest.body() == content[1000:]

@@ -1,7 +1,9 @@
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from downloads.demo import HUGE, make_files, pdf, png
+from streaming.file_response import strong_etag
 
 
 def test_makes_files_and_leaves_them_alone(tmp_path: Path) -> None:
@@ -15,6 +17,25 @@ def test_makes_files_and_leaves_them_alone(tmp_path: Path) -> None:
     assert (folder / "readme.txt").read_text() == "mine"
     assert (folder / "users.csv").read_text().splitlines()[-1] == "99999,User 99999"
     assert {path.name for path in folder.iterdir()} == names
+
+
+def test_every_replica_makes_files_of_the_same_etags(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        make_files(folder)
+    one, other = (
+        {path.name: strong_etag(path.stat()) for path in folder.iterdir()} for folder in folders
+    )
+    assert one == other
+    (folders[0] / "users.csv").unlink()
+    make_files(folders[0])
+    assert strong_etag((folders[0] / "users.csv").stat()) == one["users.csv"]
+
+
+def test_several_workers_make_them_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(make_files, [tmp_path] * 4))
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_the_huge_file_takes_no_room(tmp_path: Path) -> None:
