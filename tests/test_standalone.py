@@ -112,28 +112,3 @@ def test_an_unknown_service_is_told_the_known_ones(environment: dict[str, str]) 
     assert done.returncode == 2
     for name in ("evens", "downloads", "events", "logs", "chat", "records"):
         assert name in done.stderr
-
-
-async def test_the_log_writer_ends_with_a_server_that_is_killed(launch) -> None:  # type: ignore[no-untyped-def]
-    with launch("standalone.serve", "logs") as served:
-        writers = await eventually(lambda: children(served.pid, "standalone.log_writer"))
-        served.process.send_signal(signal.SIGSTOP)  # else it may replace a worker meanwhile
-        for pid in children(served.pid):
-            if pid not in writers:
-                os.kill(pid, signal.SIGKILL)
-        served.process.kill()
-        await asyncio.to_thread(served.process.wait, 10)
-        await eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in writers))
-
-
-def children(pid: int, word: str = "") -> list[int]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            command = (folder / "cmdline").read_text()
-        except (OSError, IndexError):
-            continue
-        if parent == str(pid) and word in command:
-            found.append(int(folder.name))
-    return found

@@ -1,11 +1,12 @@
 """Puts the logs service together: `uvicorn logs.app:app`, or `service` as a part of standalone."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
 from logs import routes
+from logs.demo import demo_log
 from logs.settings import LogsSettings
 from logs.tails import Tails
 from streaming.app import Context, Service, module_app
@@ -22,7 +23,11 @@ def service(context: Context, settings: LogsSettings) -> Service:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with broadcast.run(), tails.run():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(broadcast.run())
+            await stack.enter_async_context(tails.run())
+            if settings.demo is not None:
+                await stack.enter_async_context(demo_log(settings.demo))
             yield
 
     return Service("logs", routes.router(context, settings, broadcast, tails), lifespan)

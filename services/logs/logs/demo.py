@@ -1,11 +1,15 @@
-"""A log that writes itself, for standalone: something to follow on a laptop where nothing else
-logs.
-"""
+"""A log that writes itself: something to follow where nothing else logs."""
 
 import asyncio
+import fcntl
+import os
 import random
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+from streaming.beside import beside
 
 #: Bytes at which the log is rotated by rename, as a real one is.
 _ROTATE_AT = 1024 * 1024
@@ -20,12 +24,37 @@ _LINES = (
 _WEIGHTS = (60, 20, 12, 6, 2)
 
 
-async def write_demo_log(path: Path, interval: float = 1.0) -> None:
-    """Appends a line each `interval` seconds, more or less, until it is cancelled."""
+@asynccontextmanager
+async def demo_log(path: Path, interval: float = 1.0) -> AsyncIterator[None]:
+    """Appends a line each `interval` seconds, more or less. Of several processes one does, and
+    another once that one is gone. Raises OSError where there can be no such file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.open("a").close()
+    # The folder is the lock: a file beside the log would be a source where the folder is one.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        async with beside(_write(path, folder, interval)):
+            yield
+    finally:
+        os.close(folder)
+
+
+async def _write(path: Path, folder: int, interval: float) -> None:
+    while not _locked(folder):
+        await asyncio.sleep(interval)
     while True:
-        append(path, line())
+        with suppress(OSError):  # a full disk may have room again
+            append(path, line())
         await asyncio.sleep(interval * random.uniform(0.5, 1.5))
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def line() -> str:

@@ -1,5 +1,7 @@
 """What the logs service can be told: `LOGS_*`, beside what every service reads."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -15,6 +17,9 @@ class LogsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="LOGS_")
 
     sources: str = "./logs"
+
+    # A log that the service itself writes, for something to follow; it still has to be a source.
+    demo: Path | None = None
 
     # Files that are followed at the same time.
     tails: int = Field(default=500, gt=0)

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("millrace.auth").setLevel(logging.ERROR)
     with listen(settings) as listener:
         demo.make(folder, say)
-        app = create_app(settings, demo.log(folder))
+        app = create_app(settings)
         prepare_process()
         LaptopServer(app, listener, say).run([listener])
 

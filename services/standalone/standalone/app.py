@@ -1,7 +1,5 @@
 """All services in one app, and the start page."""
 
-from pathlib import Path
-
 from fastapi import FastAPI
 
 import chat.app
@@ -14,15 +12,14 @@ from downloads.settings import DownloadsSettings
 from events.settings import EventsSettings
 from logs.settings import LogsSettings
 from records.settings import RecordsSettings
-from standalone.log_writer import writing
 from standalone.page import router
 from streaming.app import Context, Service
 from streaming.app import create_app as create
 from streaming.settings import Settings
 
 
-def create_app(settings: Settings, demo_log: Path) -> FastAPI:
-    """The suite as the environment has it, writing `demo_log` meanwhile; raises SettingsError."""
+def create_app(settings: Settings) -> FastAPI:
+    """The suite as the environment has it; raises SettingsError."""
     context = Context.of(settings)
     services = [
         downloads.app.service(context, DownloadsSettings.read()),
@@ -30,6 +27,6 @@ def create_app(settings: Settings, demo_log: Path) -> FastAPI:
         logs.app.service(context, LogsSettings.read()),
         chat.app.service(context, ChatSettings.read()),
         records.app.service(context, RecordsSettings.read()),
-        Service("standalone", router(), writing(demo_log)),
+        Service("standalone", router()),
     ]
     return create(context, services, "Millrace")

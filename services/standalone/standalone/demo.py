@@ -15,7 +15,8 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         "DOWNLOADS_STORE": (folder / "files").as_uri(),
         "EVENTS_DEMO": "1",
-        "LOGS_SOURCES": f"app.log={log(folder)}",
+        "LOGS_DEMO": str(_log(folder)),
+        "LOGS_SOURCES": f"app.log={_log(folder)}",
         "RECORDS_DEMO": str(_users(folder)),
     }
 
@@ -35,8 +36,7 @@ def make(folder: Path, say: Say) -> None:
     make_users(_users(folder))
 
 
-def log(folder: Path) -> Path:
-    """The log that is being written while the demo runs."""
+def _log(folder: Path) -> Path:
     return folder / "logs" / "app.log"
 
 

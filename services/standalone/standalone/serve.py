@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from standalone import demo, log_writer
+from standalone import demo
 from standalone.server import listen
 from streaming import serve
 from streaming.errors import SettingsError
@@ -46,8 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     # gunicorn would try five times, and then say less.
     listen(Settings.read()).close()
     demo.make(folder, lambda text: print(text, file=sys.stderr, flush=True))
-    if options.service == "logs":
-        log_writer.spawn(demo.log(folder))
     serve.run_gunicorn(f"{options.service}.app:app", options.workers)
 
 

@@ -40,8 +40,10 @@ def test_the_services_find_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_log_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGS_SOURCES", demo.environment(tmp_path)["LOGS_SOURCES"])
-    assert LogsSettings.read().sources == f"app.log={demo.log(tmp_path)}"
+    for name, value in demo.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    settings = LogsSettings.read()
+    assert settings.sources == f"app.log={settings.demo}"
 
 
 def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
