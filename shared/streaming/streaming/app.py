@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streaming import jsonlog, metrics, problems
+from streaming import jsonlog, metrics, problems, process_metrics
 from streaming.auth import Authenticator
 from streaming.bare_route import BareRoute, BareRoutes
+from streaming.beside import beside
 from streaming.drain import Drain
 from streaming.errors import SettingsError
 from streaming.limits import Limits
@@ -54,6 +55,7 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(beside(process_metrics.watch()))
             for service in services:
                 if service.lifespan is not None:
                     await stack.enter_async_context(service.lifespan())

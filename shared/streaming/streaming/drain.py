@@ -24,6 +24,7 @@ class Drain:
         self.notice = notice
         self.window = window
         self.draining = False
+        self._began: float | None = None
         self._ending = False
         self._enders: dict[object, Ender] = {}
         self._cutters: dict[object, Callable[[], None]] = {}
@@ -47,6 +48,9 @@ class Drain:
 
     def closed(self) -> None:
         self._open -= 1
+        if self._began is not None:
+            # At each end: the process may be gone before it could be told at the last.
+            metrics.drain_seconds.set(time.monotonic() - self._began)
         if self._open == 0:
             self._empty.set()
 
@@ -66,7 +70,7 @@ class Drain:
 
     async def run(self) -> None:
         """Drains; returns when no stream is open, at the latest a moment after the window."""
-        began = time.monotonic()
+        self._began = time.monotonic()
         self.draining = True
         if self.notice:
             # The balancer goes on sending until it has noticed that /readyz fails.
@@ -78,7 +82,7 @@ class Drain:
             for cutter in list(self._cutters.values()):
                 self._call(cutter)
             await self._wait_empty(1.0)
-        metrics.drain_seconds.set(time.monotonic() - began)
+        metrics.drain_seconds.set(time.monotonic() - self._began)
 
     def _call(self, hook: Callable[..., None], *arguments: float) -> None:
         try:

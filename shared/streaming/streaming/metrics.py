@@ -14,6 +14,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from streaming.journal import Gap
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 #: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a
@@ -100,16 +102,45 @@ publish_seconds = Histogram(
     "millrace_publish_seconds", "One append to the journal, of one event or many", buckets=_SECONDS
 )
 soft_refusals = Counter("millrace_soft_refusals", "Event streams put off by 200 and retry")
+problems = Counter("millrace_problems", "Requests answered by a problem document", ("status",))
 drain_seconds = Gauge(
     "millrace_drain_seconds", "How long the last drain took", multiprocess_mode="mostrecent"
 )
+streams_limit = Gauge(
+    "millrace_streams_limit",
+    "Streams that may be open; 0: any number",
+    multiprocess_mode="livesum",
+)
+memory = Gauge("millrace_process_memory_bytes", "Resident memory", multiprocess_mode="livesum")
+memory_limit = Gauge(
+    "millrace_process_memory_limit_bytes",
+    "Memory that there is: the container's limit, or the machine's",
+    multiprocess_mode="livemax",
+)
+cpu_seconds = Counter("millrace_process_cpu_seconds", "CPU time, user and system")
+open_files = Gauge(
+    "millrace_process_open_files", "Open files, sockets too", multiprocess_mode="livesum"
+)
+open_files_limit = Gauge(
+    "millrace_process_open_files_limit", "Files that may be open", multiprocess_mode="livesum"
+)
+event_loop_lag = Histogram(
+    "millrace_event_loop_lag_seconds",
+    "How late the event loop wakes who sleeps, sampled",
+    buckets=_SECONDS,
+)
+
+# To Prometheus a counter that first appears with a value has not risen.
+for _status in (429, 500, 502, 503):
+    problems.labels(_status)
 
 
 class StreamMetrics:
     """The children of one service and kind, looked up once."""
 
     def __init__(self, service: str, kind: Kind) -> None:
-        self._labels = (service, kind)
+        self.service = service
+        self.kind = kind
         self.open = streams_open.labels(service, kind)
         self.started = streams_started.labels(service, kind)
         self.first_byte = first_byte_seconds.labels(service, kind)
@@ -123,7 +154,14 @@ class StreamMetrics:
         self.topics = topics.labels(service, kind)
         self.audiences = audiences.labels(service, kind)
         self._resumed = cache(lambda result: resumes.labels(service, kind, result))
-        self._ended = cache(lambda reason: streams_ended.labels(service, kind, reason))
+        self._reset = cache(lambda reason: resets.labels(service, kind, reason))
+        # All at once: to Prometheus a counter that first appears with a value has not risen.
+        self._ended = {r: streams_ended.labels(service, kind, r) for r in get_args(Reason)}
+        if kind == "broadcast":
+            self._resumed("complete")
+            for gap in get_args(Gap):
+                self._resumed(gap)
+                self._reset(gap)
 
     def begin(self) -> None:
         self.open.inc()
@@ -132,7 +170,7 @@ class StreamMetrics:
     def end(self, reason: Reason, seconds: float) -> None:
         self.open.dec()
         self.seconds.observe(seconds)
-        self._ended(reason).inc()
+        self._ended[reason].inc()
 
     def resumed(self, result: str, seconds: float) -> None:
         """`result`: `complete`, or the gap that it was told."""
@@ -140,7 +178,7 @@ class StreamMetrics:
         self.replay.observe(seconds)
 
     def reset(self, reason: str) -> None:
-        resets.labels(*self._labels, reason).inc()
+        self._reset(reason).inc()
 
 
 def multiprocess() -> bool:

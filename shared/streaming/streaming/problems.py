@@ -21,6 +21,7 @@ def problem(
     request: Request, status: int, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     """A problem document; `instance` is the request's id, which the log has too."""
+    metrics.problems.labels(status).inc()
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": title,

@@ -24,7 +24,9 @@ def ended(name: str) -> list[str]:
         sample.labels["reason"]
         for metric in REGISTRY.collect()
         for sample in metric.samples
-        if sample.name == "millrace_streams_ended_total" and sample.labels["service"] == name
+        if sample.name == "millrace_streams_ended_total"
+        and sample.labels["service"] == name
+        and sample.value
     ]
 
 

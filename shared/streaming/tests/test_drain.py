@@ -107,6 +107,20 @@ async def test_an_ender_may_forget_itself_and_others() -> None:
     assert told == ["a", "b"]
 
 
+async def test_how_long_it_takes_shows_at_each_end() -> None:
+    metrics.drain_seconds.set(-1)
+    drain = Drain(notice=0.0, window=5.0)
+    drain.opened()
+    drain.opened()
+    running = asyncio.create_task(drain.run())
+    await asyncio.sleep(0.05)
+    drain.closed()
+    (sample,) = next(iter(metrics.drain_seconds.collect())).samples
+    assert 0.04 <= sample.value < 5
+    drain.closed()
+    await running
+
+
 async def test_how_long_it_took_is_measured() -> None:
     metrics.drain_seconds.set(-1)
     await Drain(notice=0.05, window=0.0).run()

@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import REGISTRY
 
 from streaming import metrics
+from streaming.journal import Gap
 from streaming.metrics import StreamMetrics
 
 WORKER = """
@@ -40,6 +42,19 @@ def test_a_stream_that_began_and_ended_leaves_no_gauge() -> None:
     assert value("millrace_stream_seconds_sum") == 20.5
     stream.reset("expired")
     assert value("millrace_resets_total", reason="expired") == 1
+
+
+def test_what_may_be_counted_is_there_before_it_is() -> None:
+    """To Prometheus a counter that first appears with a value has not risen."""
+    StreamMetrics("new", "broadcast")
+    new = {"service": "new", "kind": "broadcast"}
+    for reason in get_args(metrics.Reason):
+        assert value("millrace_streams_ended_total", **new, reason=reason) == 0
+    for gap in get_args(Gap):
+        assert value("millrace_resets_total", **new, reason=gap) == 0
+        assert value("millrace_resumes_total", **new, result=gap) == 0
+    assert value("millrace_resumes_total", **new, result="complete") == 0
+    assert REGISTRY.get_sample_value("millrace_problems_total", {"status": "503"}) is not None
 
 
 def test_the_exposition_is_prometheus_text() -> None:

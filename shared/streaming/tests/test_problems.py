@@ -4,6 +4,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException, Query
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
 
 from streaming import errors, metrics, problems, sse
@@ -38,6 +39,13 @@ async def ask(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         return await client.request(method, path, **options)
+
+
+async def test_problems_are_counted_by_status() -> None:
+    labels = {"status": "404"}
+    before = REGISTRY.get_sample_value("millrace_problems_total", labels) or 0
+    await ask(app_raising(), "/nowhere")
+    assert REGISTRY.get_sample_value("millrace_problems_total", labels) == before + 1
 
 
 def soft_refusals() -> float:
