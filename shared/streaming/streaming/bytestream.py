@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from streaming import jsonlog
 from streaming.app import Context
 from streaming.connection import EXTENSION, ResponseTransport, StreamClosed, StreamStalled
 from streaming.limits import Lease
@@ -74,6 +75,7 @@ class ByteStream:
         self._patience = terms.context.settings.write_timeout
         self._sending = False
         self._sends = 0
+        self._bytes = 0
         self._mark: tuple[int, ...] = ()
         self._progress = 0.0
 
@@ -135,7 +137,10 @@ class ByteStream:
         for timer in self._timers.values():
             timer.cancel()
         self._terms.context.drain.forget(self)
-        self._terms.metrics.end(reason, time.monotonic() - self._began)
+        metrics, seconds = self._terms.metrics, time.monotonic() - self._began
+        metrics.end(reason, seconds)
+        request_id = self._terms.lease.request_id
+        jsonlog.stream_ended(metrics, reason, seconds, request_id, bytes=self._bytes)
         self._terms.lease.release()
 
     def _cut_short(self, reason: Reason) -> None:
@@ -156,6 +161,7 @@ class ByteStream:
         if size and not self._first_byte_sent:
             self._first_byte_sent = True
             self._terms.metrics.first_byte.observe(time.monotonic() - self._began)
+        self._bytes += size
         self._terms.metrics.bytes.inc(size)
 
     def _watch(self) -> None:

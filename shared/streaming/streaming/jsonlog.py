@@ -12,7 +12,10 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
+from streaming.metrics import Reason, StreamMetrics
+
 _access = logging.getLogger("millrace.access")
+_streams = logging.getLogger("millrace.stream")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _QUIET = frozenset(("/livez", "/readyz", "/metrics"))
@@ -63,7 +66,8 @@ def request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.match(value):
             return str(value.decode())
-    return secrets.token_hex(8)
+    # As long as fits into 64 bytes: an open stream keeps it.
+    return secrets.token_hex(7)
 
 
 def request(scope: Scope, status: int) -> None:
@@ -78,7 +82,31 @@ def request(scope: Scope, status: int) -> None:
             "client": client[0] if client else None,
             "request_id": scope["request_id"],
         }
-        # Not `_access.log`: that looks for its caller, and checks each field's name.
-        record = logging.LogRecord(_access.name, level, "", 0, "request", (), None)
-        vars(record).update(fields)
-        _access.handle(record)
+        _write(_access, level, "request", fields)
+
+
+def logs_ends() -> bool:
+    """Whether `stream_ended` writes anything."""
+    return _streams.isEnabledFor(logging.INFO)
+
+
+def stream_ended(
+    metrics: StreamMetrics, reason: Reason, seconds: float, request_id: str | None, **more: Any
+) -> None:
+    if logs_ends():
+        fields = {
+            "service": metrics.service,
+            "kind": metrics.kind,
+            "reason": reason,
+            "seconds": round(seconds, 3),
+            "request_id": request_id,
+            **more,
+        }
+        _write(_streams, logging.INFO, "stream ended", fields)
+
+
+def _write(logger: logging.Logger, level: int, message: str, fields: dict[str, Any]) -> None:
+    # Not `logger.log`: that looks for its caller, and checks each field's name.
+    record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
+    vars(record).update(fields)
+    logger.handle(record)

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 
 from fastapi import Request
 
+from streaming import jsonlog, metrics
 from streaming.drain import Drain
 from streaming.errors import Overloaded
 from streaming.principal import Principal
@@ -20,13 +21,16 @@ class Limits:
         self._subjects = _Counter("principal", settings.limit_streams_per_principal)
         self._networks = _Counter("address", settings.limit_streams_per_address)
         self._open = 0
+        metrics.streams_limit.set(self._limit)
 
     @property
     def open(self) -> int:
         """Leases that are not released."""
         return self._open
 
-    def admit(self, subject: str | None, address: str | None) -> "Lease":
+    def admit(
+        self, subject: str | None, address: str | None, request_id: str | None = None
+    ) -> "Lease":
         """A lease, until the stream ends; raises Unavailable while draining, or Overloaded."""
         self._drain.admit()
         if self._limit and self._open >= self._limit:
@@ -37,11 +41,13 @@ class Limits:
         # Nothing raises from here on: what is counted is released with the lease.
         self._open += 1
         self._drain.opened()
-        return Lease(self, self._subjects.add(subject), self._networks.add(network))
+        counted = self._subjects.add(subject), self._networks.add(network)
+        return Lease(self, *counted, request_id if jsonlog.logs_ends() else None)
 
     def for_request(self, request: Request, principal: Principal) -> "Lease":
         """`admit` for whom a request comes from."""
-        return self.admit(principal.subject, request.client.host if request.client else None)
+        address = request.client.host if request.client else None
+        return self.admit(principal.subject, address, request.scope.get("request_id"))
 
     def _release(self, subject: Hashable, network: Hashable) -> None:
         self._open -= 1
@@ -53,9 +59,17 @@ class Limits:
 class Lease:
     """One admitted stream; `release()` may be called any number of times, wherever it ends."""
 
-    __slots__ = ("_limits", "_network", "_subject")
+    __slots__ = ("_limits", "_network", "_subject", "request_id")
 
-    def __init__(self, limits: Limits, subject: Hashable, network: Hashable) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        subject: Hashable,
+        network: Hashable,
+        request_id: str | None,
+    ) -> None:
+        #: Of the request that it was given to, for the line in the log when the stream ends.
+        self.request_id = request_id
         self._limits: Limits | None = limits
         self._subject = subject
         self._network = network

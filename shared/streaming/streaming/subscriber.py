@@ -11,6 +11,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from streaming import jsonlog
 from streaming.connection import HIGH_WATER, Connection
 from streaming.cursor import Cursor, Earliest
 from streaming.errors import Unavailable
@@ -346,4 +347,6 @@ class Subscriber:
         self._broadcast.forget(self, self._audience)
         if self._member is not None:
             self._member.left()
-        self._broadcast.metrics.end(reason, time.monotonic() - self._began)
+        seconds = time.monotonic() - self._began
+        self._broadcast.metrics.end(reason, seconds)
+        jsonlog.stream_ended(self._broadcast.metrics, reason, seconds, self._lease.request_id)

@@ -4,6 +4,7 @@ import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from streaming.drain import Drain
 from streaming.errors import Overloaded, Unavailable
@@ -32,6 +33,11 @@ def test_a_process_is_full_when_it_is_full() -> None:
     first.release()
     limits.admit("c", "10.0.0.3")
     assert (limits.open, drain.open) == (2, 2)
+
+
+def test_the_limit_is_a_metric() -> None:
+    limits_of(streams=7)
+    assert REGISTRY.get_sample_value("millrace_streams_limit") == 7
 
 
 def test_a_principal_is_counted_wherever_it_comes_from() -> None:

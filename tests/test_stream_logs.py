@@ -1,0 +1,67 @@
+"""Each stream can be followed in the log: its request's line and its end's have one id."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from streaming.testing import eventually
+
+INFO = {"MILLRACE_LOG_LEVEL": "info", "MILLRACE_DRAIN_WINDOW": "0.2"}
+
+
+def lines(served: Any, message: str) -> dict[str, dict[str, Any]]:
+    """Those of the log with a message, by their request's id."""
+    texts = [text for text in served.output().splitlines() if text.startswith("{")]
+    found = [line for line in map(json.loads, texts) if line["message"] == message]
+    return {line["request_id"]: line for line in found}
+
+
+@pytest.mark.parametrize(
+    ("path", "service", "kind", "size"),
+    [
+        ("/download/huge.bin", "downloads", "file", True),
+        ("/records/users?limit=3000", "records", "pull", True),
+        ("/events?topic=a&lines=1", "events", "broadcast", False),
+    ],
+)
+async def test_the_end_of_a_stream_has_the_id_of_its_request(  # type: ignore[no-untyped-def]
+    launch, get, path: str, service: str, kind: str, size: bool
+) -> None:
+    with launch("standalone", **INFO) as served:
+        headers = {"X-Request-ID": "of-the-gateway", "Range": "bytes=0-199999"}
+        stream = await get(served.url + path, headers=headers)
+        body = b""
+        if kind == "broadcast":
+            stream.reset()
+        else:
+            body = await stream.body()
+        await eventually(lambda: lines(served, "stream ended"))
+        end = lines(served, "stream ended")["of-the-gateway"]
+        assert lines(served, "request")["of-the-gateway"]["path"] == path.partition("?")[0]
+        assert (end["service"], end["kind"], end["logger"]) == (service, kind, "millrace.stream")
+        assert end["reason"] == ("left" if kind == "broadcast" else "complete")
+        assert 0 <= end["seconds"] < 60
+        assert end.get("bytes") == (len(body) if size else None)
+
+
+async def test_a_drain_logs_each_of_its_streams_once(launch, get) -> None:  # type: ignore[no-untyped-def]
+    with launch("standalone", **INFO) as served:
+        ids = []
+        for _ in range(50):
+            stream = await get(served.url + "/events?topic=a")
+            ids.append(stream.headers["x-request-id"])
+            assert re.fullmatch("[0-9a-f]{14}", ids[-1])
+        assert served.end() == 0
+        ends = lines(served, "stream ended")
+        assert sorted(ends) == sorted(ids)
+        assert served.output().count("stream ended") == 50
+        assert {end["reason"] for end in ends.values()} == {"drain"}
+
+
+async def test_without_informative_lines_no_id_is_kept(launch, get) -> None:  # type: ignore[no-untyped-def]
+    with launch("standalone", MILLRACE_LOG_LEVEL="warning") as served:
+        await (await get(served.url + "/download/file.pdf")).body()
+        assert served.end() == 0
+        assert "stream ended" not in served.output()
