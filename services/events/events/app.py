@@ -54,7 +54,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
                 await stack.enter_async_context(subscriptions.run())
             await stack.enter_async_context(broadcast.run())
             if settings.demo:
-                await stack.enter_async_context(beside(tick(journal, context.drain)))
+                await stack.enter_async_context(beside(tick(journal, hub.state, context.drain)))
             yield
 
     def ready() -> str | None:

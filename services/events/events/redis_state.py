@@ -78,8 +78,9 @@ class RedisState:
         milliseconds = max(1, int(seconds * 1000))
         await self._link.call("SET", f"{self._prefix}lent:{key}", value, "PX", milliseconds)
 
-    async def take(self, key: str) -> bytes | None:
-        value: bytes | None = await self._link.call("GETDEL", f"{self._prefix}lent:{key}")
+    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
+        command = "GET" if leave else "GETDEL"
+        value: bytes | None = await self._link.call(command, f"{self._prefix}lent:{key}")
         return value
 
     async def _kept(self, kind: str) -> dict[str, bytes]:

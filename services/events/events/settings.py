@@ -42,7 +42,7 @@ class EventsSettings(Settings):
     #: https://example.com; `*` is any, without cookies.
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
-    #: Publish the lesson's demo event each second.
+    #: Publish the lesson's demo event each second, one for all processes of the hub.
     demo: bool = False
 
     # The Mercure protocol: see mercure.py.

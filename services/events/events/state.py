@@ -25,8 +25,10 @@ class State(Protocol):
     async def lend(self, key: str, value: bytes, seconds: float) -> None:
         """Keeps a value for `take`, whichever process is asked."""
 
-    async def take(self, key: str) -> bytes | None:
-        """The lent value, once; None where it was taken, never was, or is too old."""
+    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
+        """The lent value, once; None where it was taken, never was, or is too old. With `leave`
+        it stays.
+        """
 
 
 class MemoryState:
@@ -58,10 +60,14 @@ class MemoryState:
         gone = itertools.takewhile(lambda kept: kept[1][0] <= now, self._lent.items())
         for old, _ in list(gone):
             del self._lent[old]
+        # Lent again, it is the newest: in its old place it would hold up those behind it.
+        self._lent.pop(key, None)
         self._lent[key] = (now + seconds, value)
 
-    async def take(self, key: str) -> bytes | None:
-        until, value = self._lent.pop(key, (0.0, b""))
+    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
+        until, value = self._lent.get(key, (0.0, b""))
+        if not leave:
+            self._lent.pop(key, None)
         return value if until > time.monotonic() else None
 
 

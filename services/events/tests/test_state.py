@@ -81,7 +81,9 @@ async def test_a_value_of_nobody_has_its_time(state: State) -> None:
 async def test_what_is_lent_is_taken_once(state: State) -> None:
     await state.lend("a", b"value", 60)
     await state.lend("b", b"", 60)
+    assert await state.take("a", leave=True) == b"value"
     assert [await state.take(key) for key in "aabc"] == [b"value", None, b"", None]
+    assert await state.take("a", leave=True) is None
 
 
 async def test_what_is_lent_is_lent_for_a_time(state: State) -> None:
@@ -95,6 +97,15 @@ async def test_what_is_lent_and_never_taken_is_forgotten() -> None:
     for number in range(100):
         await state.lend(str(number), b"value", 0.0)
     assert len(state._lent) == 1
+
+
+async def test_what_is_lent_again_and_again_holds_up_no_other() -> None:
+    state = MemoryState()
+    await state.lend("again", b"value", 60)
+    for number in range(100):
+        await state.lend(str(number), b"value", 0.0)
+        await state.lend("again", b"value", 60)
+    assert len(state._lent) <= 2
 
 
 async def test_processes_see_each_other(redis_url: str) -> None:
