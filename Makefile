@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push clean
+.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push k8s-validate clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -76,6 +76,10 @@ images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=
 
 push: images ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images
 	@scripts/push-images "$(REGISTRY)" "$(TAG)" $(IMAGES)
+
+k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: schemas, kube-score, what must be true of it
+	@scripts/install-kubernetes-tools
+	@$(PYTHON) -m pytest -q tests/test_manifests.py tests/test_manifest_schemas.py
 
 clean: ## Remove what was made: environment, demo data, caches
 	@rm -rf .venv .tools .data .bench .chaos .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
