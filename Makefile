@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push k8s-validate clean
+.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push k8s-validate cluster-test clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -12,6 +12,8 @@ DATA ?= $(CURDIR)/.data
 IMAGES := events downloads logs chat records loadtests
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?= python:3.13-slim
+# What brings an archive of images to the cluster.
+CLUSTER_LOAD ?= kind load image-archive
 
 # uv: the one on the path, else one of our own in .tools/.
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/bin/uv)
@@ -80,6 +82,9 @@ push: images ## Push all images to REGISTRY=registry.example.org/team, and name 
 k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: schemas, kube-score, what must be true of it
 	@scripts/install-kubernetes-tools
 	@$(PYTHON) -m pytest -q tests/test_manifests.py tests/test_manifest_schemas.py
+
+cluster-test: .venv/.synced images ## Run the suite on the current kubectl context: CLUSTER_LOAD="kind load image-archive"
+	@CLUSTER_LOAD="$(CLUSTER_LOAD)" TAG=$(TAG) scripts/cluster-test $(ARGS)
 
 clean: ## Remove what was made: environment, demo data, caches
 	@rm -rf .venv .tools .data .bench .chaos .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

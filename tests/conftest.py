@@ -16,6 +16,9 @@ import pytest
 
 from streaming.testing import Stream, fetch, free_port
 
+# Asked for by name, by `make cluster-test`.
+collect_ignore = [] if os.environ.get("MILLRACE_CLUSTER_TEST") else ["cluster"]
+
 #: Seconds in which a server must be there: coverage and the other tests slow it down.
 START = 60.0
 

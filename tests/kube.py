@@ -1,0 +1,175 @@
+"""For tests on a cluster: `kubectl`, and clients that run as pods in a namespace of their own.
+
+What such a client reaches, any pod of any cluster does.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CLIENTS = "millrace-test"
+
+#: Seconds in which what was asked of the cluster must be so.
+PATIENCE = 240.0
+
+
+def kubectl(*arguments: str, input: str | None = None, fails: bool = False) -> str:
+    """Its output; one that fails fails the test, with what it said, unless it should."""
+    done = subprocess.run(
+        ["kubectl", *arguments],
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=ROOT,
+    )
+    if (done.returncode != 0) is not fails:
+        pytest.fail(f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not in {seconds:.0f} s: {what}\n{situation()}")
+        time.sleep(0.5)
+    return value
+
+
+def situation() -> str:
+    """What one would look at first."""
+    pods = kubectl("get", "pods", "-A", "-o", "wide")
+    sort, only = "--sort-by=.lastTimestamp", "--field-selector=type!=Normal"
+    told = kubectl("get", "events", "-A", sort, only).splitlines()
+    return "\n".join([pods, *told[-20:]])
+
+
+def get(*arguments: str) -> Any:
+    return json.loads(kubectl("get", "-o", "json", *arguments))
+
+
+def pods(name: str, namespace: str = "millrace") -> list[dict[str, Any]]:
+    """The pods of a service that are not about to go."""
+    found = get("pods", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def rolled_out(*names: str) -> None:
+    for name in names:
+        namespace = "millrace-logs" if name == "daemonset/logs" else "millrace"
+        kubectl("rollout", "status", name, "-n", namespace, f"--timeout={PATIENCE:.0f}s")
+
+
+WORKLOADS = (
+    "statefulset/redis",
+    "deployment/events",
+    "deployment/downloads",
+    "deployment/chat",
+    "deployment/records",
+    "daemonset/logs",
+)
+
+
+def image() -> str:
+    """The image of events, as the cluster has it."""
+    template = get("deployment/events", "-n", "millrace")["spec"]["template"]
+    return str(template["spec"]["containers"][0]["image"])
+
+
+class Client:
+    """A pod that runs Python in the image of events, which has what it needs."""
+
+    def __init__(self, name: str, *command: str, **variables: str) -> None:
+        self.name = name
+        container = {
+            "name": "client",
+            "image": image(),
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python", *command],
+            "env": [{"name": key, "value": value} for key, value in variables.items()],
+            "volumeMounts": [{"name": "clients", "mountPath": "/clients"}],
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+        spec = {
+            "containers": [container],
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "volumes": [{"name": "clients", "configMap": {"name": "clients"}}],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        kubectl("apply", "-n", CLIENTS, "-f", "-", input=json.dumps(pod))
+
+    @property
+    def phase(self) -> str:
+        return str(get("pod", self.name, "-n", CLIENTS)["status"]["phase"])
+
+    def output(self, *arguments: str) -> str:
+        return kubectl("logs", self.name, "-n", CLIENTS, *arguments)
+
+    def result(self, seconds: float = PATIENCE) -> str:
+        """Waits for its end, which must be a good one; returns its output."""
+        phase = wait(
+            lambda: (p := self.phase) in ("Succeeded", "Failed") and p,
+            f"{self.name} ended",
+            seconds,
+        )
+        output = self.output()
+        assert phase == "Succeeded", output[-3000:]
+        return output
+
+    def delete(self) -> None:
+        kubectl("delete", "pod", self.name, "-n", CLIENTS, "--ignore-not-found")
+
+
+class HerdPod(Client):
+    """tests/herd.py in a pod: numbered events, and subscribers that resume."""
+
+    def __init__(self, name: str, token: str, subscribers: int, rate: int = 10) -> None:
+        command = ("/clients/herd.py", "http://events.millrace", "--topic", name)
+        numbers = ("--subscribers", str(subscribers), "--rate", str(rate))
+        super().__init__(name, *command, *numbers, MILLRACE_TOKEN=token)
+        self.flows()
+
+    def status(self) -> dict[str, Any]:
+        lines = self.output("--tail=1").splitlines() if self.phase != "Pending" else []
+        return dict(json.loads(lines[-1])) if lines else {"state": "starting"}
+
+    def flows(self) -> dict[str, Any]:
+        """Waits until all are connected, and everyone has had a few more events."""
+        before = self.status().get("published", 0)
+
+        def flowing() -> dict[str, Any] | None:
+            now = self.status()
+            if now["state"] == "failed":
+                pytest.fail(str(now))
+            all_there = now.get("connected", 0) == now.get("subscribers")
+            return now if all_there and now["published"] >= before + 5 else None
+
+        return dict(wait(flowing, f"all of {self.name} get events: {self.status()}"))
+
+    def stop(self) -> dict[str, Any]:
+        """The verdict, once everyone has everything."""
+        kill = "import os; os.kill(1, 15)"
+        kubectl("exec", self.name, "-n", CLIENTS, "--", "python", "-c", kill)
+        return dict(json.loads(self.result().splitlines()[-1]))
