@@ -18,6 +18,10 @@ _access = logging.getLogger("millrace.access")
 _streams = logging.getLogger("millrace.stream")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+#: W3C Trace Context: version, trace, parent, flags. All zeros, and the version ff, are invalid.
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)"
+)
 _QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 
 
@@ -70,6 +74,14 @@ def request_id(scope: Scope) -> str:
     return secrets.token_hex(7)
 
 
+def trace_id(scope: Scope) -> str | None:
+    """Of the trace that the caller's `traceparent` says the request is part of."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (match := _TRACEPARENT.match(value)):
+            return str(match[1].decode())
+    return None
+
+
 def request(scope: Scope, status: int) -> None:
     quiet = scope["path"] in _QUIET and status < 400
     level = logging.DEBUG if quiet else logging.INFO
@@ -82,6 +94,8 @@ def request(scope: Scope, status: int) -> None:
             "client": client[0] if client else None,
             "request_id": scope["request_id"],
         }
+        if (trace := trace_id(scope)) is not None:
+            fields["trace_id"] = trace
         _write(_access, level, "request", fields)
 
 

@@ -76,7 +76,8 @@ def test_all_loggers_write_json_to_standard_error(
 
 
 def scope(**more: object) -> dict[str, Any]:
-    return {"method": "GET", "path": "/a", "request_id": "r1", "client": ("::1", 9), **more}
+    given = {"method": "GET", "path": "/a", "request_id": "r1", "client": ("::1", 9)}
+    return {"headers": [], **given, **more}
 
 
 def test_a_request_is_logged_without_its_query(
@@ -97,6 +98,31 @@ def test_probes_are_quiet_until_they_fail(
     assert capsys.readouterr().err == ""
     jsonlog.request(scope(path="/readyz", client=None), 503)
     assert json.loads(capsys.readouterr().err)["status"] == 503
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "known"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", True),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01-of-a-later-version", True),
+        (f"ff-{TRACE}-00f067aa0ba902b7-01", False),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", False),
+        (f"00-{TRACE}-00f067aa0ba902b7-01x", False),
+        ("", False),
+    ],
+)
+def test_a_trace_that_the_caller_names_is_in_the_line(
+    root_logger: None, capsys: pytest.CaptureFixture[str], traceparent: str, known: bool
+) -> None:
+    jsonlog.configure("info")
+    jsonlog.request(scope(headers=[(b"traceparent", traceparent.encode())]), 200)
+    logged = json.loads(capsys.readouterr().err)
+    assert logged.get("trace_id") == (TRACE if known else None)
 
 
 @pytest.mark.parametrize(
