@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-redis lint format bench chaos token loadtest images push k8s-validate cluster-test clean
+.PHONY: help setup run serve test test-redis lint format dashboards bench chaos token loadtest images push k8s-validate cluster-test clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -54,6 +54,9 @@ lint: .venv/.synced ## Check style, types and who imports whom
 format: .venv/.synced ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
+
+dashboards: .venv/.synced ## Write observability/dashboards/*.json from make_dashboards.py
+	@exec $(PYTHON) observability/make_dashboards.py
 
 bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
