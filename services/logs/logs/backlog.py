@@ -18,7 +18,7 @@ def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: i
     while at > start and newlines <= count:
         size = min(_BLOCK, at - start)
         at -= size
-        block = _read(file, at, size)
+        block = read_range(file, at, size)
         newlines += block.count(b"\n")
         blocks.append(block)
     lines = list(Splitter(at, line_limit).feed(b"".join(reversed(blocks))))
@@ -30,11 +30,12 @@ def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: i
 def line_start(file: int, end: int, limit: int) -> int:
     """Where the unfinished line at the offset `end` begins, at most `limit` bytes before it."""
     start = max(0, end - limit)
-    data = _read(file, start, end - start)
+    data = read_range(file, start, end - start)
     return start + data.rfind(b"\n") + 1
 
 
-def _read(file: int, offset: int, size: int) -> bytes:
+def read_range(file: int, offset: int, size: int) -> bytes:
+    """All of it, as far as the file reaches."""
     parts = []
     while size > 0:
         part = os.pread(file, size, offset)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 
-from logs.backlog import line_start
+from logs import backlog, cri
 from logs.lines import Line, Splitter
 
 #: Bytes before the offset by which a file is known to be what it was: one that was truncated may
@@ -18,13 +18,17 @@ SLICE = 64 * 1024
 class Generation:
     """Owns the file descriptor. `position` is the offset after the last line that was published."""
 
-    def __init__(self, file: int, line_limit: int, *, from_end: bool) -> None:
+    def __init__(
+        self, file: int, line_limit: int, joiner: cri.Joiner | None, *, from_end: bool
+    ) -> None:
         self.file = file
+        self.joiner = joiner
         status = os.fstat(file)
         self.identity = (status.st_dev, status.st_ino)
+        line_start = backlog.line_start if joiner is None else cri.line_start
         self.position = line_start(file, status.st_size, line_limit) if from_end else 0
-        self._limit = line_limit
-        self._splitter = Splitter(self.position, line_limit)
+        self._limit = line_limit if joiner is None else line_limit + cri.HEADER
+        self._splitter = Splitter(self.position, self._limit)
         self._mark = os.pread(file, _MARK, max(0, self.position - _MARK))[: self.position]
         self._replaced = False
 
@@ -41,7 +45,7 @@ class Generation:
         if self._replaced or len(data) == len(mark):
             return None
         self._mark = data[-_MARK:]
-        return self._splitter.feed(data[len(mark) :])
+        return self._joined(self._splitter.feed(data[len(mark) :]))
 
     @property
     def truncated(self) -> bool:
@@ -54,9 +58,13 @@ class Generation:
         self._replaced = False
         self._splitter = Splitter(0, self._limit)
 
-    def rest(self) -> Line | None:
+    def rest(self) -> Iterator[Line]:
         """The unfinished line of a file that nobody will finish."""
-        return self._splitter.rest()
+        rest = self._splitter.rest()
+        return self._joined(iter([] if rest is None else [rest]))
 
     def close(self) -> None:
         os.close(self.file)
+
+    def _joined(self, lines: Iterator[Line]) -> Iterator[Line]:
+        return lines if self.joiner is None else self.joiner.join(lines)

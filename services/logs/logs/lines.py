@@ -6,19 +6,23 @@ from dataclasses import dataclass
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """Without its line end. `truncated`: it was longer than the limit; `end`: the offset after its
-    line end.
+    line end; `time` and `stream`: as whoever wrote it for a container says.
     """
 
     raw: bytes
     truncated: bool
     end: int
+    time: str | None = None
+    stream: str | None = None
 
     def json(self, source: str) -> str:
         text = self.raw.removesuffix(b"\r").decode("utf-8", "replace")
         value: dict[str, object] = {"line": text, "source": source}
+        if self.stream is not None:
+            value |= {"time": self.time, "stream": self.stream}
         if self.truncated:
             value["truncated"] = True
         return orjson.dumps(value).decode()

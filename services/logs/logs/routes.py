@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from logs.backlog import last_lines
+from logs import backlog, cri
 from logs.settings import LogsSettings
-from logs.sources import Source, Sources
+from logs.source import Source
+from logs.sources import Sources
 from logs.tail import Mark
 from logs.tails import Tails
 from streaming import sse
@@ -19,7 +20,8 @@ from streaming.broadcast import Broadcast, Topics
 from streaming.errors import NotFound
 
 _EVENTS = (
-    'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long. '
+    'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long, '
+    "and with `time` and `stream` where it is a container's. "
     "`event: waiting`: there is no file yet; `unreadable`; `rotated`; `truncated`: it begins anew."
 )
 
@@ -60,7 +62,7 @@ def router(
         if not follow:
             if not there:
                 raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
-            frames = await backlog(found, _all_of(found), lines)
+            frames = await last(found, _all_of(found), lines)
             return Response(frames, headers=sse.STREAM_HEADERS, media_type=sse.EVENT_STREAM)
         # The header is newer: an EventSource that reconnects repeats its URL.
         cursor = last_event_id or after
@@ -72,7 +74,7 @@ def router(
                 # These two without an await between them: lines before the mark are in the file,
                 # lines after it come after this cursor.
                 mark, cursor = tail.mark(), str(broadcast.head)
-                first += await backlog(found, mark, lines) + sse.cursor_frame(cursor)
+                first += await last(found, mark, lines) + sse.cursor_frame(cursor)
             topic = Topics(frozenset({found.id}))
             start = await broadcast.locate(cursor, topic)
             return broadcast.response(
@@ -82,11 +84,11 @@ def router(
             lease.release()
             raise
 
-    async def backlog(source: Source, mark: Mark | None, count: int) -> bytes:
+    async def last(source: Source, mark: Mark | None, count: int) -> bytes:
         if mark is None:
             return b""
         try:
-            return await asyncio.to_thread(_frames, source.id, mark, count, settings)
+            return await asyncio.to_thread(_frames, source, mark, count, settings)
         finally:
             # Here and not in the thread, which never starts where the client leaves first.
             os.close(mark.file)
@@ -94,7 +96,8 @@ def router(
     return routes
 
 
-def _frames(source: str, mark: Mark, count: int, settings: LogsSettings) -> bytes:
+def _frames(source: Source, mark: Mark, count: int, settings: LogsSettings) -> bytes:
+    last_lines = cri.last_lines if source.cri else backlog.last_lines
     lines = last_lines(
         mark.file,
         mark.end,
@@ -102,7 +105,7 @@ def _frames(source: str, mark: Mark, count: int, settings: LogsSettings) -> byte
         max_bytes=settings.backlog_bytes,
         line_limit=settings.line_limit,
     )
-    return b"".join(sse.encode(line.json(source)) for line in lines)
+    return b"".join(sse.encode(line.json(source.id)) for line in lines)
 
 
 def _all_of(source: Source) -> Mark:

@@ -10,8 +10,8 @@ from streaming.settings import Settings
 
 
 class LogsSettings(Settings):
-    """`sources`: comma-separated directories, `name=path` and `name=glob`; see sources.py. Sizes
-    in bytes.
+    """`sources`: comma-separated directories, `name=path` and the like; see sources.py. Sizes in
+    bytes.
     """
 
     model_config = SettingsConfigDict(env_prefix="LOGS_")

@@ -3,19 +3,20 @@
 An item of `LOGS_SOURCES` is one of
 - `directory`: its files, each named by its path in it (`app.log`);
 - `name=path`: one file, named `name`; or a directory, its files named `name/app.log`;
-- `name=glob`: the files that match, named `name/` and their path below the glob's fixed part.
+- `name=glob`: the files that match, named `name/` and their path below the glob's fixed part;
+- `name=cri:directory`: the containers of a node's pods, named `name/namespace/pod/container`.
 """
 
-import errno
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
+from logs.pods import Pods
+from logs.source import FileSource, Source, unknown
 from streaming.errors import NotFound
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -25,82 +26,43 @@ _MAGIC = re.compile(r"[*?[]")
 _LISTED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file that may be there. `root`: the directory that it must not lead out of; None where it
-    may lie anywhere.
-    """
+class Item(Protocol):
+    """One item of the setting."""
 
-    id: str
-    path: Path
-    root: Path | None
+    @property
+    def name(self) -> str: ...
 
-    def open(self) -> int:
-        """A file descriptor for reading; FileNotFoundError where there is nothing that may be
-        read.
-        """
-        # Not blocking, for a pipe would hold the event loop; what is no regular file is closed
-        # unread.
-        file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode) or not self._holds(
-                _path_of(file, self.path)
-            ):
-                raise FileNotFoundError(errno.ENOENT, "not a file of this source", self.id)
-        except BaseException:
-            os.close(file)
-            raise
-        return file
+    def find(self, id: str) -> Source | None:
+        """The source of that name, whether or not its file is there; None where it has none."""
 
-    def exists(self) -> bool:
-        """Whether it is there now; NotFound where it is something that is never served."""
-        try:
-            os.close(self.open())
-        except FileNotFoundError:
-            if os.path.lexists(self.path):
-                raise _unknown(self.id) from None
-            return False
-        except PermissionError:
-            return True
-        except OSError:
-            raise _unknown(self.id) from None
-        return True
-
-    def _holds(self, real: str) -> bool:
-        return self.root is None or Path(real).is_relative_to(os.path.realpath(self.root))
+    def list(self) -> Iterator[str]:
+        """The names of what is there, some of them perhaps more than once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One item of the setting. Without a name: a directory whose files are named as they are."""
+class Files:
+    """A file, a directory or a glob. Without a name: a directory, its files named as they are."""
 
     name: str
     path: Path
     pattern: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        name, equals, path = text.partition("=")
-        if not equals:
-            name, path = "", text
-        elif not _NAME.match(name):
-            raise ValueError(f"{name!r} is not a name: expected letters, digits, `.`, `_`, `-`")
-        if not path:
-            raise ValueError(f"{text!r} names no path")
+    def parse(cls, text: str, name: str, path: str) -> Self:
         parts = Path(path).parts
         fixed = next((n for n, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
         if (fixed < len(parts) and not name) or "**" in parts:
             raise ValueError(f"{text!r}: a glob is given as `name=glob`, without `**`")
         return cls(name, Path(*parts[:fixed]), parts[fixed:])
 
-    def find(self, id: str) -> Source | None:
+    def find(self, id: str) -> FileSource | None:
         if id == self.name and not self.pattern:
-            return Source(id, self.path, None)
+            return FileSource(id, self.path, None)
         prefix = f"{self.name}/" if self.name else ""
         parts = tuple(id.removeprefix(prefix).split("/"))
         if not id.startswith(prefix) or not self._matches(parts):
             return None
-        return Source(id, self.path.joinpath(*parts), self.path)
+        return FileSource(id, self.path.joinpath(*parts), self.path)
 
     def list(self) -> Iterator[str]:
         if self.path.is_file():
@@ -129,7 +91,7 @@ class Sources:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError that names the item."""
-        items = [Item.parse(item) for part in text.split(",") if (item := part.strip())]
+        items = [_item(item) for part in text.split(",") if (item := part.strip())]
         if not items:
             raise ValueError("expected at least one directory, name=path or name=glob")
         return cls(items)
@@ -139,11 +101,11 @@ class Sources:
         none.
         """
         if "\0" in id or any(part in ("", ".", "..") for part in id.split("/")):
-            raise _unknown(id)
+            raise unknown(id)
         found = [source for item in self._items if (source := item.find(id)) is not None]
         if not found:
-            raise _unknown(id)
-        return next((source for source in found if os.path.lexists(source.path)), found[0])
+            raise unknown(id)
+        return next((source for source in found if source.taken()), found[0])
 
     def list(self) -> list[Source]:
         """The files that are there. Walks directories: call it in a thread."""
@@ -159,15 +121,17 @@ def _served(source: Source) -> bool:
         return False
 
 
-def _unknown(id: str) -> NotFound:
-    return NotFound(f"there is no source {id[:200]!r}: GET /logs lists them")
-
-
-def _path_of(file: int, path: Path) -> str:
-    """Where an open file really is, whatever symlinks are swapped meanwhile, as far as the system
-    can tell.
-    """
-    try:
-        return os.readlink(f"/proc/self/fd/{file}")
-    except OSError:
-        return os.path.realpath(path)
+def _item(text: str) -> Item:
+    name, equals, path = text.partition("=")
+    if not equals:
+        name, path = "", text
+    elif not _NAME.match(name):
+        raise ValueError(f"{name!r} is not a name: expected letters, digits, `.`, `_`, `-`")
+    folder = path.removeprefix("cri:")
+    if not folder:
+        raise ValueError(f"{text!r} names no path")
+    if folder == path:
+        return Files.parse(text, name, path)
+    if _MAGIC.search(folder):
+        raise ValueError(f"{text!r}: after `cri:` there is one directory, without a glob")
+    return Pods(name, Path(folder))

@@ -16,7 +16,7 @@ import orjson
 
 from logs.generation import Generation
 from logs.lines import Line
-from logs.sources import Source
+from logs.source import Source
 from streaming import sse
 from streaming.journal import MemoryJournal, NewEntry
 
@@ -51,6 +51,8 @@ class Tail:
         self.state: State = "reading"
         self._journal = journal
         self._line_limit = line_limit
+        self._trail = source.trail(line_limit)
+        self._look_again = 0.0
         self._current: Generation | None = None
         self._rotated: list[tuple[Generation, float]] = []
         # A file that was there before us is followed from its end, one that comes later from its
@@ -92,11 +94,12 @@ class Tail:
         # successor.
         if await self._read_rotated():
             return True
-        if self._current is None:
-            return self._open()
-        if await self._read(self._current):
+        if self._current is not None and await self._read(self._current):
             return True
-        return self._look(self._current)
+        if time.monotonic() < self._look_again:
+            return False
+        self._look_again = time.monotonic() + self._trail.interval
+        return self._open() if self._current is None else await self._look(self._current)
 
     async def _read(self, generation: Generation) -> bool:
         lines = await generation.read()
@@ -113,33 +116,30 @@ class Tail:
             if count % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _look(self, current: Generation) -> bool:
+    async def _look(self, current: Generation) -> bool:
         """At the end of the file: is it still the one of that name?"""
         if current.truncated:
             current.restart()
             self._tell("truncated")
             return True
         try:
-            status = os.stat(self.source.path)
+            file = self._trail.next(current.identity)
         except (FileNotFoundError, NotADirectoryError):
             self._become("waiting")
             return False
-        if (status.st_dev, status.st_ino) == current.identity:
-            self._become("reading")
+        self._become("reading")
+        if file is None:
             return False
-        # An empty successor has nothing to tell yet, and the old file may still grow.
-        return status.st_size > 0 and self._rotate(current)
-
-    def _rotate(self, current: Generation) -> bool:
-        if not self._open():
-            return False
+        self._current = self._reclaim(self._generation(file))
         self._rotated.append((current, time.monotonic() + ROTATE_WAIT))
+        if current.joiner is not None and current.joiner is not self._trail.joiner:
+            await self._publish(current, iter(current.joiner.rest()))
         self._tell("rotated")
         return True
 
     def _open(self) -> bool:
         try:
-            file = self.source.open()
+            file = self._trail.first(newest=self._from_end)
         except (FileNotFoundError, NotADirectoryError):
             self._from_end = False
             self._become("waiting")
@@ -154,7 +154,8 @@ class Tail:
 
     def _generation(self, file: int) -> Generation:
         try:
-            return Generation(file, self._line_limit, from_end=self._from_end)
+            joiner = self._trail.joiner
+            return Generation(file, self._line_limit, joiner, from_end=self._from_end)
         except OSError:
             os.close(file)
             raise
@@ -177,8 +178,7 @@ class Tail:
             if await self._read(generation):
                 more = True
             elif time.monotonic() >= deadline:
-                if (rest := generation.rest()) is not None:
-                    await self._publish(generation, iter([rest]))
+                await self._publish(generation, generation.rest())
                 self._rotated.remove(held)
                 generation.close()
         return more

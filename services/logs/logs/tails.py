@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from logs.settings import LogsSettings
-from logs.sources import Source
+from logs.source import Source
 from logs.tail import Tail
 from streaming.errors import Overloaded
 from streaming.journal import MemoryJournal

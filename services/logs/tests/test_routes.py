@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from logs import tail
 from logs.app import create_app
+from logs.pods import ContainerTrail
 from logs.settings import LogsSettings
 from streaming.sse import Event
 from streaming.testing import Running, Stream, eventually, fetch, running
@@ -267,3 +268,68 @@ async def test_a_refused_stream_gives_its_lease_back(folder: Path) -> None:
             async with opened(f"{server.url}/logs/b.log") as stream:
                 assert stream.status == 429
             assert server.app.state.context.limits.open == 1
+
+
+TIME = "2026-11-24T11:00:00.123456789Z"
+
+
+def cri(*texts: str, tag: str = "F", stream: str = "stdout") -> list[str]:
+    """Lines as a container's runtime writes them."""
+    return [f"{TIME} {stream} {tag} {text}" for text in texts]
+
+
+async def test_a_container_is_one_source_through_its_restarts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
+    app = folder / "shop_web-0_uid-1" / "app"
+    app.mkdir(parents=True)
+    append(app / "0.log", *cri("1"), *cri("2 a", "2 b", tag="P"))
+    append(app / "0.log", *cri("oh", stream="stderr"), *cri(" 2 c"))
+    async with running(create_app(LogsSettings(sources=f"pods=cri:{folder}"))) as server:
+        async with opened(f"{server.url}/logs") as stream:
+            [source] = (await stream.json())["sources"]
+        assert source["source"] == "pods/shop/web-0/app"
+        url = server.url + source["url"]
+        async with opened(f"{url}?lines=2&follow=false") as stream:
+            assert [json.loads(event.data) for event in await stream.events()] == [
+                {"line": "oh", "source": source["source"], "time": TIME, "stream": "stderr"},
+                {
+                    "line": "2 a2 b 2 c",
+                    "source": source["source"],
+                    "time": TIME,
+                    "stream": "stdout",
+                },
+            ]
+        async with opened(f"{url}?lines=1") as stream:
+            assert told(await stream.events(1)) == ["2 a2 b 2 c"]
+            append(app / "0.log", *cri("3"))
+            [last] = await stream.events(1)
+            assert told([last]) == ["3"]
+        # Whoever is away meanwhile misses nothing.
+        append(app / "0.log", *cri("4"))
+        append(app / "1.log", *cri("5"))
+        again = folder / "shop_web-0_uid-2" / "app"
+        again.mkdir(parents=True)
+        append(again / "0.log", *cri("6"))
+        for _ in range(2):
+            async with opened(url, headers={"Last-Event-ID": last.id}) as stream:
+                lines = ["4", "<rotated>", "5", "<rotated>", "6"]
+                assert told(await stream.events(5)) == lines
+        async with opened(f"{url}?lines=5") as stream:
+            assert told(await stream.events(1)) == ["6"]
+
+
+async def test_pods_of_one_namespace_need_their_scope(folder: Path) -> None:
+    for pod in ("mine_a_uid", "theirs_b_uid"):
+        (folder / pod / "app").mkdir(parents=True)
+        append(folder / pod / "app" / "0.log", *cri("x"))
+    settings = LogsSettings(sources=f"pods=cri:{folder}", auth_key=SecretStr(KEY))
+    claims = {"sub": "a", "scope": "logs:read:pods/mine/*", "exp": time.time() + 60}
+    headers = {"Authorization": f"Bearer {jwt.encode(claims, KEY, algorithm='HS256')}"}
+    async with running(create_app(settings)) as server:
+        async with opened(f"{server.url}/logs", headers) as stream:
+            found = [source["source"] for source in (await stream.json())["sources"]]
+        assert found == ["pods/mine/a/app"]
+        async with opened(f"{server.url}/logs/pods/theirs/b/app", headers) as stream:
+            assert stream.status == 403

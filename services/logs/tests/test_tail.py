@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +11,8 @@ from typing import IO, Any
 import pytest
 
 from logs import tail as module
+from logs.pods import ContainerTrail
+from logs.source import Source
 from logs.sources import Sources
 from logs.tail import Tail
 from streaming.cursor import Cursor
@@ -23,11 +26,11 @@ Start = Callable[..., Awaitable["Followed"]]
 class Followed:
     """A running tail and all that it has published."""
 
-    def __init__(self, path: Path, line_limit: int) -> None:
+    def __init__(self, source: Source, line_limit: int) -> None:
         self.journal = MemoryJournal()
         self.published: list[Any] = []
         self._following = self.journal.follow(self)
-        self._source = Sources.parse(str(path.parent)).find(path.name)
+        self._source = source
         self._line_limit = line_limit
 
     async def __aenter__(self) -> "Followed":
@@ -71,11 +74,15 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def start(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
     before = len(os.listdir("/proc/self/fd"))
     running: list[Followed] = []
 
-    async def begin(line_limit: int = 1000) -> Followed:
-        running.append(await Followed(path, line_limit).__aenter__())
+    async def begin(line_limit: int = 1000, pods: Path | None = None) -> Followed:
+        source = Sources.parse(str(path.parent)).find(path.name)
+        if pods is not None:
+            source = Sources.parse(f"pods=cri:{pods}").find("pods/shop/web-0/app")
+        running.append(await Followed(source, line_limit).__aenter__())
         return running[-1]
 
     yield begin
@@ -352,3 +359,76 @@ def link(path: Path, target: str) -> None:
     new = path.with_name("link.new")
     new.symlink_to(target)
     new.rename(path)
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Path:
+    return tmp_path / "pods"
+
+
+def log(pods: Path, uid: str, restarts: int, *texts: str, tag: str = "F") -> Path:
+    """Writes lines as a container's runtime does."""
+    path = pods / f"shop_web-0_{uid}" / "app" / f"{restarts}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"2026-11-24T11:00:00Z stdout {tag} {text}\n" for text in texts)
+    append(path, "".join(lines).encode())
+    return path
+
+
+async def test_a_container_is_followed_through_rotation_restart_and_a_new_pod(
+    start: Start, pods: Path
+) -> None:
+    path = log(pods, "uid-1", 0, "old")
+    followed = await start(pods=pods)
+    log(pods, "uid-1", 0, "1")
+    path.rename(path.with_name("0.log.20261124-110000"))
+    log(pods, "uid-1", 0, "2")
+    await followed.sees("1", "<rotated>", "2")
+    log(pods, "uid-1", 0, "3")
+    log(pods, "uid-1", 1, "4")
+    await followed.sees("1", "<rotated>", "2", "3", "<rotated>", "4")
+    log(pods, "uid-2", 0, "5", "6")
+    await followed.sees("1", "<rotated>", "2", "3", "<rotated>", "4", "<rotated>", "5", "6")
+
+
+async def test_a_pod_that_is_not_there_yet_and_one_that_goes_are_waited_for(
+    start: Start, pods: Path
+) -> None:
+    followed = await start(pods=pods)
+    await followed.sees("<waiting>")
+    path = log(pods, "uid-1", 0, "1")
+    log(pods, "uid-1", 1, "2")
+    await followed.sees("<waiting>", "1", "<rotated>", "2")
+    shutil.rmtree(path.parents[1])
+    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>")
+    log(pods, "uid-2", 0, "3")
+    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>", "<rotated>", "3")
+
+
+async def test_partial_lines_are_whole_over_a_rotation_and_end_with_their_container(
+    start: Start, pods: Path
+) -> None:
+    path = log(pods, "uid-1", 0, "a", "b", tag="P")
+    followed = await start(pods=pods)
+    path.rename(path.with_name("0.log.20261124-110000"))
+    log(pods, "uid-1", 0, "c")
+    await followed.sees("<rotated>", "abc")
+    log(pods, "uid-1", 0, "d", tag="P")
+    log(pods, "uid-1", 1, "e")
+    await followed.sees("<rotated>", "abc", "d", "<rotated>", "e")
+
+
+async def test_a_file_in_between_is_read_though_the_one_before_it_is_compressed(
+    start: Start, pods: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log(pods, "uid-1", 0, "1")
+    followed = await start(pods=pods)
+    # Two rotations between two looks; the first of them is compressed with the second.
+    monkeypatch.setattr(ContainerTrail, "interval", 1.0)
+    await asyncio.sleep(0.1)
+    log(pods, "uid-1", 0, "2")
+    path.rename(path.with_name("0.log.20261124-110000.gz"))
+    log(pods, "uid-1", 0, "3")
+    path.rename(path.with_name("0.log.20261124-110010"))
+    log(pods, "uid-1", 0, "4")
+    await followed.sees("2", "<rotated>", "3", "<rotated>", "4")
