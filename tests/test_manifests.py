@@ -462,6 +462,23 @@ def test_the_operator_scrapes_every_service() -> None:
         }
 
 
+def test_the_operators_rules_are_those_of_observability() -> None:
+    (rule,) = of_kind(render("k8s/tests/everything"), "PrometheusRule")
+    alerts = yaml.safe_load((ROOT / "observability" / "alerts.yml").read_text())
+    assert rule["spec"] == alerts, "run scripts/prometheus-rule"
+
+
+def test_grafana_finds_every_dashboard() -> None:
+    found = {
+        name: namespace(config)
+        for config in of_kind(render("k8s/tests/everything"), "ConfigMap")
+        if labels(config).get("grafana_dashboard") == "1"
+        for name in config["data"]
+    }
+    folder = ROOT / "observability" / "dashboards"
+    assert found == {path.name: "millrace" for path in folder.glob("*.json")}
+
+
 # The overlays
 
 
