@@ -326,3 +326,26 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     for _ in range(3):
         assert source.exists()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_was_rotated_is_not_read_again_when_its_successor_is_deleted(tmp_path: Path) -> None:
+    with reading(tmp_path) as (kubelet, reader):
+        kubelet.write()
+        kubelet.rotate()
+        kubelet.write()
+        reader.poll()
+        kubelet.current.unlink()
+        reader.poll()
+        assert reader.read == [1, 2]
+
+
+def test_a_new_pod_that_has_no_log_yet_is_the_newer_one(tmp_path: Path) -> None:
+    with reading(tmp_path) as (kubelet, reader):
+        kubelet.write()
+        kubelet.make()
+        shutil.rmtree(kubelet.folder)
+        reader.poll()
+        kubelet.folder.mkdir()
+        kubelet.write()
+        reader.poll()
+        assert reader.read == [1, 2]
