@@ -495,3 +495,21 @@ def test_production_has_no_demo_and_no_redis_or_keys_of_its_own() -> None:
     (downloads,) = (w for w in services(manifests) if w["metadata"]["name"] == "downloads")
     (files,) = (v for v in pod(downloads)["volumes"] if v["name"] == "files")
     assert files["persistentVolumeClaim"]["readOnly"] is True
+
+
+def test_the_documentation_has_the_numbers_of_the_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    rows = re.findall(r"^\| ([a-z, ]+) \| (\d+) s \| (\d+) s \| (.+) s \| (\d+) s \|$", text, re.M)
+    told = {
+        name: (int(wait), int(window), float(rest), int(grace))
+        for names, wait, window, rest, grace in rows
+        for name in names.split(", ")
+    }
+    manifests = render("k8s")
+    for workload in services(manifests):
+        with monkeypatch.context() as patch:
+            window = settings_of(patch, manifests, workload).drain_window
+        spec = pod(workload)
+        wait = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        numbers = (wait, window, CUT + GRACE, spec["terminationGracePeriodSeconds"])
+        assert told[workload["metadata"]["name"]] == numbers
