@@ -1,6 +1,7 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-redis lint format dashboards bench chaos token loadtest images push k8s-validate cluster-test clean
+.PHONY: help setup run serve up down logs test test-redis lint format dashboards bench chaos token loadtest images push \
+	k8s-validate cluster-test clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -21,7 +22,7 @@ PYTHON := $(CURDIR)/.venv/bin/python
 RUN := $(UV) run --no-sync
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.synced ## Install everything that the other targets need into .venv/ (uv itself included)
 
@@ -37,6 +38,15 @@ run: .venv/.synced ## Run all services on one port, with demo data: HOST=127.0.0
 
 serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=8102 WORKERS=1
 	@exec $(PYTHON) -m standalone.serve $(SERVICE) --data $(DATA) --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+up: ## Run the suite in containers, with keys of its own, and say how to use it (needs Docker alone)
+	@TAG=$(TAG) BASE_IMAGE=$(BASE_IMAGE) scripts/up
+
+down: ## Stop the containers; what they keep stays in their volumes
+	@docker compose --profile loadtest down
+
+logs: ## Follow what the containers write
+	@docker compose logs --follow --tail 100
 
 test: .venv/.synced ## Run every test, with branch coverage
 	@scripts/test

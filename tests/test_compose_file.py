@@ -1,0 +1,216 @@
+"""docker-compose.yml and what it mounts: hardened, closed to the outside, and true to the code."""
+
+import importlib
+import re
+import runpy
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chat.settings import ChatSettings
+from downloads.settings import DownloadsSettings
+from events.settings import EventsSettings
+from logs.settings import LogsSettings
+from records.settings import RecordsSettings
+from streaming.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+SETTINGS: dict[str, type[Settings]] = {
+    "events": EventsSettings,
+    "downloads": DownloadsSettings,
+    "logs": LogsSettings,
+    "chat": ChatSettings,
+    "records": RecordsSettings,
+}
+#: Built from the one Dockerfile.
+OURS = {*SETTINGS, "keys", "locust-master", "locust-worker"}
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-+])([^${}]*))?\}")
+
+
+def compose(**variables: str) -> dict[str, Any]:
+    """The file as Compose reads it where only these variables are set."""
+
+    def value(match: "re.Match[str]") -> str:
+        name, kind, other = match.groups()
+        if kind == "+":
+            return str(other) if variables.get(name) else ""
+        return variables.get(name) or other or ""
+
+    text, count = (ROOT / "docker-compose.yml").read_text(), 1
+    while count:  # the innermost first
+        text, count = _VARIABLE.subn(value, text)
+    return dict(yaml.safe_load(text))
+
+
+FILE = compose()
+ALL = FILE["services"]
+
+
+def seconds(text: str) -> float:
+    assert text.endswith("s"), text
+    return float(text[:-1])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_service_is_hardened(name: str) -> None:
+    service = ALL[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"][0].startswith("/tmp:")
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "gateway" else [])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"[1-9]\d*:\d+", service["user"])
+    assert not {"privileged", "container_name", "pid", "ipc", "devices"} & set(service)
+    assert service["restart"] == ("no" if name == "keys" else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_service_has_limits(name: str) -> None:
+    service = ALL[name]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    # Docker refuses more CPUs than a machine has.
+    assert float(service["deploy"]["resources"]["limits"]["cpus"]) <= 1
+    assert int(service["ulimits"]["nofile"]) >= 65536
+    assert service["logging"]["driver"] == "json-file"
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_image_has_an_exact_version(name: str) -> None:
+    image, _, tag = ALL[name]["image"].rpartition(":")
+    assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+    assert image.startswith("millrace/") == (name in OURS)
+    if name in OURS:
+        assert tag == VERSION
+        assert image.removeprefix("millrace/") == ALL[name]["build"]["args"]["SERVICE"]
+        assert compose(TAG="9.9.9")["services"][name]["image"] == f"{image}:9.9.9"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_docker_waits_longer_than_gunicorn(name: str) -> None:
+    gunicorn = runpy.run_module("streaming.gunicorn_config")
+    assert seconds(ALL[name]["stop_grace_period"]) > gunicorn["timeout"]
+    assert "MILLRACE_DRAIN_WINDOW" not in ALL[name]["environment"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_those_of_the_service(name: str) -> None:
+    settings = SETTINGS[name]
+    prefix = str(settings.model_config.get("env_prefix", "")).upper()
+    own = {
+        prefix + field.upper() for field in set(settings.model_fields) - set(Settings.model_fields)
+    }
+    shared = {f"MILLRACE_{field.upper()}" for field in Settings.model_fields}
+    assert set(ALL[name]["environment"]) <= own | shared
+
+
+def test_it_is_secured_without_an_env_file() -> None:
+    for name in SETTINGS:
+        environment = ALL[name]["environment"]
+        assert environment["MILLRACE_AUTH"] == "on"
+        assert environment["MILLRACE_AUTH_KEY_FILE"] == "/run/millrace/auth-key"
+        # Beside the file it would be one too many.
+        assert "MILLRACE_AUTH_KEY" not in environment
+        assert "keys:/run/millrace:ro" in ALL[name]["volumes"]
+        needs = ALL[name]["depends_on"]["keys"]
+        # Who has read an old key must start anew.
+        assert needs == {"condition": "service_completed_successfully", "restart": True}
+    assert ALL["grafana"]["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+
+
+def test_a_password_reaches_redis_and_who_asks_it() -> None:
+    services = compose(REDIS_PASSWORD="s3cret")["services"]
+    assert services["events"]["environment"]["EVENTS_REDIS_URL"] == "redis://:s3cret@redis:6379/0"
+    assert services["redis"]["command"][-2:] == ["--requirepass", "s3cret"]
+    assert services["redis"]["environment"]["REDISCLI_AUTH"] == "s3cret"
+    assert ALL["events"]["environment"]["EVENTS_REDIS_URL"] == "redis://redis:6379/0"
+
+
+def test_redis_keeps_what_it_was_given() -> None:
+    options = dict(zip(ALL["redis"]["command"][::2], ALL["redis"]["command"][1::2], strict=True))
+    assert options["--appendonly"] == "yes"
+    assert options["--maxmemory-policy"] == "noeviction"
+
+
+def test_only_events_reaches_redis() -> None:
+    assert FILE["networks"]["redis"] == {"internal": True}
+    on_it = {name for name, service in ALL.items() if "redis" in service.get("networks", ())}
+    assert on_it == {"redis", "events"}
+    assert ALL["redis"]["networks"] == ["redis"]
+
+
+def test_ports_are_published_on_loopback() -> None:
+    for service in ALL.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+    # Elsewhere by BIND, but what asks nobody who they are.
+    opened = compose(BIND="0.0.0.0")["services"]
+    for name, service in opened.items():
+        host = "0.0.0.0:" if name == "gateway" else "127.0.0.1:"
+        assert all(port.startswith(host) for port in service.get("ports", ()))
+
+
+def test_the_gateway_listens_where_it_says() -> None:
+    ports = compose(HTTPS_PORT="443", HTTP_PORT="80")["services"]["gateway"]["ports"]
+    assert set(ports) == {
+        "127.0.0.1:443:443",
+        "127.0.0.1:443:443/udp",
+        "127.0.0.1:80:80",
+    }
+
+
+def test_what_is_mounted_is_there() -> None:
+    mounts = [v for service in ALL.values() for v in service["volumes"]]
+    files = {mount.split(":")[0] for mount in mounts}
+    for file in files:
+        if file.startswith("./"):
+            assert (ROOT / file).exists(), file
+        else:
+            assert file in FILE["volumes"], file
+
+
+def test_prometheus_scrapes_every_replica_of_each_service() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    assert {job["job_name"] for job in config["scrape_configs"]} == set(SETTINGS)
+    for job in config["scrape_configs"]:
+        [found] = job["dns_sd_configs"]
+        assert (found["names"], found["type"], found["port"]) == ([job["job_name"]], "A", 8000)
+    for file in config["rule_files"]:
+        assert (ROOT / file).exists(), file
+
+
+CADDYFILE = (ROOT / "deploy" / "Caddyfile").read_text()
+ROUTES = {
+    name: paths.split()
+    for name, paths in re.findall(r"^\t@(\w+) path (.*)$", CADDYFILE, re.MULTILINE)
+}
+
+
+def routed(path: str) -> list[str]:
+    return [name for name, routes in ROUTES.items() if any(fnmatchcase(path, r) for r in routes)]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_gateway_routes_each_path_to_its_service(name: str) -> None:
+    own = {"/livez", "/readyz", "/metrics"}
+    paths = set(importlib.import_module(f"{name}.app").create_app().openapi()["paths"])
+    assert paths > own
+    for path in paths - own:
+        assert routed(path) == [name], path
+    assert f"dynamic a {name} 8000" in CADDYFILE
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/", "/eventsource"])
+def test_the_gateway_keeps_what_is_the_services_own(path: str) -> None:
+    assert routed(path) == []
+
+
+def test_the_gateway_buffers_nothing() -> None:
+    assert CADDYFILE.count("reverse_proxy {") == CADDYFILE.count("import upstream") == len(SETTINGS)
+    assert "flush_interval -1" in CADDYFILE
