@@ -1,7 +1,7 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
 .PHONY: help setup run serve up down logs test test-redis lint format dashboards bench chaos token loadtest images push \
-	k8s-validate cluster-test clean
+	k8s-validate compose-test cluster-test clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -54,6 +54,10 @@ test: .venv/.synced ## Run every test, with branch coverage
 test-redis: .venv/.synced ## Run the tests of the Redis journal on another server: REDIS_SERVER=/path/to/valkey-server
 	@MILLRACE_TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
 		shared/streaming/tests/test_redis_*.py services/events/tests/test_state.py
+
+compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)
+	@scripts/need-docker
+	@exec $(PYTHON) -m pytest -q -s tests/compose/suite.py
 
 lint: .venv/.synced ## Check style, types and who imports whom
 	@$(RUN) ruff check .

@@ -1,0 +1,149 @@
+"""The shipped compose file as a project of its own: free ports, and nothing is left behind."""
+
+import json
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streaming.testing import free_port
+
+ROOT = Path(__file__).parents[2]
+
+PORTS = ("HTTPS_PORT", "HTTP_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
+
+#: What an image that is made of Debian's packages lacks of the one that it stands for.
+STANDINS = {
+    "redis": ("redis-server", "install -d -o 999 -g 999 /data"),
+    "caddy": ("caddy,wget", "true"),
+    "prom/prometheus": ("prometheus", "install -d -o 65534 -g 65534 /prometheus"),
+}
+
+#: Drains take 20 s by default. It is the one thing that is not as it is shipped.
+OVERRIDE = {
+    "services": {
+        name: {"environment": {"MILLRACE_DRAIN_WINDOW": "4"}}
+        for name in ("events", "downloads", "logs", "chat", "records")
+    }
+}
+
+
+def run(*command: str, seconds: float = 300, **options: Any) -> str:
+    """Its output; what it said, where it fails."""
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        **options,
+    )
+    assert done.returncode == 0, f"{shlex.join(command)}:\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.25)
+    return value
+
+
+@dataclass
+class Stack:
+    folder: Path
+    name: str = "millrace-compose-test"
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.variables = {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "TAG": "compose-test",
+            "NOFILE": str(min(65536, most)),
+            **{port: str(free_port()) for port in PORTS},
+        }
+        copy_tree(self.folder)
+        (self.folder / "docker-compose.override.yml").write_text(yaml.safe_dump(OVERRIDE))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | self.variables
+
+    def run(self, *command: str, **options: Any) -> str:
+        return run(*command, cwd=self.folder, env=self.environment, **options)
+
+    def compose(self, *arguments: str, **options: Any) -> str:
+        return self.run("docker", "compose", "--profile", "loadtest", *arguments, **options)
+
+    def inside(self, service: str, *command: str, index: int = 1) -> str:
+        return self.compose("exec", "-T", "--index", str(index), service, *command)
+
+    def url(self, port: str, path: str) -> str:
+        return f"http://127.0.0.1:{self.variables[port]}{path}"
+
+    def get(self, port: str, path: str) -> Any:
+        with urllib.request.urlopen(self.url(port, path), timeout=10) as answer:
+            return json.load(answer)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Those of `docker compose ps`, the exited one too."""
+        lines = self.run("docker", "compose", "ps", "--all", "--format", "json").splitlines()
+        found = [json.loads(line) for line in lines if line.startswith(("{", "["))]
+        # Older Composes print one list.
+        return found[0] if found and isinstance(found[0], list) else found
+
+    def config(self) -> dict[str, Any]:
+        text = self.compose("config", "--format", "json")
+        return dict(json.loads(text[text.index("{") :]))
+
+    def make_standins(self) -> None:
+        """Where none can be pulled: the command STANDIN makes IMAGE of PACKAGES, with COMMAND."""
+        if not (standin := os.environ.get("STANDIN")):
+            return
+        for service in self.config()["services"].values():
+            image = service["image"]
+            kind = image.partition(":")[0]
+            if kind.startswith("millrace/") or has_image(image):
+                continue
+            if kind == "grafana/grafana":
+                folder = str(Path(__file__).parent / "grafana")
+                base = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
+                run("docker", "build", "--build-arg", f"BASE_IMAGE={base}", "-t", image, folder)
+                continue
+            packages, lacking = STANDINS[kind]
+            run(*shlex.split(standin), image, packages, json.dumps([packages.split(",")[0]]))
+            assert has_image(image), f"STANDIN={standin} made no {image}"
+            dockerfile = f"FROM {image}\nRUN {lacking}\n"
+            run("docker", "build", "-t", image, "-", input=dockerfile)
+
+    def remove(self) -> None:
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", "--rmi", "local")
+        images = self.run("docker", "images", "-q", "--filter", "reference=millrace/*:compose-test")
+        if images.split():
+            self.run("docker", "image", "rm", "--force", *set(images.split()))
+
+
+def has_image(image: str) -> bool:
+    return (
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    )
+
+
+def copy_tree(folder: Path) -> None:
+    """What git has, or would take: no .env, and no data of whoever runs this."""
+    listing = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)

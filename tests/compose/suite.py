@@ -1,0 +1,327 @@
+"""The shipped compose file, built and run: `make compose-test`. The tests share one suite."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stack import ROOT, Stack, until
+
+SUBSCRIBERS = 1000
+SERVICES = ("events", "downloads", "logs", "chat", "records")
+#: A request to each.
+REQUESTS = (
+    ["/events/topics"],
+    ["/files"],
+    ["/logs"],
+    ["/chat?prompt=Hi", "-X", "POST"],
+    ["/records"],
+)
+PROGRAMS = (*SERVICES, "redis", "gateway", "prometheus", "grafana")
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A plain `docker compose up`, without any .env."""
+    began = time.monotonic()
+    made = Stack(tmp_path_factory.mktemp("compose"))
+    made.remove()  # what a run that was killed has left
+    try:
+        made.make_standins()
+        made.run("docker", "compose", "build", "--quiet")
+        built = time.monotonic()
+        made.run("docker", "compose", "up", "--wait")
+        print(f"\nbuilt in {built - began:.0f} s, healthy {time.monotonic() - built:.0f} s later")
+        yield made
+    finally:
+        made.remove()
+
+
+def mint(stack: Stack) -> str:
+    return stack.inside(
+        "events", "python", "-m", "streaming.mint", "--key-file", "/run/millrace/auth-key",
+        "--subject", "test", "--scope", "*:*",
+    ).strip()  # fmt: skip
+
+
+class Client:
+    """curl, with the gateway's own authority and a token."""
+
+    def __init__(self, stack: Stack, token: str) -> None:
+        self.url = f"https://localhost:{stack.variables['HTTPS_PORT']}"
+        self.authority = stack.folder / "ca.crt"
+        root = "/data/caddy/pki/authorities/local/root.crt"
+        self.authority.write_text(stack.inside("gateway", "cat", root))
+        self.token = token
+        self.environment = os.environ | {
+            "MILLRACE_TOKEN": token,
+            "SSL_CERT_FILE": str(self.authority),
+        }
+
+    def command(self, path: str, *arguments: str) -> list[str]:
+        common = ["curl", "-sS", "--http2", "--cacert", str(self.authority)]
+        return [*common, "--oauth2-bearer", self.token, *arguments, self.url + path]
+
+    def curl(self, path: str, *arguments: str) -> str:
+        command = self.command(path, *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def statuses(self) -> list[int]:
+        """Of a request to each service."""
+        only = ("-o", "/dev/null", "-w", "%{http_code}")
+        return [int(self.curl(*request, *only)) for request in REQUESTS]
+
+
+def test_a_plain_up_is_secured(stack: Stack) -> None:
+    states = {c["Service"]: (c["State"], c.get("Health", "")) for c in stack.containers()}
+    assert states.pop("keys")[0] == "exited"
+    assert states == dict.fromkeys(PROGRAMS, ("running", "healthy"))
+    assert Client(stack, "none").statuses() == [401] * 5
+    client = Client(stack, mint(stack))
+    assert client.statuses() == [200] * 5
+    (stack.folder / "plain-token").write_text(client.token)
+
+
+def test_make_up_gives_a_token_that_works(stack: Stack) -> None:
+    """On what runs already: with the new keys everybody must start anew."""
+    said = stack.run("scripts/up")
+    assert (stack.folder / ".env").stat().st_mode & 0o777 == 0o600
+    curl = re.findall(r"^(?:export|curl) .*$", said, re.MULTILINE)
+    assert len(curl) == 2, said
+    script = f"{curl[0]}; {curl[1]} --max-time 3 -sS"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=stack.folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 28, done.stderr  # an endless stream, left by --max-time
+    assert 'data: {"count"' in done.stdout
+    assert Client(stack, (stack.folder / "plain-token").read_text()).statuses() == [401] * 5
+    assert Client(stack, curl[0].partition("=")[2]).statuses() == [200] * 5
+    assert "NOAUTH" in stack.inside("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Client:
+    return Client(stack, mint(stack))
+
+
+def test_the_configuration_has_what_docker_must_enforce(stack: Stack) -> None:
+    for name, service in stack.config()["services"].items():
+        assert not service["image"].endswith(":latest"), name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
+        assert service["stop_grace_period"] == "35s", name
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_container_has_no_rights_inside(stack: Stack, name: str) -> None:
+    status = stack.inside(name, "cat", "/proc/1/status")
+    values = dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE))
+    assert "0" not in values["Uid"].split()
+    assert int(values["CapEff"], 16) == int(values["CapPrm"], 16) == 0
+    # Caddy's program has the capability to bind low ports as an attribute of its file.
+    assert int(values["CapBnd"], 16) == (1 << 10 if name == "gateway" else 0)
+    assert values["NoNewPrivs"] == "1"
+    write = "for d in / /etc /usr /app; do touch $d/probe 2>&1; done; touch /tmp/probe && echo tmp"
+    said = stack.inside(name, "sh", "-c", write).splitlines()
+    assert said.pop() == "tmp"
+    assert len(said) == 4, said
+    assert all("Read-only" in line or "No such" in line for line in said), said
+
+
+def test_only_events_reaches_redis(stack: Stack) -> None:
+    reach = "import socket; socket.create_connection(('redis', 6379), 3)"
+    stack.inside("events", "python", "-c", reach)
+    with pytest.raises(AssertionError, match="gaierror"):
+        stack.inside("downloads", "python", "-c", reach)
+
+
+def test_the_lessons_urls_work_through_the_gateway(client: Client) -> None:
+    command = [sys.executable, str(ROOT / "tests" / "lesson.py"), client.url]
+    done = subprocess.run(
+        command, env=client.environment, capture_output=True, text=True, timeout=240
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_gateway_keeps_what_is_the_services_own(client: Client) -> None:
+    for path in ("/metrics", "/readyz", "/events/../metrics", "/events/%2e%2e/metrics", "/nope"):
+        answer = client.curl(path, "--path-as-is", "-i")
+        assert answer.startswith("HTTP/2 404"), answer
+        assert "application/problem+json" in answer
+
+
+def test_a_stream_comes_unbuffered_over_http2(client: Client) -> None:
+    topic = "h2"
+    command = client.command(f"/events?topic={topic}", "-N", "-i")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
+        try:
+            assert stream.stdout is not None
+            lines = iter(stream.stdout.readline, "")
+            head = [line.strip() for line in iter(lambda: next(lines).strip(), "")]
+            assert head[0] == "HTTP/2 200"
+            assert any(line.startswith("alt-svc: h3=") for line in head), head
+            for number in range(5):
+                event = json.dumps({"topic": topic, "data": {"n": number}})
+                began = time.monotonic()
+                client.curl("/events", "--json", event)
+                assert f'data: {{"n":{number}}}\n' in iter(lines)
+                assert time.monotonic() - began < 1
+        finally:
+            stream.kill()
+
+
+def test_the_gateways_log_is_followed_and_holds_no_token(client: Client) -> None:
+    client.curl("/events?ticket=s3cret-ticket&authorization=s3cret-token&probe=7")
+    text = ""
+    while "probe=7" not in text:
+        text = client.curl("/logs/gateway.log?lines=50&follow=false", "-H", "Accept: text/plain")
+    assert "s3cret" not in text
+    assert client.token not in text
+    assert "REDACTED" in text
+
+
+def query(stack: Stack, expression: str) -> dict[str, float]:
+    """The values of an expression, by the label `instance` if it has one."""
+    answer = stack.get("PROMETHEUS_PORT", f"/api/v1/query?query={urllib.request.quote(expression)}")
+    result = answer["data"]["result"]
+    return {one["metric"].get("instance", ""): float(one["value"][1]) for one in result}
+
+
+def test_prometheus_sees_every_target_and_knows_the_rules(stack: Stack) -> None:
+    def up() -> bool:
+        targets = stack.get("PROMETHEUS_PORT", "/api/v1/targets")["data"]["activeTargets"]
+        states = sorted((t["labels"]["job"], t["health"]) for t in targets)
+        return states == sorted((name, "up") for name in SERVICES)
+
+    until(up)
+    groups = stack.get("PROMETHEUS_PORT", "/api/v1/rules")["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert rules
+    assert all(rule["health"] in ("ok", "unknown") for rule in rules), rules
+
+
+def test_grafana_has_the_dashboards(stack: Stack) -> None:
+    files = (ROOT / "observability" / "dashboards").glob("*.json")
+    uids = {json.loads(file.read_text())["uid"] for file in files}
+    found = until(lambda: stack.get("GRAFANA_PORT", "/api/search?type=dash-db"))
+    assert {dashboard["uid"] for dashboard in found} == uids
+    with pytest.raises(urllib.error.HTTPError):
+        stack.get("GRAFANA_PORT", "/api/admin/settings")
+
+
+class Herd:
+    """tests/herd.py as a process: numbered events, and subscribers that resume."""
+
+    def __init__(self, client: Client) -> None:
+        command = [sys.executable, str(ROOT / "tests" / "herd.py"), client.url]
+        self.process = subprocess.Popen(
+            [*command, "--subscribers", str(SUBSCRIBERS), "--rate", "10"],
+            env=client.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def status(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the herd has ended: {self.process.wait()}"
+        return dict(json.loads(line))
+
+    def flows(self, seconds: float = 60) -> dict[str, Any]:
+        """Waits until all are there, and ten more events were accepted."""
+        first = now = self.status()
+        deadline = time.monotonic() + seconds
+        while now["connected"] < SUBSCRIBERS or now["published"] < first["published"] + 10:
+            assert time.monotonic() < deadline, now
+            now = self.status()
+        return now
+
+    def verdict(self) -> dict[str, Any]:
+        self.process.send_signal(signal.SIGTERM)
+        while (now := self.status())["state"] == "running":
+            pass
+        return now
+
+
+@contextmanager
+def herding(client: Client) -> Iterator[Herd]:
+    herd = Herd(client)
+    with herd.process:
+        try:
+            yield herd
+        finally:
+            herd.process.kill()
+
+
+def test_no_stream_loses_its_place(stack: Stack, client: Client) -> None:
+    with herding(client) as herd:
+        herd.flows()
+        for fault in (
+            "restart events",
+            "up -d --no-recreate --scale events=3",
+            # The three share the streams from then on.
+            "up -d --force-recreate --no-deps --scale events=3 events",
+        ):
+            stack.run("docker", "compose", *shlex.split(fault))
+            print(fault, herd.flows())
+        three_tell_the_truth(stack)
+        for fault in ("up -d --no-recreate --scale events=1", "restart redis"):
+            stack.run("docker", "compose", *shlex.split(fault))
+            print(fault, herd.flows())
+        verdict = herd.verdict()
+        print(verdict)
+        assert verdict["state"] == "passed", verdict
+        assert (verdict["lost"], verdict["twice"], verdict["disorder"]) == (0, 0, 0)
+        assert not verdict["resets"]
+        assert verdict["reconnects"] >= 2 * SUBSCRIBERS
+
+
+def three_tell_the_truth(stack: Stack) -> None:
+    streams = 'millrace_streams_open{service="events"}'
+
+    def true() -> bool:
+        each = query(stack, f"sum by (instance) ({streams})")
+        return (
+            len(each) == 3
+            and min(each.values()) > 0
+            and query(stack, f"sum({streams})") == {"": SUBSCRIBERS}
+        )
+
+    until(true)
+    assert len(query(stack, 'up{job="events"} == 1')) == 3
+
+
+def test_locust_loads_the_suite(stack: Stack) -> None:
+    stack.compose(
+        "up", "-d", "--wait", "--no-recreate", "--scale", "locust-worker=2",
+        "locust-master", "locust-worker",
+    )  # fmt: skip
+
+    def stats() -> Any:
+        return stack.get("LOCUST_PORT", "/stats/requests")
+
+    until(lambda: len(stats()["workers"]) == 2)
+    form = b"user_count=20&spawn_rate=20"
+    urllib.request.urlopen(stack.url("LOCUST_PORT", "/swarm"), form, timeout=10).close()
+    kinds = {"events", "event gap", "logs", "chat", "records", "downloads"}
+    until(lambda: kinds <= {entry["name"] for entry in stats()["stats"]})
+    final = stats()
+    stack.get("LOCUST_PORT", "/stop")
+    assert not final["errors"], final["errors"]
