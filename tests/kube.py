@@ -55,6 +55,12 @@ def get(*arguments: str) -> Any:
     return json.loads(kubectl("get", "-o", "json", *arguments))
 
 
+def exists(*arguments: str) -> bool:
+    """Whether the cluster has such an object, or such a kind at all."""
+    done = subprocess.run(["kubectl", "get", *arguments], capture_output=True, timeout=PATIENCE)
+    return done.returncode == 0
+
+
 def pods(name: str, namespace: str = "millrace") -> list[dict[str, Any]]:
     """The pods of a service that are not about to go."""
     found = get("pods", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")["items"]

@@ -1,0 +1,38 @@
+"""The `keda` component: events grows and shrinks with its open streams, and no stream is cut."""
+
+from collections.abc import Iterator
+
+import pytest
+from kube import HerdPod, exists, is_ready, kubectl, pods, rolled_out, wait
+
+
+@pytest.fixture
+def scaled(suite: None) -> Iterator[None]:
+    """A hundred streams a pod, two pods at least and four at most."""
+    if not exists("crd/scaledobjects.keda.sh"):
+        pytest.skip("this cluster has no KEDA")
+    kubectl("apply", "-k", "k8s/tests/keda")
+    wait(lambda: exists("hpa/keda-hpa-events", "-n", "millrace"), "KEDA made an autoscaler")
+    yield
+    kubectl("delete", "scaledobject/events", "-n", "millrace")
+    kubectl("scale", "deployment/events", "-n", "millrace", "--replicas=2")
+    rolled_out("deployment/events")
+
+
+def ready() -> int:
+    return sum(is_ready(pod) for pod in pods("events"))
+
+
+def test_events_scales_on_open_streams_out_and_in(scaled: None, token: str) -> None:
+    wait(lambda: ready() == 2, "two pods, the least")
+    stays = HerdPod("stays", token, subscribers=50)
+    crowd = HerdPod("crowd", token, subscribers=300)
+    wait(lambda: ready() == 4, "a pod more for each hundred streams")
+    verdict = crowd.stop()
+    assert (verdict["state"], verdict["dirty"]) == ("passed", 0), verdict
+    wait(lambda: ready() == len(pods("events")) == 2, "back to two pods")
+    stays.flows()
+    verdict = stays.stop()
+    print(verdict)
+    assert (verdict["state"], verdict["dirty"]) == ("passed", 0), verdict
+    assert verdict["reconnects"] > 0, "no stream was on the pods that went"
