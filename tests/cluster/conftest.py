@@ -3,15 +3,27 @@
 from collections.abc import Iterator
 
 import pytest
-from kube import CLIENTS, WORKLOADS, kubectl, rolled_out
+from kube import CLIENTS, WORKLOADS, exists, kubectl, rolled_out
+
+NAMESPACES = ("millrace", "millrace-logs")
+
+#: By this a namespace is known for one that a test made: no other is ever deleted.
+OURS = "millrace/test=true"
+
+
+def leave_nothing() -> None:
+    """Of a run that was killed. Somebody's suite is not touched."""
+    kubectl("delete", "namespace", "-l", OURS)
+    if there := [name for name in NAMESPACES if exists(f"namespace/{name}")]:
+        pytest.exit(f"this cluster has namespace {there[0]}: the test needs one without", 1)
 
 
 @pytest.fixture(scope="session")
 def applied() -> Iterator[str]:
     """The dev overlay on a cluster that has nothing of the suite; what applying it said."""
-    for namespace in ("millrace", "millrace-logs", CLIENTS):
-        kubectl("delete", "namespace", namespace, "--ignore-not-found")
+    leave_nothing()
     said = kubectl("apply", "-k", "k8s/overlays/dev")
+    kubectl("label", "namespace", *NAMESPACES, OURS)
     yield said
     kubectl("delete", "-k", "k8s/overlays/dev", "--ignore-not-found", "--wait=false")
     kubectl("delete", "namespace", CLIENTS, "--ignore-not-found")
@@ -22,6 +34,7 @@ def suite(applied: str) -> None:
     """Everything runs."""
     rolled_out(*WORKLOADS)
     kubectl("create", "namespace", CLIENTS)
+    kubectl("label", "namespace", CLIENTS, OURS)
     restricted = "pod-security.kubernetes.io/enforce=restricted"
     kubectl("label", "namespace", CLIENTS, restricted)
     files = [f"--from-file=tests/{name}" for name in ("herd.py", "lesson.py")]
