@@ -513,3 +513,9 @@ def test_the_documentation_has_the_numbers_of_the_pods(monkeypatch: pytest.Monke
         wait = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         numbers = (wait, window, CUT + GRACE, spec["terminationGracePeriodSeconds"])
         assert told[workload["metadata"]["name"]] == numbers
+
+
+def test_redis_is_the_one_of_compose() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]
+    (redis,) = of_kind(render("k8s"), "StatefulSet")
+    assert pod(redis)["containers"][0]["image"] == compose["image"]
