@@ -31,7 +31,8 @@ SETTINGS: dict[str, type[Settings]] = {
 #: Built from the one Dockerfile.
 OURS = {*SETTINGS, "keys", "locust-master", "locust-worker"}
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-+])([^${}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(:?[-+])([^${}]*)\}")
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
 
 
 def compose(**variables: str) -> dict[str, Any]:
@@ -39,11 +40,13 @@ def compose(**variables: str) -> dict[str, Any]:
 
     def value(match: "re.Match[str]") -> str:
         name, kind, other = match.groups()
-        if kind == "+":
-            return str(other) if variables.get(name) else ""
-        return variables.get(name) or other or ""
+        if kind == ":+":
+            return other if variables.get(name) else ""
+        if kind == "-" and name in variables:
+            return variables[name]
+        return variables.get(name) or other
 
-    text, count = (ROOT / "docker-compose.yml").read_text(), 1
+    text, count = COMPOSE, 1
     while count:  # the innermost first
         text, count = _VARIABLE.subn(value, text)
     return dict(yaml.safe_load(text))
@@ -89,8 +92,17 @@ def test_each_image_has_an_exact_version(name: str) -> None:
     assert image.startswith("millrace/") == (name in OURS)
     if name in OURS:
         assert tag == VERSION
-        assert image.removeprefix("millrace/") == ALL[name]["build"]["args"]["SERVICE"]
         assert compose(TAG="9.9.9")["services"][name]["image"] == f"{image}:9.9.9"
+
+
+def test_our_images_are_built_each_once_and_never_pulled() -> None:
+    built = [service for service in ALL.values() if "build" in service]
+    names = [service["build"]["args"]["SERVICE"] for service in built]
+    assert [service["image"] for service in built] == [f"millrace/{n}:{VERSION}" for n in names]
+    assert len(set(names)) == len(names)
+    assert {ALL[name]["image"] for name in OURS} == {service["image"] for service in built}
+    # Whoever has that name at a registry could give us anything.
+    assert {ALL[name].get("pull_policy") for name in OURS} == {"never"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -123,6 +135,22 @@ def test_it_is_secured_without_an_env_file() -> None:
         # Who has read an old key must start anew.
         assert needs == {"condition": "service_completed_successfully", "restart": True}
     assert ALL["grafana"]["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+
+
+def test_another_may_sign_the_tokens() -> None:
+    given = {"MILLRACE_AUTH_JWKS": "https://id.example/keys", "MILLRACE_AUTH_KEY_FILE": ""}
+    environment = compose(**given)["services"]["events"]["environment"]
+    # Empty is not set: of two keys the services would take none.
+    assert not environment["MILLRACE_AUTH_KEY_FILE"]
+    assert environment["MILLRACE_AUTH_JWKS"] == "https://id.example/keys"
+
+
+def test_the_documentation_has_each_variable() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    section = text.split("\n## Compose\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert documented == set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"MILLRACE_AUTH_KEY_FILE"}
 
 
 def test_a_password_reaches_redis_and_who_asks_it() -> None:

@@ -1,0 +1,76 @@
+"""`make up` where something is in its way: it says what to do. Docker is a script that says it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+DOCKER = """#!/bin/sh
+case "$*" in
+*"compose up"*) echo "$UP_SAYS"; exit 1 ;;
+*"compose version"*) exit ${COMPOSE_FAILS:-0} ;;
+version*) echo "$DAEMON_SAYS"; [ -z "$DAEMON_SAYS" ] ;;
+info*) echo 8 ;;
+*"compose build"*) exit ${BUILD_FAILS:-0} ;;
+esac
+"""
+
+
+def up(tmp_path: Path, *, docker: bool = True, **says: str) -> str:
+    """What it says on standard error, failing."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("up", "make-env", "need-docker"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "dirname", "od", "tr", "cat", "mv", "mktemp", "rm", "tee", "grep"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if docker:
+        (programs / "docker").write_text(DOCKER)
+        (programs / "docker").chmod(0o755)
+    done = subprocess.run(
+        [tmp_path / "scripts" / "up"],
+        env={"PATH": str(programs), **says},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "export TOKEN" not in done.stdout
+    return done.stderr
+
+
+def test_without_docker(tmp_path: Path) -> None:
+    assert "docker is missing: https://docs.docker.com/" in up(tmp_path, docker=False)
+
+
+def test_without_compose(tmp_path: Path) -> None:
+    assert "install the package docker-compose-plugin" in up(tmp_path, COMPOSE_FAILS="1")
+
+
+def test_without_a_daemon(tmp_path: Path) -> None:
+    said = up(tmp_path, DAEMON_SAYS="Cannot connect to the Docker daemon at unix:///x")
+    assert "the Docker daemon does not answer: start it, or join the group docker" in said
+    assert "Cannot connect to the Docker daemon at unix:///x" in said
+    assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("docker", "hint"),
+    [
+        ("Bind for 127.0.0.1:8443 failed: port is already allocated", "HTTPS_PORT"),
+        ("listen tcp4 127.0.0.1:3000: bind: address already in use", "GRAFANA_PORT"),
+        ("error setting rlimit type 7: operation not permitted", "NOFILE"),
+        ("range of CPUs is from 0.01 to 1.00, as there are only 1", "EVENTS_CPUS=1"),
+        ("container millrace-events-1 is unhealthy", "make logs"),
+    ],
+)
+def test_what_docker_says_is_explained(tmp_path: Path, docker: str, hint: str) -> None:
+    assert hint in up(tmp_path, UP_SAYS=docker)
+
+
+def test_a_build_that_fails_ends_it(tmp_path: Path) -> None:
+    assert "could not be built" in up(tmp_path, BUILD_FAILS="1")
