@@ -57,7 +57,7 @@ test-redis: .venv/.synced ## Run the tests of the Redis journal on another serve
 
 compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)
 	@scripts/need-docker
-	@exec $(PYTHON) -m pytest -q -s tests/compose/suite.py
+	@exec $(PYTHON) -m pytest -q -s --junit-xml=.pytest_cache/compose.xml tests/compose/suite.py
 
 lint: .venv/.synced ## Check style, types and who imports whom
 	@$(RUN) ruff check .

@@ -28,6 +28,9 @@ STANDINS = {
     "prom/prometheus": ("prometheus", "install -d -o 65534 -g 65534 /prometheus"),
 }
 
+#: The label of one that lacks nothing any more.
+COMPLETE = "millrace.standin"
+
 #: Drains take 20 s by default. It is the one thing that is not as it is shipped.
 OVERRIDE = {
     "services": {
@@ -96,6 +99,9 @@ class Stack:
         with urllib.request.urlopen(self.url(port, path), timeout=10) as answer:
             return json.load(answer)
 
+    def post(self, port: str, path: str, form: bytes) -> None:
+        urllib.request.urlopen(self.url(port, path), form, timeout=10).close()
+
     def containers(self) -> list[dict[str, Any]]:
         """Those of `docker compose ps`, the exited one too."""
         lines = self.run("docker", "compose", "ps", "--all", "--format", "json").splitlines()
@@ -108,23 +114,23 @@ class Stack:
         return dict(json.loads(text[text.index("{") :]))
 
     def make_standins(self) -> None:
-        """Where none can be pulled: the command STANDIN makes IMAGE of PACKAGES, with COMMAND."""
+        """Where none can be pulled: STANDIN IMAGE PACKAGES COMMAND makes Docker know one."""
         if not (standin := os.environ.get("STANDIN")):
             return
         for service in self.config()["services"].values():
             image = service["image"]
             kind = image.partition(":")[0]
-            if kind.startswith("millrace/") or has_image(image):
-                continue
-            if kind == "grafana/grafana":
-                folder = str(Path(__file__).parent / "grafana")
+            if kind == "grafana/grafana" and not has_image(image):
                 base = os.environ.get("BASE_IMAGE") or "python:3.13-slim"
+                folder = str(Path(__file__).parent / "grafana")
                 run("docker", "build", "--build-arg", f"BASE_IMAGE={base}", "-t", image, folder)
+            if kind not in STANDINS or has_image(image, COMPLETE):
                 continue
             packages, lacking = STANDINS[kind]
-            run(*shlex.split(standin), image, packages, json.dumps([packages.split(",")[0]]))
-            assert has_image(image), f"STANDIN={standin} made no {image}"
-            dockerfile = f"FROM {image}\nRUN {lacking}\n"
+            if not has_image(image):
+                run(*shlex.split(standin), image, packages, json.dumps([packages.split(",")[0]]))
+                assert has_image(image), f"STANDIN={standin} made no {image}"
+            dockerfile = f"FROM {image}\nRUN {lacking}\nLABEL {COMPLETE}=1\n"
             run("docker", "build", "-t", image, "-", input=dockerfile)
 
     def remove(self) -> None:
@@ -134,10 +140,9 @@ class Stack:
             self.run("docker", "image", "rm", "--force", *set(images.split()))
 
 
-def has_image(image: str) -> bool:
-    return (
-        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
-    )
+def has_image(image: str, label: str = "") -> bool:
+    filters = ["--filter", f"reference={image}", *(["--filter", f"label={label}"] if label else [])]
+    return bool(run("docker", "images", "-q", *filters).strip())
 
 
 def copy_tree(folder: Path) -> None:
