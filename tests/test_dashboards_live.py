@@ -1,0 +1,314 @@
+"""The dashboards on a real Prometheus and a real suite: each number is there, and moves."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streaming.beside import beside
+from streaming.testing import RedisServer, Stream, eventually, fetch, free_port
+
+FOLDER = Path(__file__).parents[1] / "observability"
+DASHBOARDS = {
+    file.stem: json.loads(file.read_text()) for file in (FOLDER / "dashboards").glob("*.json")
+}
+
+#: Streams that the suite may have open; subscribers of events that are held.
+LIMIT, HELD = 150, 100
+
+#: How a request may end while the suite is being disturbed.
+BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, AssertionError)
+
+#: What stands still while the suite runs.
+CONSTANT = {"limit", "least limit", "{{job}}: known"}
+
+
+class Prometheus:
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def ready(self) -> bool:
+        with suppress(OSError):
+            with urllib.request.urlopen(self._url + "/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    def now(self, expression: str) -> float | None:
+        """The value of an expression of one line."""
+        found = self._ask("query", query=expression)
+        assert len(found) <= 1, expression
+        return float(found[0]["value"][1]) if found else None
+
+    def lines(self, expression: str, start: float, end: float) -> list[list[float]]:
+        found = self._ask("query_range", query=expression, start=start, end=end, step=1)
+        return [[float(value) for _, value in line["values"]] for line in found]
+
+    def _ask(self, what: str, **parameters: Any) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self._url}/api/v1/{what}?{query}", timeout=20) as answer:
+            return json.load(answer)["data"]["result"]
+
+
+@contextmanager
+def prometheus(program: str, folder: Path, targets: list[dict[str, Any]]) -> Iterator[Prometheus]:
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(FOLDER / "alerts.yml")],
+        "scrape_configs": targets,
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log
+        )
+    try:
+        yield Prometheus(port)
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def target(job: str, port: int, **labels: str) -> dict[str, Any]:
+    return {
+        "job_name": job,
+        "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": labels}],
+    }
+
+
+def spelled(expression: str) -> str:
+    """As Grafana puts its variables in, with "All" chosen."""
+    for variable in ("namespace", "job", "instance"):
+        expression = expression.replace(f'"${variable}"', '".*"')
+    return expression.replace("$__rate_interval", "4s")
+
+
+async def post(url: str, body: Any, **headers: str) -> int:
+    stream = await fetch(url, method="POST", headers=headers, body=json.dumps(body).encode())
+    await stream.body()
+    await stream.close()
+    return stream.status
+
+
+async def get(url: str, **headers: str) -> Stream:
+    stream = await fetch(url, headers=headers)
+    await stream.body()
+    await stream.close()
+    return stream
+
+
+class Traffic:
+    """A little of everything that the suite does."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self.url = url
+        self.log = log
+        self.held: list[Stream] = []
+
+    async def publish(self) -> None:
+        for number in itertools.count():
+            with self.log.open("a") as log:
+                log.write(f"line {number} {'x' * 2000}\n" * 20)
+            event = {"topic": "live", "data": f"{number} {'x' * 4000}"}
+            with suppress(*BROKEN):
+                await post(self.url + "/events", [event] * 10)
+                await post(self.url + "/events", event, **{"Idempotency-Key": str(number // 2)})
+                await post(self.url + "/events", {"topic": 5})
+            await asyncio.sleep(0.1)
+
+    async def ask(self) -> None:
+        while True:
+            with suppress(*BROKEN):
+                for path in ("/events?topic=live", "/logs/app.log"):
+                    await self.visit(path)
+                for path in ("/download/file.pdf", "/records/users?limit=500", "/stream?chunks=2"):
+                    await get(self.url + path)
+                await get(self.url + "/nowhere")
+            await asyncio.sleep(0.05)
+
+    async def talk(self) -> None:
+        while True:
+            with suppress(*BROKEN):
+                await post(self.url + "/chat/stream", {"message": "hello"})
+
+    async def visit(self, path: str) -> None:
+        """Comes with an id that nobody gave, and is told so; comes back with one of ours."""
+        stream = await fetch(self.url + path, headers={"Last-Event-ID": "of-nobody"})
+        while (event := await stream.event(5)) is not None and event.event != "millrace.reset":
+            pass
+        stream.reset()
+        assert event is not None
+        again = await fetch(self.url + path, headers={"Last-Event-ID": event.id})
+        await again.events(2)
+        again.reset()
+
+    async def linger(self) -> None:
+        """Streams of another length than all that follow."""
+        for path in ("/download/huge.bin", "/records/users"):
+            stream = await fetch(self.url + path, receive_buffer=4096, limit=1024)
+            await asyncio.sleep(0.5)
+            stream.reset()
+        body = json.dumps({"message": "hello"}).encode()
+        stream = await fetch(self.url + "/chat/stream", method="POST", body=body)
+        await asyncio.sleep(0.5)
+        stream.reset()
+
+    async def hold(self) -> None:
+        """Streams that stay, of which some are never read."""
+        for number in range(HELD):
+            slow = {"receive_buffer": 4096, "limit": 1024} if number % 6 == 0 else {}
+            self.held.append(await fetch(f"{self.url}/events?topic=t{number}&topic=live", **slow))
+        for path in ("/logs/app.log", "/download/huge.bin", "/records/users"):
+            self.held.append(await fetch(self.url + path, receive_buffer=4096, limit=1024))
+
+
+@asynccontextmanager
+async def readers_of(streams: list[Stream]) -> AsyncIterator[None]:
+    """Those that are quick read; a slow one has a small buffer."""
+    quick = [s for s in streams if s.reader._limit > 1024]  # type: ignore[attr-defined]
+    tasks = [asyncio.create_task(_read(stream)) for stream in quick]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(stream: Stream) -> None:
+    while await stream.read():
+        pass
+
+
+@pytest.mark.timeout(300)
+async def test_every_number_is_of_a_metric_and_was_seen_to_move(  # type: ignore[no-untyped-def]
+    launch, tool, tmp_path: Path
+) -> None:
+    program = tool("prometheus")
+    log = tmp_path / "app.log"
+    log.write_text("first\n")
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "prometheus").mkdir()
+    with RedisServer(tmp_path / "redis") as redis:
+        variables = {
+            "EVENTS_REDIS_URL": redis.url,
+            "LOGS_SOURCES": f"app.log={log}",
+            "MILLRACE_LIMIT_STREAMS": str(LIMIT),
+        }
+        workers = launch("standalone.serve", "logs", "--workers", "2", MILLRACE_DRAIN_WINDOW="2")
+        with launch("standalone", **variables) as suite, workers as several:
+            targets = [
+                target("suite", suite.port, namespace="millrace", pod="suite-0"),
+                target("logs", several.port),
+            ]
+            with prometheus(program, tmp_path / "prometheus", targets) as server:
+                await eventually(server.ready)
+                began = time.time()
+                await live_through(suite, several, redis, log, server)
+                check(server, began, time.time())
+
+
+async def live_through(  # type: ignore[no-untyped-def]
+    suite, several, redis: RedisServer, log: Path, server: Prometheus
+) -> None:
+    """A day of the suite in half a minute."""
+
+    async def seen(expression: str, value: float | None = None) -> None:
+        def holds() -> bool:
+            found = server.now(expression)
+            return bool(found) if value is None else found == value
+
+        await eventually_slowly(holds, expression)
+
+    traffic = Traffic(suite.url, log)
+    await seen('up{job="suite"}')
+    await seen('up{job="logs"}')
+    await traffic.linger()
+    await seen('sum(rate(millrace_streams_ended_total{service="chat"}[4s]))')
+    await traffic.hold()
+    async with readers_of(traffic.held):
+        # The truth: what the clients hold is what is shown.
+        await seen('sum(millrace_streams_open{service="events", job="suite"})', HELD)
+        async with beside(traffic.publish()), beside(traffic.ask()), beside(traffic.talk()):
+            await seen('sum(rate(millrace_laggards_total{service="events"}[4s]))')
+            await seen('sum(rate(millrace_laggards_total{service="logs"}[4s]))')
+            await seen('sum(rate(millrace_resets_total{service="logs"}[4s]))')
+            for _ in range(10):  # what a bus that drops messages looks like
+                redis.command(r'PUBLISH millrace:{events}:bus "x 1 0\n"')
+                await asyncio.sleep(0.2)
+            await seen("sum(rate(millrace_bus_gaps_total[4s]))")
+            await at_the_limit(suite.url)
+            redis.pause()
+            await seen("millrace_bus_proven_timestamp_seconds == bool 0")
+            await seen('sum(rate(millrace_published_events_total{outcome="unavailable"}[4s]))')
+            redis.resume()
+            await seen("millrace_bus_proven_timestamp_seconds > bool 0")
+            await seen("sum(rate(millrace_bus_refilled_events_total[4s]))")
+            await drained(several)
+            await seen('millrace_drain_seconds{job="logs"}')
+            await seen('ALERTS{alertname="MillraceBusGaps", alertstate="firing"}')
+        # Killed, with all its streams: what is counted from outside tells.
+        await asyncio.sleep(2)
+        os.kill(suite.pid, signal.SIGKILL)
+        await seen('up{job="suite"} == bool 0')
+        await seen('ALERTS{alertname="MillraceStreamsCut", alertstate="firing"}')
+        await asyncio.sleep(2)
+    for stream in traffic.held:
+        stream.reset()
+
+
+async def at_the_limit(url: str) -> None:
+    """More streams than may be: some are put off, some are refused."""
+    more = [await fetch(url + "/events?topic=more") for _ in range(LIMIT)]
+    soft = await get(url + "/events", Accept="text/event-stream")
+    assert (soft.status, soft.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (await get(url + "/download/huge.bin")).status == 429
+    await asyncio.sleep(2)
+    for stream in more:
+        stream.reset()
+
+
+async def drained(several) -> None:  # type: ignore[no-untyped-def]
+    """Workers are replaced while one of them has a stream."""
+    stream = await fetch(several.url + "/logs/app.log")
+    several.process.send_signal(signal.SIGHUP)
+    async for _ in stream.chunks():
+        pass
+    assert stream.clean
+    await stream.close()
+
+
+async def eventually_slowly(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 45
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, f"never seen: {what}"
+        await asyncio.sleep(0.5)
+
+
+def check(server: Prometheus, start: float, end: float) -> None:
+    missing, still = [], []
+    for name, dashboard in DASHBOARDS.items():
+        for panel in dashboard["panels"]:
+            for each in panel.get("targets", ()):
+                where = f"{name}: {panel['title']}: {each['legendFormat']}"
+                lines = server.lines(spelled(each["expr"]), start, end)
+                # A quantile of nothing is no number: from none to one is a move, too.
+                values = {str(value) for line in lines for value in line}
+                if not values - {"nan"}:
+                    missing.append(where)
+                elif len(values) == 1 and each["legendFormat"] not in CONSTANT:
+                    still.append(f"{where}: {values}")
+    assert (missing, still) == ([], [])
