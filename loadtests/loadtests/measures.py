@@ -1,0 +1,230 @@
+"""What the users saw, counted by kind of stream, with histograms and a point for each second.
+
+Users count in the `Measures` of their process. A worker's goes to the master with each of its
+reports, as what was new (`delta`), and is added up there (`merge`). Seconds meet by the clocks of
+the machines.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from loadtests.histogram import Histogram
+
+Role = Literal["alone", "worker", "master"]
+
+#: The families of streams.
+KINDS = ("events", "logs", "chat", "records", "downloads")
+
+#: The histogram that the points have their percentiles from.
+LATENCY = "event latency"
+
+#: Points that are kept: two hours.
+POINTS = 7200
+
+#: Seconds after which the reports of all workers have come.
+REPORTED = 5
+
+
+@dataclass(slots=True)
+class Counters:
+    """Of one kind of stream. `open` is of now, the rest of all the time."""
+
+    open: int = 0
+    received: int = 0
+    bytes: int = 0
+    #: What should have come and did not, came again, or came after what follows it.
+    lost: int = 0
+    repeated: int = 0
+    reordered: int = 0
+    #: Silences that were too long, and streams that broke off without their end.
+    stalled: int = 0
+    dirty: int = 0
+    reconnects: int = 0
+    #: `millrace.reset`: the server said that it can't tell all.
+    resets: int = 0
+    #: Put off, or answered with an error status; not answered, or answered with the wrong thing.
+    refused: int = 0
+    failed: int = 0
+
+    def add(self, other: dict[str, int]) -> None:
+        for name, number in other.items():
+            setattr(self, name, getattr(self, name) + number)
+
+    def clear(self) -> None:
+        """All but what is open."""
+        for name in COUNTERS[1:]:
+            setattr(self, name, 0)
+
+    def since(self, other: "Counters") -> dict[str, int]:
+        """What changed."""
+        return {
+            name: change
+            for name in COUNTERS
+            if (change := getattr(self, name) - getattr(other, name))
+        }
+
+    def copy(self) -> "Counters":
+        return Counters(*(getattr(self, name) for name in COUNTERS))
+
+    def values(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in COUNTERS}
+
+
+COUNTERS = tuple(counter.name for counter in fields(Counters))
+
+
+@dataclass(slots=True)
+class Second:
+    """What one second brought, over all kinds; `open` at its end."""
+
+    open: int = 0
+    events: int = 0
+    lost: int = 0
+    repeated: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+
+    def add(self, other: "Second") -> None:
+        self.open += other.open
+        self.events += other.events
+        self.lost += other.lost
+        self.repeated += other.repeated
+        self.latency.merge(other.latency)
+
+    def compact(self) -> list[Any]:
+        return [self.open, self.events, self.lost, self.repeated, self.latency.compact()]
+
+    @classmethod
+    def of(cls, compact: list[Any]) -> "Second":
+        *numbers, latency = compact
+        return cls(*numbers, latency=Histogram.of(latency))
+
+
+class Measures:
+    """Of one process: a worker, the master of some, or both in one, alone."""
+
+    def __init__(self, role: Role = "alone") -> None:
+        #: How many users there are, and what is wrong so far: set by who knows.
+        self.users: Callable[[], int] = lambda: 0
+        self.judge: Callable[[Measures], list[str]] = lambda _: []
+        self.kinds = {kind: Counters() for kind in KINDS}
+        self.histograms: dict[str, Histogram] = defaultdict(Histogram)
+        #: The latency of this second alone: it joins its histogram when the second is over.
+        self.latency = Histogram()
+        self._role = role
+        self._began = 0.0
+        self._ended = 0.0
+        self._told = {kind: Counters() for kind in KINDS}
+        self._ticked = Counters()
+        self._ticked_at = int(time.time()) - 1
+        #: By unix time: those that reports may still add to. The ones before are points.
+        self._seconds: dict[int, Second] = {}
+        self._settled_at = 0
+        self._points: deque[dict[str, float]] = deque(maxlen=POINTS)
+
+    def begin(self) -> None:
+        """A run begins. What is open still is: who opened it will close it."""
+        for counters in (*self.kinds.values(), *self._told.values()):
+            counters.clear()
+        self.histograms.clear()
+        self.latency = Histogram()
+        self._ticked = Counters()
+        self._seconds.clear()
+        self._points.clear()
+        self._began = time.time()
+        self._settled_at = int(self._began) - 1
+        self._ended = 0.0
+        self._ticked_at = int(self._began) - 1
+
+    def end(self) -> None:
+        """The run is over, and all reports of it are here."""
+        self.tick(time.time())
+        self._ended = time.time()
+        self._settle(int(self._ended))
+
+    def tick(self, now: float) -> None:
+        """Ends the seconds before `now`, a unix time; what came belongs to the last of them."""
+        if self._role == "master":
+            self._settle(int(now) - REPORTED)
+            return
+        last = int(now) - 1
+        if last <= self._ticked_at:
+            return
+        total = self._total()
+        for second in range(self._ticked_at + 1, last + 1):
+            self._seconds[second] = Second(total.open)
+        changed = total.since(self._ticked)
+        ended = self._seconds[last]
+        ended.events = changed.get("received", 0)
+        ended.lost = changed.get("lost", 0)
+        ended.repeated = changed.get("repeated", 0)
+        ended.latency, self.latency = self.latency, Histogram()
+        self.histograms[LATENCY].merge(ended.latency)
+        self._ticked, self._ticked_at = total, last
+        if self._role == "alone":
+            self._settle(last)
+
+    def _total(self) -> Counters:
+        """Of all kinds; `received` of events alone."""
+        total = Counters()
+        for counters in self.kinds.values():
+            total.add(counters.values())
+        total.received = self.kinds["events"].received
+        return total
+
+    def delta(self) -> dict[str, Any]:
+        """What is new since the last one, for `merge` at the master."""
+        self.tick(time.time())
+        new = {
+            "kinds": {kind: self.kinds[kind].since(self._told[kind]) for kind in KINDS},
+            "histograms": {name: made.compact() for name, made in self.histograms.items()},
+            "seconds": {second: made.compact() for second, made in self._seconds.items()},
+        }
+        self._told = {kind: self.kinds[kind].copy() for kind in KINDS}
+        self.histograms.clear()
+        self._seconds.clear()
+        return new
+
+    def merge(self, delta: dict[str, Any]) -> None:
+        for kind, changes in delta["kinds"].items():
+            self.kinds[kind].add(changes)
+        for name, compact in delta["histograms"].items():
+            self.histograms[name].merge(Histogram.of(compact))
+        for second, compact in delta["seconds"].items():
+            if int(second) > self._settled_at:
+                self._seconds.setdefault(int(second), Second()).add(Second.of(compact))
+
+    def elapsed(self) -> float:
+        return (self._ended or time.time()) - self._began if self._began else 0.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON has it; seconds everywhere."""
+        return {
+            "elapsed": self.elapsed(),
+            "users": self.users(),
+            "kinds": {kind: counters.values() for kind, counters in self.kinds.items()},
+            "histograms": {n: made.summary() for n, made in sorted(self.histograms.items())},
+            "series": list(self._points),
+            "verdict": self.judge(self),
+        }
+
+    def _settle(self, last: int) -> None:
+        """Makes points of the seconds that no report will add to."""
+        for second in sorted(self._seconds):
+            if second <= last:
+                self._points.append(self._point(second, self._seconds.pop(second)))
+                self._settled_at = second
+
+    def _point(self, second: int, ended: Second) -> dict[str, float]:
+        before = self._points[-1] if self._points else {"lost": 0, "repeated": 0}
+        return {
+            "t": second - int(self._began),
+            "open": ended.open,
+            "events": ended.events,
+            "p50": ended.latency.percentile(0.5),
+            "p99": ended.latency.percentile(0.99),
+            "lost": before["lost"] + ended.lost,
+            "repeated": before["repeated"] + ended.repeated,
+        }
