@@ -14,6 +14,7 @@ from typing import Any
 
 from locust import between, events, task
 
+from loadtests import run
 from loadtests.sequence import Sequence
 from loadtests.sse import Reader, text_lines
 from loadtests.stream_user import StreamUser, Unexpected
@@ -135,6 +136,11 @@ class Downloader(StreamUser):
         if stream.status_code != 206 or count != RANGE:
             raise Unexpected(f"status {stream.status_code}, {count} bytes; expected 206, {RANGE}")
         return count
+
+
+@events.init.add_listener
+def keep_measures(environment: Any, **_: Any) -> None:
+    run.install(environment)
 
 
 @events.quitting.add_listener

@@ -98,8 +98,8 @@ class Second:
 
     @classmethod
     def of(cls, compact: list[Any]) -> "Second":
-        *numbers, latency = compact
-        return cls(*numbers, latency=Histogram.of(latency))
+        open, events, lost, repeated, latency = compact
+        return cls(open, events, lost, repeated, Histogram.of(latency))
 
 
 class Measures:
