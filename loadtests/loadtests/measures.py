@@ -78,16 +78,17 @@ COUNTERS = tuple(counter.name for counter in fields(Counters))
 
 @dataclass(slots=True)
 class Second:
-    """What one second brought, over all kinds; `open` at its end."""
+    """What one second brought, over all kinds; `open` by kind, at its end."""
 
-    open: int = 0
+    open: dict[str, int] = field(default_factory=dict)
     events: int = 0
     lost: int = 0
     repeated: int = 0
     latency: Histogram = field(default_factory=Histogram)
 
     def add(self, other: "Second") -> None:
-        self.open += other.open
+        for kind, count in other.open.items():
+            self.open[kind] = self.open.get(kind, 0) + count
         self.events += other.events
         self.lost += other.lost
         self.repeated += other.repeated
@@ -122,7 +123,7 @@ class Measures:
         #: By unix time: those that reports may still add to. The ones before are points.
         self._seconds: dict[int, Second] = {}
         self._settled_at = 0
-        self._points: deque[dict[str, float]] = deque(maxlen=POINTS)
+        self._points: deque[dict[str, Any]] = deque(maxlen=POINTS)
 
     def begin(self) -> None:
         """A run begins. What is open still is: who opened it will close it."""
@@ -153,8 +154,9 @@ class Measures:
         if last <= self._ticked_at:
             return
         total = self._total()
+        open = {kind: counters.open for kind, counters in self.kinds.items()}
         for second in range(self._ticked_at + 1, last + 1):
-            self._seconds[second] = Second(total.open)
+            self._seconds[second] = Second(open)
         changed = total.since(self._ticked)
         ended = self._seconds[last]
         ended.events = changed.get("received", 0)
@@ -217,7 +219,7 @@ class Measures:
                 self._points.append(self._point(second, self._seconds.pop(second)))
                 self._settled_at = second
 
-    def _point(self, second: int, ended: Second) -> dict[str, float]:
+    def _point(self, second: int, ended: Second) -> dict[str, Any]:
         before = self._points[-1] if self._points else {"lost": 0, "repeated": 0}
         return {
             "t": second - int(self._began),

@@ -43,9 +43,10 @@ def test_alone_a_point_is_there_when_its_second_is_over(clock: Any) -> None:
     alone.kinds["events"].lost += 3
     alone.tick(1002.5)
     near = pytest.approx(0.002, rel=0.05)
+    open = {"events": 2, "logs": 1, "chat": 0, "records": 0, "downloads": 0}
     assert alone.snapshot()["series"] == [
-        {"t": 0, "open": 3, "events": 10, "p50": near, "p99": near, "lost": 0, "repeated": 0},
-        {"t": 1, "open": 3, "events": 0, "p50": 0, "p99": 0, "lost": 3, "repeated": 0},
+        {"t": 0, "open": open, "events": 10, "p50": near, "p99": near, "lost": 0, "repeated": 0},
+        {"t": 1, "open": open, "events": 0, "p50": 0, "p99": 0, "lost": 3, "repeated": 0},
     ]
     assert alone.snapshot()["histograms"]["event latency"]["count"] == 10
 
@@ -78,7 +79,7 @@ def test_the_master_adds_up_what_is_new_of_each_worker(clock: Any) -> None:
     master.end()
     points = master.snapshot()["series"]
     assert [point["t"] for point in points] == [0, 1, 2]
-    assert [point["open"] for point in points] == [10, 10, 9]
+    assert [point["open"]["events"] for point in points] == [10, 10, 9]
     assert points[0]["events"] == 100
     assert points[0]["p99"] == pytest.approx(0.1, rel=0.01)
     assert points[2]["repeated"] == 1
