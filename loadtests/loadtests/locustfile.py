@@ -14,7 +14,7 @@ from typing import Any
 
 from locust import between, events, task
 
-from loadtests import run
+from loadtests import run, tab
 from loadtests.sequence import Sequence
 from loadtests.sse import Reader, text_lines
 from loadtests.stream_user import StreamUser, Unexpected
@@ -141,6 +141,8 @@ class Downloader(StreamUser):
 @events.init.add_listener
 def keep_measures(environment: Any, **_: Any) -> None:
     run.install(environment)
+    if environment.web_ui:
+        tab.add(environment, environment.measures.snapshot)
 
 
 @events.quitting.add_listener
