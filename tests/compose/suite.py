@@ -1,36 +1,24 @@
 """The shipped compose file, built and run: `make compose-test`. The tests share one suite."""
 
 import json
-import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stack import ROOT, Stack, until
+from users import SUBSCRIBERS, Client, herding, mint
 
-SUBSCRIBERS = 1000
 SERVICES = ("events", "downloads", "logs", "chat", "records")
-#: A request to each.
-REQUESTS = (
-    ["/events/topics"],
-    ["/files"],
-    ["/logs"],
-    ["/chat?prompt=Hi", "-X", "POST"],
-    ["/records"],
-)
 PROGRAMS = (*SERVICES, "redis", "gateway", "prometheus", "grafana")
 
 pytestmark = pytest.mark.timeout(1200)
@@ -51,43 +39,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
     finally:
         made.remove()
-
-
-def mint(stack: Stack) -> str:
-    return stack.inside(
-        "events", "python", "-m", "streaming.mint", "--key-file", "/run/millrace/auth-key",
-        "--subject", "test", "--scope", "*:*",
-    ).strip()  # fmt: skip
-
-
-class Client:
-    """curl, with the gateway's own authority and a token."""
-
-    def __init__(self, stack: Stack, token: str) -> None:
-        self.url = f"https://localhost:{stack.variables['HTTPS_PORT']}"
-        self.authority = stack.folder / "ca.crt"
-        root = "/data/caddy/pki/authorities/local/root.crt"
-        self.authority.write_text(stack.inside("gateway", "cat", root))
-        self.token = token
-        self.environment = os.environ | {
-            "MILLRACE_TOKEN": token,
-            "SSL_CERT_FILE": str(self.authority),
-        }
-
-    def command(self, path: str, *arguments: str) -> list[str]:
-        common = ["curl", "-sS", "--http2", "--cacert", str(self.authority)]
-        return [*common, "--oauth2-bearer", self.token, *arguments, self.url + path]
-
-    def curl(self, path: str, *arguments: str) -> str:
-        command = self.command(path, *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def statuses(self) -> list[int]:
-        """Of a request to each service."""
-        only = ("-o", "/dev/null", "-w", "%{http_code}")
-        return [int(self.curl(*request, *only)) for request in REQUESTS]
 
 
 def test_a_plain_up_is_secured(stack: Stack) -> None:
@@ -226,54 +177,6 @@ def test_grafana_has_the_dashboards(stack: Stack) -> None:
     assert {dashboard["uid"] for dashboard in found} == uids
     with pytest.raises(urllib.error.HTTPError):
         stack.get("GRAFANA_PORT", "/api/admin/settings")
-
-
-class Herd:
-    """tests/herd.py as a process: numbered events, and subscribers that resume."""
-
-    def __init__(self, client: Client) -> None:
-        command = [sys.executable, str(ROOT / "tests" / "herd.py"), client.url]
-        self.process = subprocess.Popen(
-            [*command, "--subscribers", str(SUBSCRIBERS), "--rate", "10"],
-            env=client.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.now: dict[str, Any] = {"connected": 0, "published": 0}
-        self._reading = Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.now = json.loads(line)
-
-    def flows(self) -> dict[str, Any]:
-        """Waits until all are there, and ten more events were accepted."""
-        enough = self.now["published"] + 10
-
-        def flowing() -> bool:
-            assert self.process.poll() is None, self.now
-            return self.now["connected"] == SUBSCRIBERS and self.now["published"] >= enough
-
-        until(flowing)
-        return self.now
-
-    def verdict(self) -> dict[str, Any]:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(120)
-        self._reading.join()
-        return self.now
-
-
-@contextmanager
-def herding(client: Client) -> Iterator[Herd]:
-    herd = Herd(client)
-    with herd.process:
-        try:
-            yield herd
-        finally:
-            herd.process.kill()
 
 
 def test_no_stream_loses_its_place(stack: Stack, client: Client) -> None:

@@ -1,0 +1,109 @@
+"""Who uses the suite in these tests: curl, and a herd of subscribers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+from stack import ROOT, Stack, until
+
+SUBSCRIBERS = 1000
+
+#: A request to each.
+REQUESTS = (
+    ["/events/topics"],
+    ["/files"],
+    ["/logs"],
+    ["/chat?prompt=Hi", "-X", "POST"],
+    ["/records"],
+)
+
+
+def mint(stack: Stack) -> str:
+    return stack.inside(
+        "events", "python", "-m", "streaming.mint", "--key-file", "/run/millrace/auth-key",
+        "--subject", "test", "--scope", "*:*",
+    ).strip()  # fmt: skip
+
+
+class Client:
+    """curl, with the gateway's own authority and a token."""
+
+    def __init__(self, stack: Stack, token: str) -> None:
+        self.url = f"https://localhost:{stack.variables['HTTPS_PORT']}"
+        self.authority = stack.folder / "ca.crt"
+        root = "/data/caddy/pki/authorities/local/root.crt"
+        self.authority.write_text(stack.inside("gateway", "cat", root))
+        self.token = token
+        self.environment = os.environ | {
+            "MILLRACE_TOKEN": token,
+            "SSL_CERT_FILE": str(self.authority),
+        }
+
+    def command(self, path: str, *arguments: str) -> list[str]:
+        common = ["curl", "-sS", "--http2", "--cacert", str(self.authority)]
+        return [*common, "--oauth2-bearer", self.token, *arguments, self.url + path]
+
+    def curl(self, path: str, *arguments: str) -> str:
+        command = self.command(path, *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def statuses(self) -> list[int]:
+        """Of a request to each service."""
+        only = ("-o", "/dev/null", "-w", "%{http_code}")
+        return [int(self.curl(*request, *only)) for request in REQUESTS]
+
+
+class Herd:
+    """tests/herd.py as a process: numbered events, and subscribers that resume."""
+
+    def __init__(self, client: Client) -> None:
+        command = [sys.executable, str(ROOT / "tests" / "herd.py"), client.url]
+        self.process = subprocess.Popen(
+            [*command, "--subscribers", str(SUBSCRIBERS), "--rate", "10"],
+            env=client.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.now: dict[str, Any] = {"connected": 0, "published": 0}
+        self._reading = Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.now = json.loads(line)
+
+    def flows(self) -> dict[str, Any]:
+        """Waits until all are there, and ten more events were accepted."""
+        enough = self.now["published"] + 10
+
+        def flowing() -> bool:
+            assert self.process.poll() is None, self.now
+            return self.now["connected"] == SUBSCRIBERS and self.now["published"] >= enough
+
+        until(flowing)
+        return self.now
+
+    def verdict(self) -> dict[str, Any]:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(120)
+        self._reading.join()
+        return self.now
+
+
+@contextmanager
+def herding(client: Client) -> Iterator[Herd]:
+    herd = Herd(client)
+    with herd.process:
+        try:
+            yield herd
+        finally:
+            herd.process.kill()
