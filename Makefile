@@ -93,7 +93,7 @@ images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=
 		docker image inspect --format "millrace/$$name:$(TAG)  {{.Size}} bytes" millrace/$$name:$(TAG); \
 	done
 
-push: images ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images
+push: $(if $(REGISTRY),images) ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images
 	@scripts/push-images "$(REGISTRY)" "$(TAG)" $(IMAGES)
 
 k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: schemas, kube-score, what must be true of it
