@@ -58,6 +58,7 @@ class Running:
     port: int
     process: subprocess.Popen[bytes]
     redis: subprocess.Popen[bytes] | None = None
+    redis_port: int = 0
 
     def pids(self) -> list[int]:
         return procfs.tree(self.process.pid)
@@ -131,10 +132,10 @@ def redis_version() -> str:
 
 
 @contextmanager
-def _redis(server: Server, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes] | None, str]]:
-    """A Redis for a server that wants one, and its URL."""
+def _redis(server: Server, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes] | None, int]]:
+    """A Redis for a server that wants one, and its port."""
     if not server.redis:
-        yield None, ""
+        yield None, 0
         return
     port, home = free_port(), folder / "redis"
     home.mkdir()
@@ -150,7 +151,7 @@ def _redis(server: Server, folder: Path) -> Iterator[tuple[subprocess.Popen[byte
         )
     try:
         _wait_until_listening("Redis", port, process, folder / "redis.log")
-        yield process, f"redis://127.0.0.1:{port}"
+        yield process, port
     finally:
         _stop(process)
 
@@ -190,18 +191,18 @@ def serve(server: Server) -> Iterator[Running]:
     """Runs the server pinned to its core, in a folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
     try:
-        with _redis(server, folder) as (redis, url), _started(server, folder, url) as running:
-            yield replace(running, redis=redis)
+        with _redis(server, folder) as (redis, at), _started(server, folder, at) as running:
+            yield replace(running, redis=redis, redis_port=at)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _started(server: Server, folder: Path, redis: str) -> Iterator[Running]:
+def _started(server: Server, folder: Path, redis: int) -> Iterator[Running]:
     log, port = folder / "log", free_port(ROOM)
     environment = {**os.environ, "HOME": str(folder), **server.environment}
     if redis:
-        environment["EVENTS_REDIS_URL"] = redis
+        environment["EVENTS_REDIS_URL"] = f"redis://127.0.0.1:{redis}"
     with log.open("wb") as out:
         process = subprocess.Popen(
             server.command(port, folder),
