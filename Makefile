@@ -1,6 +1,6 @@
 # Millrace. `make help` explains every target.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve up down logs test test-redis lint format dashboards bench chaos token loadtest images push \
+.PHONY: help setup run serve up down logs test test-redis lint format dashboards bench chaos token load load-headless load-local images push \
 	k8s-validate compose-test cluster-test clean
 
 HOST ?= 127.0.0.1
@@ -22,7 +22,7 @@ PYTHON := $(CURDIR)/.venv/bin/python
 RUN := $(UV) run --no-sync
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.synced ## Install everything that the other targets need into .venv/ (uv itself included)
 
@@ -82,9 +82,19 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m streaming.mint $(ARGS)
 
-loadtest: .venv/.synced ## Locust against a running suite: HOST_URL=http://127.0.0.1:8000 USERS=100 TIME=30s
-	@exec $(PYTHON) -m loadtests --headless --host $(or $(HOST_URL),http://127.0.0.1:8000) \
-		-u $(or $(USERS),100) -r $(or $(RATE),50) -t $(or $(TIME),30s) --only-summary
+# What both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
+LOAD := $(PYTHON) -m loadtests --host $(or $(HOST_URL),http://127.0.0.1:8000) -u $(or $(USERS),100) -r $(or $(RATE),20) \
+	$(if $(PROCESSES),--processes $(PROCESSES))
+
+load: .venv/.synced ## Locust's web UI, for a running suite: HOST_URL=http://127.0.0.1:8000 PROCESSES= ARGS=
+	@exec $(LOAD) --web-host 127.0.0.1 $(ARGS)
+
+load-headless: .venv/.synced ## Load a running suite, with a verdict: HOST_URL= USERS=100 RATE=20 TIME=30s PROCESSES= ARGS=
+	@exec $(LOAD) --headless --only-summary -t $(or $(TIME),30s) $(ARGS)
+
+load-local: .venv/.synced ## Start the suite, load it, with a verdict; figures go to .load/: STREAMS=500 SECONDS=120 PROCESSES=1
+	@exec $(PYTHON) -m loadtests.local --streams $(or $(STREAMS),500) --seconds $(or $(SECONDS),120) \
+		--processes $(or $(PROCESSES),1) $(ARGS)
 
 images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=
 	@for name in $(IMAGES); do \
@@ -104,4 +114,4 @@ cluster-test: .venv/.synced images ## Run the suite on the current kubectl conte
 	@CLUSTER_LOAD="$(CLUSTER_LOAD)" TAG=$(TAG) scripts/cluster-test $(ARGS)
 
 clean: ## Remove what was made: environment, demo data, caches
-	@rm -rf .venv .tools .data .bench .chaos .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools .data .bench .chaos .load .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -67,6 +67,11 @@ class Histogram:
         self.count += other.count
         self.max = max(self.max, other.max)
 
+    def clear(self) -> None:
+        self._counts.clear()
+        self.count = 0
+        self.max = 0.0
+
     def compact(self) -> list[Any]:
         """What JSON and msgpack can carry: the maximum, then buckets and their counts in turn."""
         return [self.max, *(number for pair in self._counts.items() for number in pair)]

@@ -6,7 +6,7 @@ the machines.
 """
 
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -20,6 +20,9 @@ KINDS = ("events", "logs", "chat", "records", "downloads")
 
 #: The histogram that the points have their percentiles from.
 LATENCY = "event latency"
+
+#: Texts of faults that are kept apart.
+FAULTS = 50
 
 #: Points that are kept: two hours.
 POINTS = 7200
@@ -111,12 +114,16 @@ class Measures:
         self.users: Callable[[], int] = lambda: 0
         self.judge: Callable[[Measures], list[str]] = lambda _: []
         self.kinds = {kind: Counters() for kind in KINDS}
+        #: Users may keep the histograms and counters that they add to: those stay.
         self.histograms: dict[str, Histogram] = defaultdict(Histogram)
+        #: What failed, by its text.
+        self.faults: Counter[str] = Counter()
         #: The latency of this second alone: it joins its histogram when the second is over.
         self.latency = Histogram()
         self._role = role
-        self._began = 0.0
+        self.began = 0.0
         self._ended = 0.0
+        self._at_end: dict[str, dict[str, int]] = {}
         self._told = {kind: Counters() for kind in KINDS}
         self._ticked = Counters()
         self._ticked_at = int(time.time()) - 1
@@ -129,20 +136,23 @@ class Measures:
         """A run begins. What is open still is: who opened it will close it."""
         for counters in (*self.kinds.values(), *self._told.values()):
             counters.clear()
-        self.histograms.clear()
+        for made in self.histograms.values():
+            made.clear()
+        self.faults.clear()
         self.latency = Histogram()
         self._ticked = Counters()
         self._seconds.clear()
         self._points.clear()
-        self._began = time.time()
-        self._settled_at = int(self._began) - 1
+        self.began = time.time()
+        self._settled_at = int(self.began) - 1
         self._ended = 0.0
-        self._ticked_at = int(self._began) - 1
+        self._ticked_at = int(self.began) - 1
 
     def end(self) -> None:
-        """The run is over, and all reports of it are here."""
+        """The run is over, and all reports of it are here. Of how it is stopped nothing counts."""
         self.tick(time.time())
         self._ended = time.time()
+        self._at_end = {kind: counters.values() for kind, counters in self.kinds.items()}
         self._settle(int(self._ended))
 
     def tick(self, now: float) -> None:
@@ -181,11 +191,14 @@ class Measures:
         self.tick(time.time())
         new = {
             "kinds": {kind: self.kinds[kind].since(self._told[kind]) for kind in KINDS},
-            "histograms": {name: made.compact() for name, made in self.histograms.items()},
+            "histograms": {n: made.compact() for n, made in self.histograms.items() if made.count},
+            "faults": dict(self.faults),
             "seconds": {second: made.compact() for second, made in self._seconds.items()},
         }
         self._told = {kind: self.kinds[kind].copy() for kind in KINDS}
-        self.histograms.clear()
+        for made in self.histograms.values():
+            made.clear()
+        self.faults.clear()
         self._seconds.clear()
         return new
 
@@ -194,20 +207,36 @@ class Measures:
             self.kinds[kind].add(changes)
         for name, compact in delta["histograms"].items():
             self.histograms[name].merge(Histogram.of(compact))
+        for text, count in delta["faults"].items():
+            self.note(text, count)
         for second, compact in delta["seconds"].items():
             if int(second) > self._settled_at:
                 self._seconds.setdefault(int(second), Second()).add(Second.of(compact))
 
+    def note(self, fault: str, count: int = 1) -> None:
+        """Texts are few, however much fails: keep what varies out of them."""
+        if len(self.faults) >= FAULTS and fault not in self.faults:
+            fault = "others"
+        self.faults[fault] += count
+
     def elapsed(self) -> float:
-        return (self._ended or time.time()) - self._began if self._began else 0.0
+        return (self._ended or time.time()) - self.began if self.began else 0.0
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON has it; seconds everywhere."""
         return {
+            "began": self.began,
             "elapsed": self.elapsed(),
             "users": self.users(),
-            "kinds": {kind: counters.values() for kind, counters in self.kinds.items()},
-            "histograms": {n: made.summary() for n, made in sorted(self.histograms.items())},
+            "kinds": (
+                self._at_end
+                if self._ended
+                else {kind: counters.values() for kind, counters in self.kinds.items()}
+            ),
+            "histograms": {
+                name: made.summary() for name, made in sorted(self.histograms.items()) if made.count
+            },
+            "faults": dict(self.faults),
             "series": list(self._points),
             "verdict": self.judge(self),
         }
@@ -222,7 +251,7 @@ class Measures:
     def _point(self, second: int, ended: Second) -> dict[str, Any]:
         before = self._points[-1] if self._points else {"lost": 0, "repeated": 0}
         return {
-            "t": second - int(self._began),
+            "t": second - int(self.began),
             "open": ended.open,
             "events": ended.events,
             "p50": ended.latency.percentile(0.5),

@@ -1,12 +1,18 @@
-"""One run: keeps the measures of this process, a point each second, and has the workers report."""
+"""One run: measures in each process, users and shape by the knobs, a verdict and its export."""
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtests import shapes
+from loadtests.knobs import NAMES
 from loadtests.measures import Measures, Role
+from loadtests.silence import Silence
+from loadtests.verdict import Thresholds, table
 
 #: Seconds in which all workers must have reported, when a run ends.
 LAST_REPORTS = 15.0
@@ -16,7 +22,7 @@ _REPORTED = "millrace-reported"
 
 
 def install(environment: Any) -> None:
-    """Gives the environment its `measures`, and keeps them; call it by Locust's event `init`."""
+    """Gives the environment its `measures` and `silence`; call it by Locust's event `init`."""
     runner, hooks = environment.runner, environment.events
     role: Role = "alone"
     if isinstance(runner, MasterRunner):
@@ -27,17 +33,42 @@ def install(environment: Any) -> None:
     measures.users = lambda: runner.user_count
     hooks.test_start.add_listener(lambda **_: measures.begin())
     gevent.spawn(_tick, measures)
+    if role != "master":
+        environment.silence = Silence(measures)
     if role == "worker":
         hooks.report_to_master.add_listener(
             lambda client_id, data: data.update(measures=measures.delta())
         )
         runner.register_message(_REPORT, _report)
         return
+    thresholds = Thresholds.read(Path(environment.parsed_options.thresholds))
+    measures.judge = thresholds.faults
+    hooks.test_start.add_listener(lambda **_: _count_users(environment))
     if role == "master":
         hooks.worker_report.add_listener(lambda client_id, data: measures.merge(data["measures"]))
-        # Users run until here, and nothing is counted of how they are stopped.
-        hooks.test_stopping.add_listener(lambda **_: _await_reports(runner))
+        awaited: set[str] = set()
+        runner.register_message(_REPORTED, lambda msg, **_: awaited.discard(msg.node_id))
+        hooks.test_stopping.add_listener(lambda **_: _await_reports(runner, measures, awaited))
+    # Users run until here: nothing is counted of how they are stopped.
     hooks.test_stopping.add_listener(lambda **_: measures.end())
+    _choose_shape(environment)
+
+
+def finish(environment: Any) -> None:
+    """Prints the verdict, and sets the exit code by it; call it by Locust's event `quitting`."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    snapshot = environment.measures.snapshot()
+    print(f"\n{table(snapshot)}\n")
+    for fault in snapshot["verdict"]:
+        print(f"FAILED: {fault}")
+    if not snapshot["verdict"]:
+        print("PASSED")
+    if path := environment.parsed_options.export:
+        options = vars(environment.parsed_options)
+        knobs = {name: options[name] for name in NAMES}
+        Path(path).write_text(json.dumps(snapshot | {"knobs": knobs}, indent=1))
+    environment.process_exit_code = 1 if snapshot["verdict"] else 0
 
 
 def _tick(measures: Measures) -> None:
@@ -47,16 +78,44 @@ def _tick(measures: Measures) -> None:
         gevent.sleep(1 - now % 1)
 
 
+def _count_users(environment: Any) -> None:
+    """Locust has made its dispatcher of users by now, which looks at these when it begins."""
+    for user in environment.user_classes:
+        number = getattr(environment.parsed_options, user.knob)
+        if user.fixed_count:
+            user.fixed_count = max(1, number)
+        else:
+            user.weight = number
+
+
+def _choose_shape(environment: Any) -> None:
+    """A shape that is in a locustfile is always used: this one is there where it is asked for."""
+
+    def choose() -> None:
+        environment.shape_class = shapes.chosen(environment.parsed_options, environment.runner)
+
+    if environment.web_ui is None:
+        choose()
+        return
+    from flask import request
+
+    @environment.web_ui.app.before_request
+    def _() -> None:
+        if request.path.endswith("/swarm") and request.method == "POST":
+            options = environment.parsed_options
+            options.shape = request.form.get("shape", options.shape)
+            choose()
+
+
 def _report(environment: Any, **_: Any) -> None:
     environment.runner._send_stats()
     environment.runner.send_message(_REPORTED)
 
 
-def _await_reports(runner: Any) -> None:
+def _await_reports(runner: Any, measures: Measures, awaited: set[str]) -> None:
     """Locust stops its workers, and waits half a second for what they still have to say."""
     clients = runner.clients
-    awaited = {client.id for client in clients.ready + clients.spawning + clients.running}
-    runner.register_message(_REPORTED, lambda msg, **_: awaited.discard(msg.node_id))
+    awaited.update(client.id for client in clients.ready + clients.spawning + clients.running)
     runner.send_message(_REPORT)
     with gevent.Timeout(LAST_REPORTS, False):
         while awaited:

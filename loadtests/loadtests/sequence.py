@@ -1,23 +1,38 @@
-"""Knows which event comes next, over all connections of one reader."""
+"""Knows which number comes next, over all connections of one reader."""
 
-from dataclasses import dataclass
+from loadtests.measures import Counters
+
+#: Numbers that may be missing before they are given up: what comes later counts as repeated.
+MISSING = 10_000
 
 
-@dataclass(slots=True)
 class Sequence:
-    """The ids are `<epoch>.<sequence>`; of a new epoch, a new journal, nothing is known yet."""
+    """Of several sources at once; each counts 1, 2, 3, and is joined anywhere."""
 
-    _epoch: str = ""
-    _last: int = 0
+    __slots__ = ("_last", "_missing", "counters")
 
-    def saw(self, id: str) -> str | None:
-        """What is wrong with this id after the ones before; None where it is the next."""
-        epoch, _, number = id.rpartition(".")
-        before, self._last = self._last, int(number)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            return None
-        if self._last == before + 1:
-            return None
-        what = "lost" if self._last > before else "got twice"
-        return f"{what}: {self._last} came after {before}"
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self._last: dict[str, int] = {}
+        self._missing: set[tuple[str, int]] = set()
+
+    def saw(self, source: str, number: int) -> None:
+        last = self._last.get(source)
+        if last is None or number == last + 1:
+            self._last[source] = number
+        elif number > last:
+            self.counters.lost += number - last - 1
+            new = ((source, n) for n in range(last + 1, min(number, last + MISSING)))
+            self._missing.update(new) if len(self._missing) < MISSING else None
+            self._last[source] = number
+        elif (source, number) in self._missing:
+            self._missing.discard((source, number))
+            self.counters.lost -= 1
+            self.counters.reordered += 1
+        else:
+            self.counters.repeated += 1
+
+    def forget(self) -> None:
+        """The server said that there is a hole: what comes next is joined as at first."""
+        self._last.clear()
+        self._missing.clear()

@@ -1,20 +1,6 @@
-"""Reads server-sent events as they come, from a response that was asked for with `stream=True`.
+"""Server-sent events out of bytes, as they come."""
 
-Not by `FastHttpSession.iter_lines`: that waits for 1,024 bytes, and takes a stream that broke off
-for one that ended.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
-
-
-class Lines(Protocol):
-    """geventhttpclient's response, so far as it is used here."""
-
-    message_complete: bool
-
-    def readline(self, sep: bytes = b"\n") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +12,57 @@ class Event:
     id: str
 
 
-@dataclass(slots=True)
-class Reader:
-    """One stream. `retry` is in milliseconds, where the server gave one."""
+class Parser:
+    """Of one client, over all its connections. `retry` is in milliseconds, where the server gave
+    one.
+    """
 
-    last_event_id: str = ""
-    retry: int | None = None
+    __slots__ = ("_rest", "last_event_id", "retry")
 
-    def events(self, stream: Lines) -> Iterator[Event]:
-        """Until the clean end; raises what geventhttpclient raises where the body was cut short."""
+    def __init__(self) -> None:
+        self.last_event_id = ""
+        self.retry: int | None = None
+        self._rest = b""
+
+    def reconnected(self) -> None:
+        """A block that was cut off counts for nothing."""
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are whole now."""
+        data = self._rest + data if self._rest else data
+        if b"\r" in data:
+            # A pair that is cut between reads stays here until the other half is there.
+            held = data[-1:] if data.endswith(b"\r") else b""
+            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        else:
+            held = b""
+        *blocks, rest = data.split(b"\n\n")
+        self._rest = rest + held
+        events = []
+        for block in blocks:
+            if block:
+                event = self._event(block)
+                if event is not None:
+                    events.append(event)
+        return events
+
+    def _event(self, block: bytes) -> Event | None:
+        """Moves the cursor, too: only the end of a block does."""
         data: list[str] = []
         name = "message"
-        id = self.last_event_id
-        for line in text_lines(stream):
+        for line in block.decode("utf-8", "replace").split("\n"):
             field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
+            if value[:1] == " ":
+                value = value[1:]
             if field == "data":
                 data.append(value)
+            elif field == "id":
+                self.last_event_id = value
             elif field == "event":
                 name = value
-            elif field == "id":
-                id = value
             elif field == "retry" and value.isdigit():
                 self.retry = int(value)
-            elif not line:
-                # A block that was cut off moves no cursor: only its end does.
-                self.last_event_id = id
-                if data:
-                    yield Event("\n".join(data), name, id)
-                data, name = [], "message"
-
-
-def text_lines(stream: Lines) -> Iterator[str]:
-    """Lines as soon as each is whole. `readline` returns nothing at the end of the body only."""
-    while line := stream.readline(b"\n"):
-        yield line.decode("utf-8", "replace").rstrip("\r\n")
+        if not data:
+            return None
+        return Event(data[0] if len(data) == 1 else "\n".join(data), name, self.last_event_id)

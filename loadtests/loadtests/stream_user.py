@@ -1,65 +1,177 @@
-"""A Locust user that reads bodies as they come, and samples what it sees of them."""
+"""A Locust user that reads streams, and counts what becomes of them."""
 
 import os
-import time
-from collections.abc import Callable
-from typing import Any
+import random
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any, ClassVar
 
-from geventhttpclient.response import HTTPParseError
-from locust import FastHttpUser
+import gevent
+from locust import User
+
+from loadtests.connection import PIECE, Broken, Connection, Cut
 
 #: What the users show, where the suite asks for it: see `make token`.
 TOKEN = os.environ.get("MILLRACE_TOKEN", "")
+
+#: Seconds that one who was put off waits, whatever the server asks for: a test is short.
+PATIENCE = 5.0
 
 
 class Unexpected(Exception):
     """The server answered, and not what it should have."""
 
 
-class StreamUser(FastHttpUser):  # type: ignore[misc]  # untyped
-    """Samples of type STREAM are ours; those of GET and POST, Locust's, end with the head."""
+class Refused(Exception):
+    """The server has no room now."""
 
+
+class Stream:
+    """One answer, while it is read. Iterate over it for its pieces; None of them is empty."""
+
+    __slots__ = ("_connection", "_count", "_first", "asked", "due", "heard", "pieces", "silent")
+
+    def __init__(
+        self, user: "StreamUser", connection: Connection, asked: float, due: float
+    ) -> None:
+        self._connection = connection
+        self._count = user.count
+        self._first = user.measures.histograms["first byte"]
+        self.pieces = 0
+        self.asked = asked
+        self.due = due
+        self.heard = monotonic()
+        self.silent = False
+
+    @property
+    def status(self) -> int:
+        return self._connection.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._connection.headers
+
+    def read(self, size: int = PIECE) -> bytes:
+        """The next piece; nothing: the clean end. Raises Cut, OSError."""
+        data = self._connection.read(size)
+        self.heard = now = monotonic()
+        self.silent = False
+        self._count.bytes += len(data)
+        if not self.pieces:
+            self._first.add(now - self.asked)
+        self.pieces += 1
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read():
+            yield data
+
+    def stall(self) -> None:
+        self._count.stalled += 1
+
+    def give_up(self) -> None:
+        self._connection.close()
+
+
+class StreamUser(User):  # type: ignore[misc]  # untyped
     abstract = True
-    #: Seconds. Heartbeats come each 15: a longer silence is a failure.
-    network_timeout = 40.0
+    kind: ClassVar[str]
+    #: The knob that says how many there are: shares of all users, or a number.
+    knob: ClassVar[str]
 
-    def sample(self, name: str, seconds: float, length: int = 0, fault: object = None) -> None:
-        self.environment.events.request.fire(
-            request_type="STREAM",
-            name=name,
-            response_time=seconds * 1000,
-            response_length=length,
-            exception=Unexpected(str(fault)) if fault is not None else None,
-            context={},
-        )
+    def __init_subclass__(cls) -> None:
+        if hasattr(cls, "kind"):
+            cls.host = os.environ.get(f"{cls.kind.upper()}_URL")
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.measures = environment.measures
+        self.knobs = environment.parsed_options
+        self.count = self.measures.kinds[self.kind]
+
+    def fault(self, what: str) -> None:
+        """Counts what the server did wrong."""
+        self.count.failed += 1
+        self.measures.note(f"{self.kind}: {what}")
+
+    def connect(self, receive_buffer: int = 0) -> Connection:
+        began = monotonic()
+        connection = Connection(self.host, receive_buffer=receive_buffer)
+        self.measures.histograms["connect"].add(monotonic() - began)
+        return connection
+
+    def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        made = {"Accept": "*/*", **(more or {})}
+        if TOKEN:
+            made["Authorization"] = f"Bearer {TOKEN}"
+        return made
 
     def read(
         self,
-        name: str,
         path: str,
-        consume: Callable[[Any], int],
+        consume: Callable[[Stream], None],
+        *,
         method: str = "GET",
-        **options: Any,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        due: float = 0.0,
+        receive_buffer: int = 0,
     ) -> None:
-        """`consume` is given the body, and returns how many bytes or items it had."""
-        # Locust asks for compression otherwise: lines would come when the compressor lets them.
-        headers = {"Accept-Encoding": "identity"} | options.pop("headers", {})
-        if TOKEN:
-            headers["Authorization"] = f"Bearer {TOKEN}"
-        began = time.perf_counter()
-        response = self.client.request(
-            method, path, name=name, headers=headers, stream=True, **options
-        )
-        stream = getattr(response, "_response", None)
-        if stream is None:
-            return  # counted by Locust as a failure
-        length, fault = 0, None
+        """Gives `consume` the answer, if it is one of 2xx. What goes wrong here and there is
+        counted, not raised. `due`: seconds of silence that are too long; 0: two heartbeats.
+        """
+        connection: Connection | None = None
+        stream: Stream | None = None
+        fault: Exception | None = None
+        began = monotonic()
+        watched = self.environment.silence.streams
         try:
-            if response.status_code < 400:
-                length = consume(stream)
-        except (OSError, HTTPParseError, ValueError, Unexpected) as error:
-            fault = repr(error)
+            connection = self.connect(receive_buffer)
+            asked = monotonic()
+            connection.request(method, path, self.headers(headers), body)
+            self.sample(method, monotonic() - began)
+            if connection.status in (429, 503):
+                raise Refused(connection.headers.get("retry-after", ""))
+            if connection.status >= 300:
+                raise Unexpected(f"status {connection.status}")
+            stream = Stream(self, connection, asked, due or 2 * self.knobs.heartbeat)
+            self.count.open += 1
+            watched.add(stream)
+            consume(stream)
+        except Refused as error:
+            self.count.refused += 1
+            fault = error
+        except (Cut, OSError) as error:
+            fault = error
+            if stream is None:
+                self.fault(f"no answer: {getattr(error, 'strerror', None) or error}")
+            else:
+                self.count.dirty += 1
+        except (Broken, Unexpected, ValueError, LookupError) as error:
+            fault = error
+            self.fault(str(error)[:200])
         finally:
-            # Else it would go back to the pool with the rest of the stream in it.
-            stream.release()
-        self.sample(name, time.perf_counter() - began, length, fault)
+            if stream is not None:
+                watched.discard(stream)
+                self.count.open -= 1
+            if connection is not None:
+                connection.close()
+        if fault is not None:
+            self.sample("STREAM", monotonic() - began, fault)
+            gevent.sleep(self._patience(fault))
+
+    def _patience(self, fault: Exception) -> float:
+        text = str(fault)
+        asked = float(text) if isinstance(fault, Refused) and text.isdigit() else 1.0
+        return min(PATIENCE, asked) * random.uniform(0.5, 1)
+
+    def sample(self, what: str, seconds: float, fault: Exception | None = None) -> None:
+        """For Locust's own tables: the time to the head, and what failed."""
+        self.environment.events.request.fire(
+            request_type=what,
+            name=self.kind,
+            response_time=seconds * 1000,
+            response_length=0,
+            exception=fault,
+            context={},
+        )

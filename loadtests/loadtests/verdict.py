@@ -1,24 +1,139 @@
-"""The verdict at the end of a run: its exit code, and why."""
+"""What is wrong with a run, by the thresholds, in words; and the table of its end."""
 
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-#: Milliseconds that 99 of 100 samples must stay below, by name.
-LIMITS = {"first event": 3000, "event gap": 3000}
+from loadtests.measures import COUNTERS, KINDS, Measures
 
-#: What must have been measured at all: a run that read nothing proves nothing.
-NEEDED = ("first event", "event gap")
+#: What one is called that is lost, by kind of stream.
+_UNITS = {
+    "events": "event",
+    "logs": "line",
+    "chat": "character",
+    "records": "row",
+    "downloads": "file",
+}
+
+#: What more than none of them means, by counter: of one, and of many.
+_TEXTS = {
+    "lost": ("lost {n} {unit}", "lost {n} {unit}s"),
+    "repeated": ("{n} {unit} came twice", "{n} {unit}s came twice"),
+    "reordered": ("{n} {unit} came out of order", "{n} {unit}s came out of order"),
+    "stalled": ("{n} silence was too long", "{n} silences were too long"),
+    "dirty": ("{n} stream was cut", "{n} streams were cut"),
+    "resets": ("{n} stream was told of a gap", "{n} streams were told of a gap"),
+    "refused": ("{n} request was refused", "{n} requests were refused"),
+    "failed": ("{n} request failed", "{n} requests failed"),
+}
 
 
-def faults(stats: Any) -> list[str]:
-    """Why the run failed; `stats` is Locust's `RequestStats`."""
-    found = []
-    by_name = {entry.name: entry for entry in stats.entries.values()}
-    if stats.total.num_failures:
-        found.append(f"{stats.total.num_failures} of {stats.total.num_requests} samples failed")
-    for name in NEEDED:
-        if name not in by_name or not by_name[name].num_requests:
-            found.append(f"nothing was measured of {name!r}")
-    for name, limit in LIMITS.items():
-        if name in by_name and (p99 := by_name[name].get_response_time_percentile(0.99)) > limit:
-            found.append(f"{name}: p99 {p99:.0f} ms, more than {limit} ms")
-    return found
+class BadThresholds(Exception):
+    """The file can't be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    #: By kind of stream and counter.
+    most: dict[str, dict[str, int]]
+    #: By histogram and percentile, seconds.
+    seconds: dict[str, dict[str, float]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Thresholds":
+        """Raises BadThresholds."""
+        try:
+            found = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise BadThresholds(f"{path}: {error}") from None
+        if unknown := set(found) - {"most", "seconds"}:
+            raise BadThresholds(f"{path}: {min(unknown)!r} is neither `most` nor `seconds`")
+        all_kinds = {n: v for n, v in found.get("most", {}).items() if n not in KINDS}
+        most = {kind: all_kinds | found.get("most", {}).get(kind, {}) for kind in KINDS}
+        for counter in {name for limits in most.values() for name in limits}:
+            if counter not in _TEXTS:
+                raise BadThresholds(f"{path}: {counter!r} is none of {', '.join(_TEXTS)}")
+        seconds = found.get("seconds", {})
+        for name, limits in seconds.items():
+            if unknown := set(limits) - {"p50", "p90", "p99", "p999", "max"}:
+                raise BadThresholds(f"{path}: {name!r} has no {min(unknown)!r}")
+        return cls(most, seconds)
+
+    def faults(self, measures: Measures) -> list[str]:
+        """What is wrong, worst first; nothing of a run that is good."""
+        return [*self._counted(measures), *_unheard(measures), *self._slow(measures)]
+
+    def _counted(self, measures: Measures) -> Iterator[str]:
+        for kind, limits in self.most.items():
+            counters = measures.kinds[kind].values()
+            for counter, limit in limits.items():
+                if (number := counters[counter]) > limit:
+                    text = _TEXTS[counter][number != 1].format(n=number, unit=_UNITS[kind])
+                    allowed = f", more than {limit}" if limit else ""
+                    yield f"{kind}: {text}{allowed}{_why(measures, kind, counter)}"
+
+    def _slow(self, measures: Measures) -> Iterator[str]:
+        for name, limits in self.seconds.items():
+            if name not in measures.histograms:
+                continue
+            summary = measures.histograms[name].summary()
+            for percentile, limit in limits.items():
+                if (value := summary[percentile]) > limit:
+                    yield (
+                        f"{name}: {percentile} {milliseconds(value)},"
+                        f" more than {milliseconds(limit)}"
+                    )
+
+
+def _why(measures: Measures, kind: str, counter: str) -> str:
+    if counter != "failed":
+        return ""
+    texts = [
+        f"{text.removeprefix(f'{kind}: ')} ({number})"
+        for text, number in measures.faults.most_common()
+        if text.startswith(f"{kind}: ")
+    ]
+    return "".join(f"\n    {text}" for text in texts)
+
+
+def _unheard(measures: Measures) -> Iterator[str]:
+    """A run that read nothing proves nothing."""
+    if not any(counters.received for counters in measures.kinds.values()):
+        yield "nothing was received"
+        return
+    for kind, counters in measures.kinds.items():
+        if counters.open and not counters.received:
+            yield f"{kind}: nothing was received"
+
+
+def milliseconds(seconds: float) -> str:
+    value = seconds * 1000
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def table(snapshot: dict[str, Any]) -> str:
+    """By kind, then by histogram."""
+    shown = [name for name in COUNTERS if name != "bytes"]
+    rows = [["", *shown]]
+    for kind, counters in snapshot["kinds"].items():
+        if any(counters.values()):
+            rows.append([kind, *(str(counters[name]) for name in shown)])
+    lines = _columns(rows)
+    rows = [["", "count", "p50", "p90", "p99", "p99.9", "max"]]
+    for name, summary in snapshot["histograms"].items():
+        values = (summary[p] for p in ("p50", "p90", "p99", "p999", "max"))
+        rows.append([name, str(summary["count"]), *(milliseconds(value) for value in values)])
+    return "\n".join([*lines, "", *_columns(rows)])
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if not n else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,48 +1,30 @@
-"""Events are those of an EventSource, however the lines come."""
+"""Events are those of an EventSource, however the bytes come."""
 
-from collections.abc import Iterable
+from itertools import pairwise
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loadtests.sse import Event, Reader
+from loadtests.sse import Event, Parser
 
-
-class Body:
-    """Gives lines as geventhttpclient does; an error where the body was cut short."""
-
-    message_complete = True
-
-    def __init__(self, lines: Iterable[bytes], cut: bool = False) -> None:
-        self._lines = iter(lines)
-        self._cut = cut
-
-    def readline(self, sep: bytes = b"\n") -> bytes:
-        line = next(self._lines, b"")
-        if not line and self._cut:
-            raise ConnectionError("Incomplete response.")
-        return line
+TEXT = (
+    b": hi\n\nid: a.1\ndata: x\ndata: y\n\nretry: 500\n\nevent: other\r\ndata:z\r\n\r\nid: a.2\n\n"
+)
+EVENTS = [Event("x\ny", "message", "a.1"), Event("z", "other", "a.1")]
 
 
-def lines(text: bytes) -> list[bytes]:
-    return text.splitlines(keepends=True)
+@given(st.lists(st.integers(min_value=0, max_value=len(TEXT))))
+def test_events_and_the_cursor_wherever_the_bytes_are_cut(cuts: list[int]) -> None:
+    parser = Parser()
+    places = [0, *sorted(cuts), len(TEXT)]
+    events = [event for start, end in pairwise(places) for event in parser.feed(TEXT[start:end])]
+    assert events == EVENTS
+    assert (parser.last_event_id, parser.retry) == ("a.2", 500)
 
 
-def test_events_and_where_to_resume() -> None:
-    reader = Reader()
-    text = b": hi\n\nid: a.1\ndata: x\ndata: y\n\nretry: 500\n\nevent: other\r\ndata:z\r\n\r\n"
-    assert list(reader.events(Body(lines(text)))) == [
-        Event("x\ny", "message", "a.1"),
-        Event("z", "other", "a.1"),
-    ]
-    assert reader.last_event_id == "a.1"
-    assert reader.retry == 500
-
-
-def test_an_event_without_its_end_moves_no_cursor() -> None:
-    reader = Reader()
-    body = Body(lines(b"id: a.1\ndata: x\n\nid: a.2\ndata: y\n"), cut=True)
-    events = reader.events(body)
-    assert next(events) == Event("x", "message", "a.1")
-    with pytest.raises(ConnectionError):
-        next(events)
-    assert reader.last_event_id == "a.1"
+def test_an_event_without_its_end_is_none_and_moves_no_cursor() -> None:
+    parser = Parser()
+    assert len(parser.feed(b"id: a.1\ndata: x\n\nid: a.2\ndata: y\n")) == 1
+    assert parser.last_event_id == "a.1"
+    parser.reconnected()
+    assert parser.feed(b"data: z\n\n") == [Event("z", "message", "a.1")]

@@ -7,6 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from threading import Thread
 
+COMMAND = [sys.executable, "-m", "loadtests", "--headless", "-u", "1"]
+COMMAND += ["--topics", "1", "--all-topics", "0"]
+
 
 def test_a_user_asks_its_own_service_with_the_token() -> None:
     seen: Queue[tuple[str, str | None]] = Queue()
@@ -23,13 +26,13 @@ def test_a_user_asks_its_own_service_with_the_token() -> None:
         Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}"
         with subprocess.Popen(
-            [sys.executable, "-m", "loadtests", "--headless", "-u", "1", "EventSubscriber"],
+            [*COMMAND, "EventSubscriber"],
             env=os.environ | {"EVENTS_URL": url, "MILLRACE_TOKEN": "secret"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as run:
             try:
-                assert seen.get(timeout=30) == ("/events", "Bearer secret")
+                assert seen.get(timeout=30) == ("/events?topic=load/0", "Bearer secret")
             finally:
                 run.terminate()
                 server.shutdown()

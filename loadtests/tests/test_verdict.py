@@ -1,32 +1,106 @@
-"""A run fails by failures, by slowness, and where nothing was measured."""
+"""The verdict names what is wrong, and nothing of a run that is good."""
 
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
 
-from loadtests.verdict import NEEDED, faults
+import pytest
 
-
-def stats(failures: int = 0, p99: float = 10.0, names: tuple[str, ...] = NEEDED) -> Any:
-    entries = {
-        name: SimpleNamespace(name=name, num_requests=5, get_response_time_percentile=lambda _: p99)
-        for name in names
-    }
-    return SimpleNamespace(
-        entries=entries, total=SimpleNamespace(num_failures=failures, num_requests=10)
-    )
+from loadtests.knobs import THRESHOLDS
+from loadtests.measures import Measures
+from loadtests.verdict import BadThresholds, Thresholds, table
 
 
-def test_a_good_run_has_no_faults() -> None:
-    assert faults(stats()) == []
+@pytest.fixture
+def good() -> Measures:
+    measures = Measures()
+    measures.kinds["events"].received = 1000
+    measures.histograms["event latency"].add(0.002)
+    return measures
 
 
-def test_a_failure_is_one() -> None:
-    assert faults(stats(failures=2)) == ["2 of 10 samples failed"]
+def faults(measures: Measures) -> list[str]:
+    return Thresholds.read(THRESHOLDS).faults(measures)
 
 
-def test_slowness_is_one() -> None:
-    assert "p99 9000 ms" in faults(stats(p99=9000.0))[0]
+def test_a_good_run_has_no_faults(good: Measures) -> None:
+    assert faults(good) == []
 
 
-def test_a_run_that_measured_nothing_fails() -> None:
-    assert faults(stats(names=())) == [f"nothing was measured of {name!r}" for name in NEEDED]
+@pytest.mark.parametrize(
+    ("kind", "counter", "number", "text"),
+    [
+        ("events", "lost", 3, "events: lost 3 events"),
+        ("events", "repeated", 1, "events: 1 event came twice"),
+        ("records", "reordered", 2, "records: 2 rows came out of order"),
+        ("logs", "stalled", 1, "logs: 1 silence was too long"),
+        ("events", "dirty", 1, "events: 1 stream was cut"),
+        ("events", "resets", 2, "events: 2 streams were told of a gap"),
+        ("chat", "refused", 5, "chat: 5 requests were refused"),
+    ],
+)
+def test_what_was_counted_is_named(
+    good: Measures, kind: str, counter: str, number: int, text: str
+) -> None:
+    setattr(good.kinds[kind], counter, number)
+    assert faults(good) == [text]
+
+
+def test_what_failed_is_named_with_the_reasons(good: Measures) -> None:
+    good.kinds["chat"].failed = 3
+    good.note("chat: status 500", 2)
+    good.note("chat: no answer: timed out")
+    good.note("logs: status 404")
+    [fault] = faults(good)
+    assert fault.splitlines() == [
+        "chat: 3 requests failed",
+        "    status 500 (2)",
+        "    no answer: timed out (1)",
+    ]
+
+
+def test_slowness_is_named(good: Measures) -> None:
+    for _ in range(10):
+        good.histograms["event latency"].add(0.8)
+    [fault] = faults(good)
+    assert fault == "event latency: p99 800 ms, more than 250 ms"
+
+
+def test_a_run_that_received_nothing_proves_nothing(good: Measures) -> None:
+    assert faults(Measures()) == ["nothing was received"]
+    good.kinds["logs"].open = 2
+    assert faults(good) == ["logs: nothing was received"]
+
+
+def test_one_kind_may_have_its_own_thresholds(good: Measures, tmp_path: Path) -> None:
+    path = tmp_path / "thresholds.toml"
+    path.write_text("[most]\nrefused = 0\n[most.chat]\nrefused = 4\n")
+    good.kinds["chat"].refused = 4
+    assert Thresholds.read(path).faults(good) == []
+    good.kinds["chat"].refused = 5
+    good.kinds["logs"].refused = 1
+    assert Thresholds.read(path).faults(good) == [
+        "logs: 1 request was refused",
+        "chat: 5 requests were refused, more than 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[least]\nlost = 1", "'least' is neither"),
+        ("[most]\nlots = 1", "'lots' is none of lost"),
+        ("[seconds]\nconnect = {p98 = 1}", "'connect' has no 'p98'"),
+        ("most = ", "Invalid value"),
+    ],
+)
+def test_thresholds_that_mean_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "thresholds.toml"
+    path.write_text(text)
+    with pytest.raises(BadThresholds, match=message):
+        Thresholds.read(path)
+
+
+def test_the_table_has_what_was_used(good: Measures) -> None:
+    text = table(good.snapshot())
+    assert text.splitlines()[0].split()[:3] == ["open", "received", "lost"]
+    assert text.splitlines()[1].split()[:3] == ["events", "0", "1000"]
+    assert "chat" not in text

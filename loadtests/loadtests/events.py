@@ -1,0 +1,239 @@
+"""Events: publishers at a constant rate, and subscribers that know what they must get.
+
+A publisher numbers its events per topic, and writes in each when it was due. So a subscriber knows
+what it must get next, and how late it is: on one host, or with clocks that are in step.
+"""
+
+import itertools
+import json
+import random
+import time
+from math import inf
+from time import monotonic
+from uuid import uuid4
+
+import gevent
+from locust import between, task
+
+from loadtests.connection import Broken, Connection
+from loadtests.sequence import Sequence
+from loadtests.sse import Event, Parser
+from loadtests.stream_user import PATIENCE, Stream, StreamUser, Unexpected
+
+#: Seconds after which a publisher that was put off tries again, at the most.
+AGAIN = 0.5
+
+#: Seconds for which a slow reader reads.
+CATCH_UP = 2.0
+
+
+class Publisher(StreamUser):
+    """An open loop: what could not be sent in time is sent later, and its latency is from when it
+    was due. A subscriber's latency hides no stall of the server so (coordinated omission).
+    """
+
+    kind = "events"
+    knob = "publishers"
+    fixed_count = 1
+
+    def on_start(self) -> None:
+        self.id = uuid4().hex[:12]
+        self._connection: Connection | None = None
+
+    @task
+    def publish(self) -> None:
+        pace = 1 / self.knobs.publish_rate
+        topics = self.knobs.topics
+        due = time.time() + random.uniform(0, pace)
+        for count in itertools.count():
+            gevent.sleep(max(0.0, due - time.time()))
+            number, topic = divmod(count, topics)
+            self._publish_until_accepted(f"load/{topic}", number + 1, due)
+            self.measures.histograms["publish"].add(time.time() - due)
+            due += pace
+
+    def _publish_until_accepted(self, topic: str, number: int, due: float) -> None:
+        event = {"n": number, "sent": due, "publisher": f"{self.id}/{topic}"}
+        if self.knobs.padding:
+            event["padding"] = "." * self.knobs.padding
+        body = json.dumps({"topic": topic, "data": event}).encode()
+        headers = self.headers(
+            {
+                "Content-Type": "application/json",
+                # An attempt that had no answer may have arrived.
+                "Idempotency-Key": f"{self.id}-{topic}-{number}",
+            }
+        )
+        while not self._publish(headers, body):
+            gevent.sleep(random.uniform(0, AGAIN))
+
+    def _publish(self, headers: dict[str, str], body: bytes) -> bool:
+        began = monotonic()
+        fault: Exception | None = None
+        try:
+            connection = self._connection or self.connect()
+            self._connection = None
+            try:
+                connection.request("POST", "/events", headers, body)
+                answer = connection.whole()
+            except BaseException:
+                connection.close()
+                raise
+            if connection.reusable:
+                self._connection = connection
+            else:
+                connection.close()
+            if connection.status in (429, 503):
+                self.count.refused += 1
+                fault = Unexpected(f"status {connection.status}")
+            elif connection.status not in (200, 201):
+                raise Unexpected(f"publish: status {connection.status} {answer[:100]!r}")
+        except (OSError, Broken, Unexpected) as error:
+            fault = error
+            self.fault(f"publish: {error}")
+        self.sample("POST", monotonic() - began, fault)
+        return fault is None
+
+    def on_stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class Subscriber(StreamUser):
+    abstract = True
+    kind = "events"
+    #: Bytes that the kernel may take for it; 0: what it likes.
+    receive_buffer = 0
+    #: What it sees tells how late the server is.
+    timed = True
+
+    def on_start(self) -> None:
+        self.parser = Parser()
+        self.sequence = Sequence(self.count)
+        self._gaps = self.measures.histograms["gap"]
+        everything = random.random() < self.knobs.all_topics
+        topics = self.knobs.topics
+        self.path = (
+            f"/events?topic=load/{'%7Btopic%7D' if everything else random.randrange(topics)}"
+        )
+        rate = self.knobs.publishers * self.knobs.publish_rate / (1 if everything else topics)
+        stall = self.knobs.stall
+        #: Seconds: silence is a stall once events come, if they come often enough.
+        self.due = stall if rate * stall >= 2 else 0.0
+
+    def for_a_while(self) -> float:
+        return random.uniform(0.5, 1.5) * float(self.knobs.stay)
+
+    def subscribe(self, until: float) -> None:
+        """Until then, a monotonic time, or the end; resumes where the last one ended."""
+        headers = {"Accept": "text/event-stream"}
+        self._resumed = bool(self.parser.last_event_id)
+        if self._resumed:
+            headers["Last-Event-ID"] = self.parser.last_event_id
+            self.count.reconnects += 1
+        self.parser.reconnected()
+        self.parser.retry = None
+        self._until = until
+        self._began = monotonic()
+        self._got = 0
+        self._heard = 0.0
+        self.read(
+            self.path,
+            self.consume,
+            headers=headers,
+            receive_buffer=self.receive_buffer,
+        )
+        if self.parser.retry is not None and monotonic() < until:
+            if not self._got:
+                self.count.refused += 1
+            gevent.sleep(min(self.parser.retry / 1000, PATIENCE))
+
+    def consume(self, stream: Stream) -> None:
+        for data in stream:
+            if self._resumed and stream.pieces == 1:
+                self.measures.histograms["resume"].add(stream.heard - self._began)
+            self.take(stream, data)
+            if stream.heard > self._until:
+                break
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        for event in self.parser.feed(data):
+            if event.event == "message":
+                self._on_message(stream, event)
+            elif event.event == "millrace.reset":
+                self.count.resets += 1
+                self.sequence.forget()
+            else:
+                raise Unexpected(f"an event of type {event.event[:40]!r}")
+
+    def _on_message(self, stream: Stream, event: Event) -> None:
+        value = json.loads(event.data)
+        self.sequence.saw(value["publisher"], value["n"])
+        self.count.received += 1
+        if self.timed:
+            self.measures.latency.add(time.time() - value["sent"])
+            if self._got:
+                self._gaps.add(stream.heard - self._heard)
+            else:
+                self.measures.histograms["first event"].add(stream.heard - self._began)
+                stream.due = self.due or stream.due
+        self._got += 1
+        self._heard = stream.heard
+
+
+class EventSubscriber(Subscriber):
+    """Stays. It resumes where its stream ended, as an EventSource does."""
+
+    knob = "subscribers"
+
+    @task
+    def stay(self) -> None:
+        self.subscribe(inf)
+
+
+class Resumer(Subscriber):
+    """Drops its stream wherever that is, and resumes it."""
+
+    knob = "resumers"
+    wait_time = between(0.0, 1.0)
+
+    @task
+    def drop(self) -> None:
+        self.subscribe(monotonic() + self.for_a_while())
+
+
+class Churner(Subscriber):
+    """Comes as somebody new each time."""
+
+    knob = "churners"
+    wait_time = between(0.0, 1.0)
+
+    @task
+    def come_and_go(self) -> None:
+        self.parser = Parser()
+        self.sequence.forget()
+        self.subscribe(monotonic() + self.for_a_while())
+
+
+class SlowReader(Subscriber):
+    """Reads nothing for a while, then all that has piled up; nothing may be missing."""
+
+    knob = "slow_readers"
+    receive_buffer = 4096
+    timed = False
+
+    @task
+    def read_slowly(self) -> None:
+        self.subscribe(inf)
+
+    def consume(self, stream: Stream) -> None:
+        while True:
+            until = monotonic() + CATCH_UP
+            while stream.heard < until:
+                data = stream.read(4096)
+                if not data:
+                    return
+                self.take(stream, data)
+            due, stream.due = stream.due, inf
+            gevent.sleep(self.knobs.pause)
+            stream.heard, stream.due = monotonic(), due

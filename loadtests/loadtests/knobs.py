@@ -1,0 +1,79 @@
+"""Every parameter of a run, as an argument of Locust's: on the command line, as LOADTEST_… in the
+environment, and in the web UI, from where the workers get it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Knob:
+    name: str
+    default: Any
+    help: str
+    choices: tuple[str, ...] | None = None
+    #: Of the process that is started, not of a run.
+    hidden: bool = False
+
+
+THRESHOLDS = Path(__file__).with_name("thresholds.toml")
+
+KNOBS = (
+    # How many there are of each kind of user: shares of all users, but for publishers.
+    Knob("publishers", 2, "publishers, a number; all others are shares of the users"),
+    Knob("subscribers", 40, "share of event subscribers, who stay"),
+    Knob("resumers", 4, "share of event subscribers who drop their stream, and resume it"),
+    Knob("churners", 4, "share of event subscribers who go, and come anew"),
+    Knob("slow-readers", 2, "share of event subscribers who let their events pile up"),
+    Knob("log-followers", 6, "share of log followers, who drop and resume too"),
+    Knob("chat-readers", 2, "share of chat readers"),
+    Knob("record-readers", 1, "share of records readers"),
+    Knob("downloaders", 1, "share of downloaders"),
+    # What they do.
+    Knob("publish-rate", 3.0, "events a second of each publisher"),
+    Knob("topics", 4, "topics that publishers publish to in turn; a subscriber reads one of them"),
+    Knob("all-topics", 0.05, "part of the subscribers that read all topics, 0 to 1"),
+    Knob("padding", 0, "bytes that are added to each event"),
+    Knob("stay", 15.0, "seconds that churners, resumers and log followers stay, on average"),
+    Knob("pause", 10.0, "seconds for which slow readers read nothing"),
+    Knob("think", 3.0, "seconds between two requests of chat, records and downloads, on average"),
+    Knob("log", "app.log", "log to follow; of lines with `load=1`, `load=2`, none may be missing"),
+    Knob("message", "Hello", "what chat is asked"),
+    Knob("dataset", "users", "dataset to read, with consecutive keys in its column `id`"),
+    Knob("rows", 10_000, "rows of one request"),
+    Knob("last-row", 999_999, "the last key of the dataset"),
+    Knob("file", "users.csv", "file to download, whole and in two parts"),
+    Knob("range-file", "huge.bin", "file to download ranges of"),
+    Knob("range-bytes", 1_048_576, "bytes of a range"),
+    # What is too much.
+    Knob("stall", 2.0, "seconds of silence that are a stall where something is due"),
+    Knob("heartbeat", 15.0, "seconds between two heartbeats: twice that is a stall anywhere"),
+    Knob("thresholds", str(THRESHOLDS), "file of what a run may have at most"),
+    # Shapes.
+    Knob("shape", "off", "stages: the numbers of users and seconds are below", ("off", "stages")),
+    Knob("ramp", 20.0, "stage 1: seconds in which the users come"),
+    Knob("hold", 40.0, "stage 2: seconds for which they stay"),
+    Knob("churn", 20.0, "stage 3: seconds in which a part of them goes and comes, again and again"),
+    Knob("churn-part", 0.2, "the part, 0 to 1"),
+    Knob("spike", 20.0, "stage 4: seconds for which there are more of them, at once"),
+    Knob("spike-factor", 1.5, "how many times the users"),
+    Knob("drain", 20.0, "stage 5: seconds in which they go"),
+    Knob("export", "", "file to write all figures to, as JSON", hidden=True),
+)
+
+#: Of Locust's options.
+NAMES = tuple(knob.name.replace("-", "_") for knob in KNOBS)
+
+
+def add_arguments(parser: Any) -> None:
+    for knob in KNOBS:
+        parser.add_argument(
+            f"--{knob.name}",
+            type=type(knob.default),
+            default=knob.default,
+            choices=knob.choices,
+            help=f"{knob.help} (default: {knob.default})" if knob.default != "" else knob.help,
+            env_var=f"LOADTEST_{knob.name.replace('-', '_').upper()}",
+            include_in_web_ui=not knob.hidden,
+        )

@@ -1,0 +1,74 @@
+"""Logs: followers that drop and resume.
+
+Ids of one source grow, and where a line has `load=1`, `load=2`, ... (`make load-local` writes such
+a log), none of them may be missing. Such a line also says when it was written: `sent=1767225600.1`.
+"""
+
+import json
+import random
+import re
+import time
+from time import monotonic
+from urllib.parse import quote
+
+from locust import between, task
+
+from loadtests.sequence import Sequence
+from loadtests.sse import Event, Parser
+from loadtests.stream_user import Stream, StreamUser, Unexpected
+
+_NUMBERED = re.compile(r"\bload=(\d+) sent=([\d.]+)")
+
+
+class LogFollower(StreamUser):
+    kind = "logs"
+    knob = "log_followers"
+    wait_time = between(0.0, 1.0)
+
+    def on_start(self) -> None:
+        self.parser = Parser()
+        self.sequence = Sequence(self.count)
+        self._at = ("", 0)
+
+    @task
+    def follow(self) -> None:
+        headers = {"Accept": "text/event-stream"}
+        if self.parser.last_event_id:
+            headers["Last-Event-ID"] = self.parser.last_event_id
+            self.count.reconnects += 1
+        self.parser.reconnected()
+        self._until = monotonic() + self.knobs.stay * random.uniform(0.5, 1.5)
+        self.read(f"/logs/{quote(self.knobs.log)}", self.consume, headers=headers)
+
+    def consume(self, stream: Stream) -> None:
+        for data in stream:
+            for event in self.parser.feed(data):
+                self._on_event(event)
+            if stream.heard > self._until:
+                break
+
+    def _on_event(self, event: Event) -> None:
+        if event.event == "millrace.reset":
+            self.count.resets += 1
+            self.sequence.forget()
+        if event.event != "message":
+            return  # rotated, truncated: what is news to a reader of the log
+        line = json.loads(event.data).get("line")
+        if line is None:
+            raise Unexpected("an event without a line")
+        self.count.received += 1
+        if event.id:
+            self._check_order(event.id)
+        if numbered := _NUMBERED.search(line):
+            self.sequence.saw("load", int(numbered[1]))
+            # Lines from before it came have no id.
+            if event.id:
+                late = time.time() - float(numbered[2])
+                self.measures.histograms["log latency"].add(late)
+
+    def _check_order(self, id: str) -> None:
+        """`<epoch>.<sequence>`: numbers of other logs lie between those of this one."""
+        epoch, _, number = id.rpartition(".")
+        before, self._at = self._at, (epoch, int(number))
+        if epoch == before[0] and int(number) <= before[1]:
+            raise Unexpected("an id that is not after the one before it")

@@ -1,0 +1,31 @@
+"""The stages come one after the other, with the users that they are for."""
+
+from loadtests.knobs import KNOBS
+from loadtests.shapes import Stages
+
+NAMES = {knob.name.replace("-", "_"): knob.default for knob in KNOBS}
+
+
+def stages(**knobs: float) -> Stages:
+    return Stages(100, NAMES | knobs)
+
+
+def users(shape: Stages, elapsed: float) -> int | None:
+    found = shape.at(elapsed)
+    return None if found is None else found[0]
+
+
+def test_ramp_hold_churn_spike_drain() -> None:
+    shape = stages(ramp=10, hold=10, churn=20, churn_part=0.3, spike=10, spike_factor=2, drain=5)
+    assert shape.at(1) == (100, 10)
+    assert users(shape, 15) == 100
+    assert [users(shape, t) for t in (21, 26, 31, 36)] == [70, 100, 70, 100]
+    assert users(shape, 45) == 200
+    assert shape.at(51) == (0, 20)
+    assert shape.at(55) is None
+
+
+def test_a_stage_of_no_seconds_is_left_out() -> None:
+    shape = stages(ramp=0, hold=10, churn=0, spike=0, drain=0)
+    assert users(shape, 0) == 100
+    assert users(shape, 10) is None
