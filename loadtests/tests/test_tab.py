@@ -28,7 +28,7 @@ def measures() -> Measures:
     made.kinds["events"].lost = 2
     made.histograms["connect"].add(0.25)
     made.kinds["events"].received = 50
-    made.tick(made._began + 5)
+    made.tick(made.began + 5)
     made.end()
     return made
 
