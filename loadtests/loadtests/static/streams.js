@@ -38,7 +38,7 @@ function section(title, content) {
   return element("section", {}, element("h3", {}, title), content);
 }
 
-function scroll(title, table) {
+function scrollable(title, table) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, table);
 }
 
@@ -110,14 +110,14 @@ class MillraceStreams extends HTMLElement {
     this.kinds = element("table");
     this.histograms = element("table");
     this.series = element("table");
-    this.details = element("details", {}, element("summary", {}, "The plots as a table"), scroll("The plots", this.series));
+    this.details = element("details", {}, element("summary", {}, "The plots as a table"), scrollable("The plots", this.series));
     this.details.addEventListener("toggle", () => this.last && this.show(this.last));
     this.settings = element("dl");
     this.note = element("p", { class: "note" });
     this.append(this.trouble, this.head,
       element("div", { class: "charts" }, ...this.charts.map((chart) => chart.figure)), this.note,
-      section("By kind of stream", scroll("By kind of stream", this.kinds)),
-      section("Times", scroll("Times", this.histograms)), this.details);
+      section("By kind of stream", scrollable("By kind of stream", this.kinds)),
+      section("Times", scrollable("Times", this.histograms)), this.details);
     if (this.data) this.append(section("Settings", this.settings));
   }
 
