@@ -156,7 +156,8 @@ class MillraceStreams extends HTMLElement {
     this.run.textContent = facts.filter(Boolean).join(" · ");
     this.settings.replaceChildren(...Object.entries(settings).map(([name, value]) =>
       element("div", {}, element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, value))));
-    if (this.reasons.innerText !== verdict.join("\n")) {
+    if (this.said !== verdict.join("\n")) {
+      this.said = verdict.join("\n");
       this.reasons.replaceChildren(...verdict.map((reason) => element("li", {}, reason)));
     }
   }
