@@ -82,6 +82,7 @@ class MillraceStreams extends HTMLElement {
     this.verdict = element("strong", { role: "status" });
     this.run = element("p");
     this.reasons = element("ul");
+    this.said = "";
     this.trouble = element("p", { class: "trouble", role: "alert" });
     const files = element("nav", { "aria-label": "Download" });
     if (!this.data) {
