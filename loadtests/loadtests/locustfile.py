@@ -37,8 +37,6 @@ def install(environment: Any, **_: Any) -> None:
     run.install(environment)
     if environment.web_ui:
         tab.add(environment, environment.measures.snapshot, knobs.NAMES)
-    if environment.web_ui:
-        tab.add(environment, environment.measures.snapshot)
 
 
 @events.quitting.add_listener
