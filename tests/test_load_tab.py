@@ -127,6 +127,7 @@ def start(page: Page, suite: str) -> None:
     page.fill("[name=userCount]", "60" if PICTURE else "20")
     page.fill("[name=spawnRate]", "5" if PICTURE else "20")
     page.fill("[name=host]", suite)
+    page.fill("[name=publishRate]", "4.5")
     page.get_by_role("button", name="Start", exact=True).click()
 
 
@@ -227,6 +228,7 @@ def keep(page: Page, chromium: Browser, tmp_path: Path) -> None:
     path = download("HTML report")
     report.goto(path.as_uri())
     assert (table(report, "By kind of stream"), table(report, "Times")) == (kinds, times)
+    expect(report.locator("dl")).to_contain_text("publish rate4.5")
     expect(report.locator("svg .line")).to_have_count(page.locator("svg .line").count())
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
     report.close()

@@ -41,7 +41,8 @@ class Silence:
             gevent.sleep(LOOK)
             now = monotonic()
             late = now - before - LOOK
-            self._lag["client lag"].add(late)
+            if self.streams:
+                self._lag["client lag"].add(late)
             for stream in list(self.streams):
                 # Not before what came while this process was late can be read.
                 silence = now - stream.heard - late
