@@ -23,12 +23,12 @@ class Blocks:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, int], int] = {}
+        self._sums: dict[tuple[str, str, int, int], int] = {}
 
     def check(self, path: str, etag: str, start: int, data: bytes) -> None:
-        """`start` is a block's; raises Unexpected."""
+        """`data` is a block, from `start` on; raises Unexpected."""
         got = zlib.crc32(data)
-        if self._sums.setdefault((path, etag, start), got) != got:
+        if self._sums.setdefault((path, etag, start, len(data)), got) != got:
             where = f"bytes {start} to {start + len(data) - 1} of {path}"
             raise Unexpected(f"{where}: not the checksum that they had before")
 
@@ -50,7 +50,7 @@ class Downloader(StreamUser):
     def in_two_parts(self) -> None:
         """Drops it somewhere, and goes on where it was."""
         self._get(self.knobs.file, drop_after=random.randrange(1, 2 * 1024 * 1024))
-        if self._etag and not self._complete:
+        if self._etag and self._at < self._size:
             self.count.reconnects += 1
             self._get(self.knobs.file, start=self._at, if_range=self._etag)
 
@@ -77,7 +77,7 @@ class Downloader(StreamUser):
         else:
             self._rest = b""
         self._path, self._at, self._drop_after = path, start, drop_after
-        self._etag, self._complete = "", False
+        self._etag, self._size = "", 0
         self._expected = 206 if headers else 200
         self.read(f"/download/{quote(path)}", self.consume, headers=headers, due=self.knobs.stall)
 
@@ -85,6 +85,7 @@ class Downloader(StreamUser):
         if stream.status != self._expected:
             raise Unexpected(f"status {stream.status} in place of {self._expected}")
         self._etag = stream.headers.get("etag", "")
+        self._size = self._at + int(stream.headers["content-length"])
         if self._expected == 206:
             self._check_range(stream.headers.get("content-range", ""))
         for data in stream:
@@ -92,7 +93,6 @@ class Downloader(StreamUser):
             if self._drop_after is not None and self._at > self._drop_after:
                 return
             gevent.sleep(0)
-        self._complete = True
         if self._rest:
             self._check(self._at - len(self._rest), self._rest)
         self.count.received += 1

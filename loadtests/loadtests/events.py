@@ -164,7 +164,7 @@ class Subscriber(StreamUser):
                 self.count.resets += 1
                 self.sequence.forget()
             else:
-                raise Unexpected(f"an event of type {event.event[:40]!r}")
+                self.fault(f"an event of type {event.event[:40]!r}")
 
     def _on_message(self, stream: Stream, event: Event) -> None:
         value = json.loads(event.data)

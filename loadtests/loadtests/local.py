@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def main() -> int:
     options, knobs = arguments().parse_known_args()
     folder = options.folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "data" / "logs").mkdir(parents=True)
+    folder.mkdir(parents=True)
     export = folder / "run.json"
     # Streams that are dropped are away for a moment, and most chats and downloads are short.
     users = int(options.streams * 1.07) + 2
@@ -160,10 +160,11 @@ def metrics(port: int) -> dict[str, float]:
 
 
 @contextmanager
-def running_suite(folder: Path) -> Iterator[Suite]:
-    """All services, ready; what they write is in the folder."""
+def running_suite(folder: Path, services: Sequence[str] = SERVICES) -> Iterator[Suite]:
+    """The services, ready; what they write is in the folder."""
     suite = Suite()
     data = folder / "data"
+    (data / "logs").mkdir(parents=True, exist_ok=True)
     environment = {
         "MILLRACE_AUTH": "off",
         "MILLRACE_DRAIN_WINDOW": "1",
@@ -180,7 +181,7 @@ def running_suite(folder: Path) -> Iterator[Suite]:
             command += ["--save", "", "--appendonly", "yes"]
             started(stack, suite, "redis", command, folder, {})
             environment["EVENTS_REDIS_URL"] = f"redis://127.0.0.1:{port}"
-        for name in SERVICES:
+        for name in services:
             suite.ports[name] = free_port()
             command = [sys.executable, "-m", "streaming.serve", f"{name}.app:app"]
             command += ["--port", str(suite.ports[name])]
@@ -231,14 +232,14 @@ def await_ready(name: str, port: int, process: psutil.Process, folder: Path) -> 
 
 
 @contextmanager
-def written_log(path: Path) -> Iterator[None]:
+def written_log(path: Path, rate: float = LINES) -> Iterator[None]:
     """A log of numbered lines, which say when they were written."""
     over = threading.Event()
 
     def write() -> None:
         number = 0
         with path.open("a", buffering=1) as log:
-            while not over.wait(1 / LINES):
+            while not over.wait(1 / rate):
                 number += 1
                 log.write(f"INFO load={number} sent={time.time():.6f}\n")
 

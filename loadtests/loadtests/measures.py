@@ -157,6 +157,8 @@ class Measures:
 
     def tick(self, now: float) -> None:
         """Ends the seconds before `now`, a unix time; what came belongs to the last of them."""
+        if self._ended:
+            return
         if self._role == "master":
             self._settle(int(now) - REPORTED)
             return
@@ -210,7 +212,7 @@ class Measures:
         for text, count in delta["faults"].items():
             self.note(text, count)
         for second, compact in delta["seconds"].items():
-            if int(second) > self._settled_at:
+            if int(second) > self._settled_at and not self._ended:
                 self._seconds.setdefault(int(second), Second()).add(Second.of(compact))
 
     def note(self, fault: str, count: int = 1) -> None:

@@ -98,6 +98,25 @@ def test_a_new_run_begins_with_nothing_but_what_is_open(clock: Any) -> None:
     assert master.kinds["logs"].values() == Measures().kinds["logs"].values() | {"received": 5}
 
 
+def test_of_how_a_run_is_stopped_nothing_is_told(clock: Any) -> None:
+    master, worker = Measures("master"), Measures("worker")
+    for made in (master, worker):
+        made.begin()
+    worker.kinds["logs"].open = 7
+    worker.tick(1001.0)
+    master.merge(reported(worker))
+    clock(1001.2)
+    master.end()
+    before = master.snapshot()
+    worker.kinds["logs"].open = 0
+    worker.tick(1003.0)
+    clock(1020.0)
+    master.merge(reported(worker))
+    master.tick(1020.0)
+    assert master.snapshot() == before
+    assert before["kinds"]["logs"]["open"] == 7
+
+
 def test_a_report_that_is_too_late_changes_no_point(clock: Any) -> None:
     master, worker = Measures("master"), Measures("worker")
     for made in (master, worker):
