@@ -1,0 +1,73 @@
+"""docs/load.md: the figures of a run, and where they come from."""
+
+from typing import Any
+
+from loadtests.local import SERVICES
+from loadtests.report import report
+
+
+def sample(t: float, opened: int, events: int) -> dict[str, Any]:
+    services = dict.fromkeys(SERVICES, {"open": 0, "events": 0, "cpu": 1.0, "memory": 2**26})
+    memory = 2**26 + 3000 * opened
+    busy = {"open": opened, "events": events, "cpu": 1 + events / 10**5, "memory": memory}
+    client = {"cpu": t / 2, "memory": 2**27}
+    return {"t": t, **services, "events": busy, "client": client}
+
+
+RUN: dict[str, Any] = {
+    "elapsed": 121.0,
+    "verdict": [],
+    "kinds": {
+        "events": dict.fromkeys(
+            (
+                "received",
+                "lost",
+                "repeated",
+                "reordered",
+                "stalled",
+                "dirty",
+                "reconnects",
+                "refused",
+            ),
+            1234,
+        )
+    },
+    "histograms": {
+        "event latency": {
+            "count": 7,
+            "p50": 0.0042,
+            "p90": 0.01,
+            "p99": 0.1,
+            "p999": 1,
+            "max": 2,
+        },
+        "gap": {"count": 0},
+    },
+    "series": [{"t": t, "open": 500, "events": 98.0} for t in range(121)],
+    "server": [
+        sample(0, 0, 0),
+        sample(50, 500, 5000),
+        sample(60, 500, 6000),
+        sample(110, 505, 11000),
+    ],
+}
+
+
+def test_it_has_both_views_and_the_costs() -> None:
+    text = report(RUN)
+    assert "**500 streams at the end, 121 s" in text
+    assert "Verdict: passed." in text
+    assert "| events | 1,234 | 1,234 |" in text
+    assert "| event latency | 7 | 4.2 | 10.0 | 100.0 | 1,000.0 | 2,000.0 |" in text
+    assert "gap" not in text.split("What the servers saw")[0].split("samples")[1]
+    assert "| 60 s | 500 | 500 | 98 | 100 |" in text
+    assert "| 110 s | 500 | 505 | 98 | 100 |" in text
+    # 0.05 s of CPU for 5,000 events in 50 s; 3,000 bytes a stream.
+    assert "| events | 505 | 0% | 65 MiB | 3.0 kB | 10 µs |" in text
+    assert "| client | 0 | 50% | 128 MiB |  |  |" in text
+
+
+def test_what_is_wrong_is_said() -> None:
+    assert "Verdict: lost 3 events; publish: slow." in report(
+        RUN | {"verdict": ["lost 3 events", "publish: slow"]}
+    )
