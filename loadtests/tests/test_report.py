@@ -7,11 +7,11 @@ from loadtests.report import report
 
 
 def sample(t: float, opened: int, events: int) -> dict[str, Any]:
-    services = dict.fromkeys(SERVICES, {"open": 0, "events": 0, "cpu": 1.0, "memory": 2**26})
+    idle = {"open": 0, "events": 0, "cpu": 1.0, "memory": 2**26}
     memory = 2**26 + 3000 * opened
     busy = {"open": opened, "events": events, "cpu": 1 + events / 10**5, "memory": memory}
     client = {"cpu": t / 2, "memory": 2**27}
-    return {"t": t, **services, "events": busy, "client": client}
+    return {"t": t, **dict.fromkeys(SERVICES, idle), "events": busy, "client": client}
 
 
 RUN: dict[str, Any] = {
@@ -43,7 +43,7 @@ RUN: dict[str, Any] = {
         },
         "gap": {"count": 0},
     },
-    "series": [{"t": t, "open": 500, "events": 98.0} for t in range(121)],
+    "series": [{"t": t, "open": {"events": 500}, "events": 98.0} for t in range(121)],
     "server": [
         sample(0, 0, 0),
         sample(50, 500, 5000),
