@@ -83,8 +83,8 @@ def views(run: dict[str, Any], samples: Iterable[dict[str, Any]]) -> str:
 def rate(run: dict[str, Any], sample: dict[str, Any], name: str) -> float:
     """A second, of all services, since the sample before."""
     before = [other for other in run["server"] if other["t"] < sample["t"]][-1]
-    sums = (sum(s[service][name] for service in SERVICES) for s in (sample, before))
-    return (next(sums) - next(sums)) / (sample["t"] - before["t"])
+    now, then = (sum(s[service][name] for service in SERVICES) for s in (sample, before))
+    return float(now - then) / float(sample["t"] - before["t"])
 
 
 def costs(run: dict[str, Any], middle: dict[str, Any], end: dict[str, Any]) -> str:
