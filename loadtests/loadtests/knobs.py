@@ -15,6 +15,16 @@ class Knob:
     choices: tuple[str, ...] | None = None
     #: Of the process that is started, not of a run.
     hidden: bool = False
+    #: The least that a number may be.
+    least: float = 0
+
+    @property
+    def option(self) -> str:
+        return self.name.replace("-", "_")
+
+
+class BadKnob(Exception):
+    """A value that can't be used; the text names it."""
 
 
 THRESHOLDS = Path(__file__).with_name("thresholds.toml")
@@ -31,24 +41,39 @@ KNOBS = (
     Knob("record-readers", 1, "share of records readers"),
     Knob("downloaders", 1, "share of downloaders"),
     # What they do.
-    Knob("publish-rate", 3.0, "events a second of each publisher"),
-    Knob("topics", 4, "topics that publishers publish to in turn; a subscriber reads one of them"),
+    Knob("publish-rate", 3.0, "events a second of each publisher", least=0.001),
+    Knob(
+        "topics",
+        4,
+        "topics that publishers publish to in turn; a subscriber reads one of them",
+        least=1,
+    ),
     Knob("all-topics", 0.05, "part of the subscribers that read all topics, 0 to 1"),
     Knob("padding", 0, "bytes that are added to each event"),
-    Knob("stay", 15.0, "seconds that churners, resumers and log followers stay, on average"),
+    Knob(
+        "stay",
+        15.0,
+        "seconds that churners, resumers and log followers stay, on average",
+        least=0.1,
+    ),
     Knob("pause", 10.0, "seconds for which slow readers read nothing"),
     Knob("think", 3.0, "seconds between two requests of chat, records and downloads, on average"),
     Knob("log", "app.log", "log to follow; of lines with `load=1`, `load=2`, none may be missing"),
     Knob("message", "Hello", "what chat is asked"),
     Knob("dataset", "users", "dataset to read, with consecutive keys in its column `id`"),
-    Knob("rows", 10_000, "rows of one request"),
-    Knob("last-row", 999_999, "the last key of the dataset"),
+    Knob("rows", 10_000, "rows of one request", least=1),
+    Knob("last-row", 999_999, "the last key of the dataset", least=1),
     Knob("file", "users.csv", "file to download, whole and in two parts"),
     Knob("range-file", "huge.bin", "file to download ranges of"),
-    Knob("range-bytes", 1_048_576, "bytes of a range"),
+    Knob("range-bytes", 1_048_576, "bytes of a range", least=1),
     # What is too much.
-    Knob("stall", 2.0, "seconds of silence that are a stall where something is due"),
-    Knob("heartbeat", 15.0, "seconds between two heartbeats: twice that is a stall anywhere"),
+    Knob("stall", 2.0, "seconds of silence that are a stall where something is due", least=0.1),
+    Knob(
+        "heartbeat",
+        15.0,
+        "seconds between two heartbeats: twice that is a stall anywhere",
+        least=0.1,
+    ),
     Knob("thresholds", str(THRESHOLDS), "file of what a run may have at most"),
     # Shapes.
     Knob("shape", "off", "stages: the numbers of users and seconds are below", ("off", "stages")),
@@ -57,13 +82,13 @@ KNOBS = (
     Knob("churn", 20.0, "stage 3: seconds in which a part of them goes and comes, again and again"),
     Knob("churn-part", 0.2, "the part, 0 to 1"),
     Knob("spike", 20.0, "stage 4: seconds for which there are more of them, at once"),
-    Knob("spike-factor", 1.5, "how many times the users"),
+    Knob("spike-factor", 1.5, "how many times the users", least=1),
     Knob("drain", 20.0, "stage 5: seconds in which they go"),
     Knob("export", "", "file to write all figures to, as JSON", hidden=True),
 )
 
 #: Of Locust's options.
-NAMES = tuple(knob.name.replace("-", "_") for knob in KNOBS)
+NAMES = tuple(knob.option for knob in KNOBS)
 
 
 def add_arguments(parser: Any) -> None:
@@ -74,6 +99,14 @@ def add_arguments(parser: Any) -> None:
             default=knob.default,
             choices=knob.choices,
             help=f"{knob.help} (default: {knob.default})" if knob.default != "" else knob.help,
-            env_var=f"LOADTEST_{knob.name.replace('-', '_').upper()}",
+            env_var=f"LOADTEST_{knob.option.upper()}",
             include_in_web_ui=not knob.hidden,
         )
+
+
+def check(options: Any) -> None:
+    """Raises BadKnob."""
+    for knob in KNOBS:
+        value = getattr(options, knob.option)
+        if not isinstance(value, str) and value < knob.least:
+            raise BadKnob(f"{knob.name} is {value}, expected {knob.least:g} or more")

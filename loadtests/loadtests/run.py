@@ -1,6 +1,7 @@
 """One run: measures in each process, users and shape by the knobs, a verdict and its export."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import shapes
-from loadtests.knobs import NAMES
+from loadtests import knobs, shapes
+from loadtests.knobs import NAMES, BadKnob
 from loadtests.measures import Measures, Role
 from loadtests.silence import Silence
-from loadtests.verdict import Thresholds, table
+from loadtests.verdict import BadThresholds, Thresholds, table
 
 #: Seconds in which all workers must have reported, when a run ends.
 LAST_REPORTS = 15.0
@@ -41,9 +42,11 @@ def install(environment: Any) -> None:
         )
         runner.register_message(_REPORT, _report)
         return
-    thresholds = Thresholds.read(Path(environment.parsed_options.thresholds))
-    measures.judge = thresholds.faults
-    hooks.test_start.add_listener(lambda **_: _count_users(environment))
+    try:
+        _prepare(environment)
+    except (BadKnob, BadThresholds) as error:
+        sys.exit(f"loadtests: {error}")
+    hooks.test_start.add_listener(lambda **_: _start(environment))
     if role == "master":
         hooks.worker_report.add_listener(lambda client_id, data: measures.merge(data["measures"]))
         awaited: set[str] = set()
@@ -66,8 +69,8 @@ def finish(environment: Any) -> None:
         print("PASSED")
     if path := environment.parsed_options.export:
         options = vars(environment.parsed_options)
-        knobs = {name: options[name] for name in NAMES}
-        Path(path).write_text(json.dumps(snapshot | {"knobs": knobs}, indent=1))
+        used = {name: options[name] for name in NAMES}
+        Path(path).write_text(json.dumps(snapshot | {"knobs": used}, indent=1))
     environment.process_exit_code = 1 if snapshot["verdict"] else 0
 
 
@@ -78,14 +81,23 @@ def _tick(measures: Measures) -> None:
         gevent.sleep(1 - now % 1)
 
 
-def _count_users(environment: Any) -> None:
-    """Locust has made its dispatcher of users by now, which looks at these when it begins."""
+def _start(environment: Any) -> None:
+    """The web UI may have changed all options."""
+    try:
+        _prepare(environment)
+    except (BadKnob, BadThresholds) as error:
+        text = str(error)
+        environment.measures.judge = lambda _: [text]
+
+
+def _prepare(environment: Any) -> None:
+    options = environment.parsed_options
+    knobs.check(options)
+    environment.measures.judge = Thresholds.read(Path(options.thresholds)).faults
+    # Locust may have made its dispatcher by now, which looks at these when it begins.
     for user in environment.user_classes:
-        number = getattr(environment.parsed_options, user.knob)
-        if user.fixed_count:
-            user.fixed_count = max(1, number)
-        else:
-            user.weight = number
+        number = getattr(options, user.knob)
+        user.fixed_count, user.weight = (number, 0) if user.fixed else (0, number)
 
 
 def _choose_shape(environment: Any) -> None:

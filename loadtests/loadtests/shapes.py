@@ -10,8 +10,8 @@ from typing import Any
 #: Seconds between two changes of the stage `churn`.
 CHANGE = 5.0
 
-#: Users a second where there should be many at once: Locust warns of more for each process.
-AT_ONCE = 100.0
+#: Users a second where there should be many at once: all within this many seconds.
+AT_ONCE = 4.0
 
 
 class Stages:
@@ -50,13 +50,15 @@ class Stages:
             case "ramp":
                 return users, max(1.0, users / seconds)
             case "churn":
-                gone = int(users * self._churn_part) if elapsed % (2 * CHANGE) < CHANGE else 0
-                return users - gone, AT_ONCE
+                part = int(users * self._churn_part)
+                gone = part if elapsed % (2 * CHANGE) < CHANGE else 0
+                return users - gone, max(1.0, part / AT_ONCE)
             case "spike":
-                return int(users * self._spike_factor), AT_ONCE
+                most = int(users * self._spike_factor)
+                return most, max(1.0, (most - users) / AT_ONCE)
             case "drain":
-                return 0, max(1.0, users / seconds)
-        return users, AT_ONCE
+                return 0, max(1.0, users * self._spike_factor / seconds)
+        return users, max(1.0, users / AT_ONCE)
 
 
 def chosen(options: Any, runner: Any) -> Stages | None:

@@ -76,8 +76,9 @@ class Stream:
 class StreamUser(User):  # type: ignore[misc]  # untyped
     abstract = True
     kind: ClassVar[str]
-    #: The knob that says how many there are: shares of all users, or a number.
+    #: The knob that says how many there are: a share of all users, or where fixed a number.
     knob: ClassVar[str]
+    fixed: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if hasattr(cls, "kind"):

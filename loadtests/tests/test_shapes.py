@@ -20,8 +20,8 @@ def test_ramp_hold_churn_spike_drain() -> None:
     assert shape.at(1) == (100, 10)
     assert users(shape, 15) == 100
     assert [users(shape, t) for t in (21, 26, 31, 36)] == [70, 100, 70, 100]
-    assert users(shape, 45) == 200
-    assert shape.at(51) == (0, 20)
+    assert shape.at(45) == (200, 25)
+    assert shape.at(51) == (0, 40)
     assert shape.at(55) is None
 
 
