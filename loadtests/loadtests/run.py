@@ -36,6 +36,7 @@ def install(environment: Any) -> None:
     gevent.spawn(_tick, measures)
     if role != "master":
         environment.silence = Silence(measures)
+        hooks.user_error.add_listener(_on_crash)
     if role == "worker":
         hooks.report_to_master.add_listener(
             lambda client_id, data: data.update(measures=measures.delta())
@@ -72,6 +73,11 @@ def finish(environment: Any) -> None:
         used = {name: options[name] for name in NAMES}
         Path(path).write_text(json.dumps(snapshot | {"knobs": used}, indent=1))
     environment.process_exit_code = 1 if snapshot["verdict"] else 0
+
+
+def _on_crash(user_instance: Any, exception: Exception, **_: Any) -> None:
+    """Else a run without its users would be a good one."""
+    user_instance.fault(f"{type(exception).__name__}: {exception}")
 
 
 def _tick(measures: Measures) -> None:

@@ -1,13 +1,15 @@
 """The stages come one after the other, with the users that they are for."""
 
+from types import SimpleNamespace
+
 from loadtests.knobs import KNOBS
 from loadtests.shapes import Stages
 
-NAMES = {knob.name.replace("-", "_"): knob.default for knob in KNOBS}
+DEFAULTS = {knob.option: knob.default for knob in KNOBS}
 
 
 def stages(**knobs: float) -> Stages:
-    return Stages(100, NAMES | knobs)
+    return Stages(SimpleNamespace(**DEFAULTS | knobs, num_users=100))
 
 
 def users(shape: Stages, elapsed: float) -> int | None:
