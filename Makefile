@@ -84,7 +84,7 @@ token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:s
 
 # What both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
 LOAD := $(PYTHON) -m loadtests --host $(or $(HOST_URL),http://127.0.0.1:8000) -u $(or $(USERS),100) -r $(or $(RATE),20) \
-	$(if $(PROCESSES),--processes $(PROCESSES))
+	$(if $(PROCESSES),--processes $(PROCESSES) --master-bind-host 127.0.0.1)
 
 load: .venv/.synced ## Locust's web UI, for a running suite: HOST_URL=http://127.0.0.1:8000 PROCESSES= ARGS=
 	@exec $(LOAD) --web-host 127.0.0.1 $(ARGS)

@@ -79,7 +79,10 @@ def main() -> int:
     command += ["-t", f"{round(options.seconds + users / rate)}s"]
     command += ["--think", str(max(3.0, options.streams / 100)), "--export", str(export)]
     if options.processes > 1:
-        command += ["--processes", str(options.processes)]
+        # On ports of its own: workers of another run would take part, and load its servers.
+        port = str(free_port())
+        command += ["--processes", str(options.processes), "--master-port", port]
+        command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
     with ExitStack() as stack:
         suite = stack.enter_context(running_suite(folder))
         stack.enter_context(written_log(folder / "data" / "logs" / "app.log"))
@@ -91,7 +94,7 @@ def main() -> int:
     # Of the time in which the client counted.
     end = run["began"] + run["elapsed"]
     run["server"] = [s | {"t": s["t"] - run["began"]} for s in samples if s["t"] < end]
-    run["streams"] = options.streams
+    run["seconds"] = options.seconds
     export.write_text(json.dumps(run, indent=1))
     print(f"\n{server_table(run)}\n\nAll figures: {export}")
     fault = disagreement(run)
@@ -252,8 +255,10 @@ def written_log(path: Path, rate: float = LINES) -> Iterator[None]:
 
 
 def middle_and_end(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the time in which all streams are there."""
     samples = run["server"]
-    return [samples[len(samples) // 2], samples[-1]] if samples else []
+    middle = run["elapsed"] - run["seconds"] / 2
+    return [min(samples, key=lambda s: abs(s["t"] - middle)), samples[-1]] if samples else []
 
 
 def client_open(run: dict[str, Any], sample: dict[str, Any]) -> int:

@@ -16,6 +16,7 @@ def sample(t: float, opened: int, events: int) -> dict[str, Any]:
 
 RUN: dict[str, Any] = {
     "elapsed": 121.0,
+    "seconds": 120.0,
     "verdict": [],
     "kinds": {
         "events": dict.fromkeys(
