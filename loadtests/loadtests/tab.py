@@ -76,7 +76,7 @@ def add(environment: Any, snapshot: Callable[[], Snapshot], knobs: Iterable[str]
 
     web_ui.app.register_blueprint(blueprint)
     # The form has the knobs in the order that it finds them in.
-    web_ui.app.json.sort_keys = False
+    web_ui.app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
     web_ui.template_args.setdefault("extended_tabs", []).append(
         {"title": "Streams", "key": "streams", "component": "millrace-streams"}
     )

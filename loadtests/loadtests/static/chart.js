@@ -126,9 +126,7 @@ class Chart {
     const seconds = this.end - this.start;
     const step = STEPS.find((size) => seconds / size <= this.width / 70) ?? STEPS.at(-1);
     for (let t = Math.ceil(this.start / step) * step; t <= this.end; t += step) {
-      const x = this.x(t);
-      const anchor = x > MARGIN.left + this.width - 15 ? "end" : "middle";
-      parts.push(`<text x="${x.toFixed(1)}" y="${HEIGHT - 4}" text-anchor="${anchor}">${clock(t)}</text>`);
+      parts.push(`<text x="${this.x(t).toFixed(1)}" y="${HEIGHT - 4}" text-anchor="middle">${clock(t)}</text>`);
     }
     return parts.join("");
   }
@@ -141,7 +139,8 @@ class Chart {
         pen = "M";
         return "";
       }
-      const part = pen + place(index, value);
+      // Of one point alone there would be nothing to see.
+      const part = pen === "M" ? `M${place(index, value)}h0` : `L${place(index, value)}`;
       pen = "L";
       return part;
     }).join("");

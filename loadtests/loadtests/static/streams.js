@@ -94,8 +94,8 @@ class MillraceStreams extends HTMLElement {
     this.head = element("section", { class: "verdict" }, this.verdict, this.run, files, this.reasons);
     const rate = [{ name: "received", className: "c0", of: (point) => point.events }];
     const latency = [
-      { name: "p99", className: "c1", of: (point) => point.p99 },
-      { name: "p50", className: "c0", of: (point) => point.p50 },
+      { name: "p99", className: "c1", of: (point) => point.p99 || NaN },
+      { name: "p50", className: "c0", of: (point) => point.p50 || NaN },
     ];
     const wrong = [
       { name: "lost", className: "bad", of: (point) => point.lost },
@@ -178,7 +178,7 @@ class MillraceStreams extends HTMLElement {
 
   fillSeries(lines, series) {
     const rows = series.map((point) => [clock(point.t), ...lines.map((line) => number(line.of(point))),
-      number(point.events), seconds(point.p50), seconds(point.p99), number(point.lost), number(point.repeated)]);
+      number(point.events), seconds(point.p50 || NaN), seconds(point.p99 || NaN), number(point.lost), number(point.repeated)]);
     this.fill(this.series, ["Time", ...lines.map((line) => line.name), "Events a second", "p50", "p99", "Lost",
       "Repeated"], rows.reverse());
   }
