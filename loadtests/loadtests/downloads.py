@@ -50,7 +50,7 @@ class Downloader(StreamUser):
     def in_two_parts(self) -> None:
         """Drops it somewhere, and goes on where it was."""
         self._get(self.knobs.file, drop_after=random.randrange(1, 2 * 1024 * 1024))
-        if self._etag and self._at < self._size:
+        if self._etag and 0 < self._at < self._size:
             self.count.reconnects += 1
             self._get(self.knobs.file, start=self._at, if_range=self._etag)
 

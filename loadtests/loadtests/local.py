@@ -79,10 +79,7 @@ def main() -> int:
     command += ["-t", f"{round(options.seconds + users / rate)}s"]
     command += ["--think", str(max(3.0, options.streams / 100)), "--export", str(export)]
     if options.processes > 1:
-        # On ports of its own: workers of another run would take part, and load its servers.
-        port = str(free_port())
-        command += ["--processes", str(options.processes), "--master-port", port]
-        command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+        command += several(options.processes)
     with ExitStack() as stack:
         suite = stack.enter_context(running_suite(folder))
         stack.enter_context(written_log(folder / "data" / "logs" / "app.log"))
@@ -101,6 +98,13 @@ def main() -> int:
     if fault:
         print(f"FAILED: {fault}")
     return client.returncode or int(bool(fault))
+
+
+def several(processes: int) -> list[str]:
+    """Arguments of Locust. On its usual port may be another run, which the workers would join."""
+    port = str(free_port())
+    bind = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    return ["--processes", str(processes), *bind, "--master-port", port]
 
 
 class Suite:

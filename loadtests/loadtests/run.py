@@ -138,3 +138,6 @@ def _await_reports(runner: Any, measures: Measures, awaited: set[str]) -> None:
     with gevent.Timeout(LAST_REPORTS, False):
         while awaited:
             gevent.sleep(0.02)
+    if silent := len(awaited) + len(clients.missing):
+        # What their users saw is not known.
+        measures.note(f"workers that did not report: {silent}")

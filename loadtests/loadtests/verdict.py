@@ -63,7 +63,8 @@ class Thresholds:
 
     def faults(self, measures: Measures) -> list[str]:
         """What is wrong, worst first; nothing of a run that is good."""
-        return [*self._counted(measures), *_unheard(measures), *self._slow(measures)]
+        others = [text for text in measures.faults if text.partition(":")[0] not in KINDS]
+        return [*others, *self._counted(measures), *_unheard(measures), *self._slow(measures)]
 
     def _counted(self, measures: Measures) -> Iterator[str]:
         for kind, limits in self.most.items():

@@ -57,6 +57,11 @@ def test_what_failed_is_named_with_the_reasons(good: Measures) -> None:
     ]
 
 
+def test_what_belongs_to_no_kind_is_named_too(good: Measures) -> None:
+    good.note("workers that did not report: 1")
+    assert faults(good) == ["workers that did not report: 1"]
+
+
 def test_slowness_is_named(good: Measures) -> None:
     for _ in range(10):
         good.histograms["event latency"].add(0.8)
