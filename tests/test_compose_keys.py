@@ -50,11 +50,12 @@ def test_what_is_given_replaces_what_was_made(tmp_path: Path) -> None:
     assert keys(tmp_path)["auth-key"] == given
 
 
-def test_the_load_test_may_read_and_not_publish(tmp_path: Path) -> None:
+def test_the_load_test_may_read_and_publish_to_its_own_topics(tmp_path: Path) -> None:
     found = keys(tmp_path)
     claims = jwt.decode(found["token"], found["auth-key"], algorithms=["HS256"])
-    assert "events:subscribe" in claims["scope"].split()
-    assert "publish" not in claims["scope"]
+    scopes = claims["scope"].split()
+    assert "events:subscribe" in scopes
+    assert [scope for scope in scopes if "publish" in scope] == ["events:publish:load/*"]
 
 
 def test_a_key_that_is_too_short_is_named(tmp_path: Path) -> None:
