@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from streaming.testing import Stream, fetch, free_port
 
@@ -148,3 +149,12 @@ def tool() -> Callable[..., str]:
         pytest.skip(message)
 
     return find
+
+
+@pytest.fixture(scope="module")
+def chromium(tool: Callable[..., str]) -> Iterator[Browser]:
+    path = tool("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,12 +1,12 @@
 """A browser's own EventSource and fetch, in Chromium, as the lesson's front end uses them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -26,15 +26,6 @@ LESSON = """() => {
         window.resets.push(JSON.parse(event.data).reason);
     });
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[..., str]) -> Iterator[Browser]:
-    path = tool("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

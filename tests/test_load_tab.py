@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from streaming.testing import free_port
 
@@ -31,15 +31,6 @@ STATE = "millrace-streams [role=status]"
 
 #: What rows begin with that are not of one kind of stream, or one histogram.
 HEADS = ("Kind", "all", "Of")
-
-
-@pytest.fixture(scope="module")
-def chromium(tool: Callable[..., str]) -> Iterator[Browser]:
-    path = tool("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
