@@ -228,9 +228,18 @@ def test_locust_loads_the_suite(stack: Stack) -> None:
         return stack.get("LOCUST_PORT", "/stats/requests")
 
     until(lambda: len(stats()["workers"]) == 2)
-    stack.post("LOCUST_PORT", "/swarm", b"user_count=20&spawn_rate=20")
-    kinds = {"events", "event gap", "logs", "chat", "records", "downloads"}
-    until(lambda: kinds <= {entry["name"] for entry in stats()["stats"]})
-    final = stats()
+    # Equal shares, by which so few users are of all kinds.
+    shares = ("subscribers", "resumers", "churners", "slow_readers", "log_followers",
+              "chat_readers", "record_readers", "downloaders")  # fmt: skip
+    form = ["user_count=20", "spawn_rate=20", *(f"{share}=2" for share in shares)]
+    stack.post("LOCUST_PORT", "/swarm", "&".join(form).encode())
+
+    def kinds() -> Any:
+        return stack.get("LOCUST_PORT", "/streams/snapshot")["kinds"]
+
+    until(lambda: all(counters["received"] for counters in kinds().values()))
     stack.post("LOCUST_PORT", "/stop", b"")
-    assert not final["errors"], final["errors"]
+    for kind, counters in kinds().items():
+        faults = ("lost", "repeated", "reordered", "dirty", "resets", "failed")
+        assert not any(counters[fault] for fault in faults), (kind, counters)
+    assert not stats()["errors"]
