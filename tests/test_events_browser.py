@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from events.app import create_app
 from events.settings import EventsSettings
-from streaming.testing import PATIENCE, FaultProxy, Running, eventually, fetch, running
+from streaming.testing import PATIENCE, FaultProxy, Running, eventually, fetch, running, serving
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -125,9 +125,8 @@ async def answering(*heads: str) -> AsyncIterator[tuple[int, list[float]]]:
         writer.write(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n".encode())
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1], asked
+    async with serving(answer) as port:
+        yield port, asked
 
 
 async def test_it_survives_refusals_and_waits_as_long_as_it_is_told(site: Site) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bench.servers import free_port
 from bench.tools import MARKER, BenchError, Load, event_data, request
+from streaming.testing import serving
 
 SECONDS = 30.0  # for one phase; reached only when something is broken
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -55,13 +56,8 @@ async def hub(
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for subscriber in subscribers:
-            subscriber.close()
+    async with serving(serve) as port:
+        yield port
 
 
 def options(connections: int, *more: str) -> list[str]:
@@ -198,8 +194,8 @@ async def file_server(answer: bytes, keep: bool = False) -> AsyncIterator[int]:
             pass
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with serving(serve) as port:
+        yield port
 
 
 async def test_get_counts_bytes_to_the_announced_length(programs: Path) -> None:
@@ -268,8 +264,8 @@ async def test_each_event_is_for_one_of_all_topics(programs: Path) -> None:
     places = "@@@@@@"
     more = ["--subscribe", request(f"GET /{places}/{places}"), "--topics", "2", "--linger", "0.1"]
     more += ["--publish", request(f"POST /{places}", (), event_data(120))]
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        _, result = await measured(programs, server.sockets[0].getsockname()[1], 3, *more)
+    async with serving(serve) as port:
+        _, result = await measured(programs, port, 3, *more)
     assert sorted(asked[:3]) == [b"/000000/000001", b"/000002/000003", b"/000004/000005"]
     assert set(asked[3:]) == {f"/00000{n}".encode() for n in range(6)}
     assert result["expected"] == result["published"] == 10

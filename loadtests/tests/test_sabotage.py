@@ -17,6 +17,7 @@ import pytest
 
 from loadtests.connection import Chunked
 from loadtests.local import Suite, running_suite, several, written_log
+from streaming.testing import serving
 
 pytestmark = pytest.mark.xdist_group("sabotage")
 
@@ -90,13 +91,8 @@ class Saboteur:
         #: It does not pass on where a client was.
         self._forgetful = forgetful
         self._numbers = itertools.count(1)
-        self.serving: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.serving.add(task)
-        task.add_done_callback(self.serving.discard)
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             server, upstream = await asyncio.open_connection("127.0.0.1", self._port)
             asking = asyncio.create_task(self._ask(reader, upstream))
@@ -185,13 +181,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 @asynccontextmanager
 async def saboteur(port: int, fault: Fault, forgetful: bool = False) -> AsyncIterator[str]:
-    made = Saboteur(port, fault, forgetful)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for task in made.serving:
-            task.cancel()
-        await asyncio.gather(*made.serving, return_exceptions=True)
+    async with serving(Saboteur(port, fault, forgetful).serve) as own:
+        yield f"http://127.0.0.1:{own}"
 
 
 async def load(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:

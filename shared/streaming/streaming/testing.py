@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,6 +255,44 @@ def request_bytes(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+@asynccontextmanager
+async def serving(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    port: int = 0,
+) -> AsyncIterator[int]:
+    """A server of the test's own, whose connections `answer` serves: its port. None of them is
+    open when it has ended, not even one that was just being accepted.
+    """
+    served: dict[asyncio.Future[None], asyncio.StreamWriter] = {}
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: one of asyncio's server complains when it is cancelled (3.11).
+        task = asyncio.ensure_future(answer(reader, writer))
+        served[task] = writer
+        task.add_done_callback(forget)
+
+    def forget(task: "asyncio.Future[None]") -> None:
+        served.pop(task).close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        # What is accepted reaches us some rounds of the loop later, and is never closed where the
+        # server has been by then (3.11).
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        await asyncio.sleep(0.01)
+        server.close()
+        left = dict(served)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for writer in left.values():
+            reset(writer.transport)
+        await asyncio.sleep(0)
+
+
 class FaultProxy:
     """A TCP proxy before a real server, which cuts, freezes and counts."""
 
@@ -267,19 +305,14 @@ class FaultProxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._serving = serving(self._connect)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = await self._serving.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._server.close()
-        self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._serving.__aexit__(None, None, None)
 
     @property
     def url(self) -> str:
@@ -296,12 +329,6 @@ class FaultProxy:
 
     def thaw(self) -> None:
         self._flowing.set()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own: one of asyncio's server complains when it is cancelled (3.11).
-        task = asyncio.create_task(self._connect(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         own = {writer}

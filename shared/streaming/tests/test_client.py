@@ -25,7 +25,7 @@ from streaming.metrics import StreamMetrics
 from streaming.problems import install
 from streaming.settings import Settings
 from streaming.sse import Event
-from streaming.testing import FaultProxy, Running, eventually, running
+from streaming.testing import FaultProxy, Running, eventually, running, serving
 
 QUICK = 0.02
 
@@ -241,9 +241,8 @@ async def answering(*answers: str) -> AsyncIterator[tuple[str, list[tuple[float,
         writer.write(f"HTTP/1.1 {text}".encode())
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    async with serving(answer) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 EVENTS = "200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -2,7 +2,6 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from streaming import jwks
 from streaming.errors import SettingsError, Unauthorized, Unavailable
 from streaming.jwks import Jwks, parse
-from streaming.testing import eventually
+from streaming.testing import eventually, serving
 
 RSA = rsa.generate_private_key(65537, 2048).public_key()
 P256 = ec.generate_private_key(ec.SECP256R1()).public_key()
@@ -54,20 +53,11 @@ class Issuer:
         finally:
             writer.close()
 
-    @asynccontextmanager
-    async def listening(self, port: int = 0) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self.answer, "127.0.0.1", port)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            await server.wait_closed()
-
 
 @pytest.fixture
 async def issuer() -> AsyncIterator[Issuer]:
     made = Issuer()
-    async with made.listening() as port:
+    async with serving(made.answer) as port:
         made.url = f"http://127.0.0.1:{port}/jwks.json"
         yield made
 
@@ -150,14 +140,14 @@ async def test_an_issuer_that_is_away_from_the_start_is_our_fault_and_found_agai
     pass_time: Callable[[float], None],
 ) -> None:
     made = Issuer()
-    async with made.listening() as port:
+    async with serving(made.answer) as port:
         pass
     keys = Jwks(f"http://127.0.0.1:{port}/jwks.json")
     with pytest.raises(Unavailable) as caught:
         await keys.find("one")
     assert caught.value.retry_after >= 1
     assert str(port) not in caught.value.detail
-    async with made.listening(port):
+    async with serving(made.answer, port):
         pass_time(jwks.SPACING_WITHOUT_KEYS)
         assert (await keys.find("one")).id == "one"
 
