@@ -72,6 +72,18 @@ async def test_a_signal_ends_streams_cleanly(serve, get, number: int) -> None:  
         assert "Traceback" not in served.output()
 
 
+@pytest.mark.parametrize("workers", [["--workers", "1"], []], ids=["gunicorn", "alone"])
+async def test_a_proxy_in_front_is_believed_and_closes_first(launch, get, workers) -> None:  # type: ignore[no-untyped-def]
+    settings = {"FORWARDED_ALLOW_IPS": "127.0.0.0/8", "MILLRACE_KEEP_ALIVE": "1"}
+    with launch("standalone.serve", "logs", *workers, **VARIABLES, **settings) as served:
+        headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7, 127.0.0.2"}
+        answer = await get(f"{served.url}/logs", headers=headers)
+        assert await answer.body()
+        async with asyncio.timeout(10):
+            assert await answer.reader.read() == b""
+        assert '"client":"198.51.100.7"' in served.output()
+
+
 async def test_hup_replaces_the_workers(serve, get) -> None:  # type: ignore[no-untyped-def]
     with serve() as served:
         before = workers_of(served.pid)

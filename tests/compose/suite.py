@@ -120,6 +120,21 @@ def test_the_gateway_keeps_what_is_the_services_own(client: Client) -> None:
         assert "application/problem+json" in answer
 
 
+def test_the_client_is_who_asked_the_gateway(stack: Stack) -> None:
+    ask = """if True:
+        import http.client, socket
+        gateway = http.client.HTTPConnection("gateway", 8000)
+        # Whoever asks can't pass for somebody else.
+        gateway.request("GET", "/files/by-whom", headers={"X-Forwarded-For": "198.51.100.1"})
+        assert gateway.getresponse().status == 401
+        print(socket.gethostbyname("chat"))
+    """
+    client = stack.inside("chat", "python", "-c", ask).split()[-1]
+    lines = stack.compose("logs", "--no-log-prefix", "downloads").splitlines()
+    (line,) = [json.loads(line) for line in lines if '"/files/by-whom"' in line]
+    assert line["client"] == client
+
+
 def test_a_stream_comes_unbuffered_over_http2(client: Client) -> None:
     topic = "h2"
     command = client.command(f"/events?topic={topic}", "-N", "-i")

@@ -20,6 +20,8 @@ except SettingsError as error:
 _drained = _settings.drain_notice + _settings.drain_window + 1.5
 
 bind = f"{_settings.host}:{_settings.port}"
+forwarded_allow_ips = _settings.forwarded_allow_ips
+keepalive = _settings.keep_alive
 worker_class = "streaming.worker.StreamWorker"
 graceful_timeout = int(_drained + GRACE + 2)
 timeout = graceful_timeout + 5

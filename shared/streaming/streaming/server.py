@@ -37,10 +37,6 @@ GRACE = 3.0
 #: Seconds that a new connection gets to bring its first request when the server stops.
 FIRST_REQUEST = 0.5
 
-#: A balancer in front keeps its connections longer than uvicorn's 5 s; who closes first gets no
-#: 502.
-KEEP_ALIVE = 75
-
 
 class StreamProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
@@ -221,14 +217,18 @@ OPTIONS: dict[str, Any] = {
     "access_log": False,
     "log_config": None,
     "server_header": False,
-    "timeout_keep_alive": KEEP_ALIVE,
 }
 
 
 def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Config:
     """uvicorn's configuration for streams; `options` go to `uvicorn.Config` as they are."""
-    address = {"host": settings.host, "port": settings.port}
-    return uvicorn.Config(app, **(OPTIONS | address | options))
+    own = {
+        "host": settings.host,
+        "port": settings.port,
+        "forwarded_allow_ips": settings.forwarded_allow_ips,
+        "timeout_keep_alive": settings.keep_alive,
+    }
+    return uvicorn.Config(app, **(OPTIONS | own | options))
 
 
 def prepare_process() -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
@@ -41,6 +41,14 @@ class Settings(BaseSettings):
 
     host: str = shared("HOST", "HOST", default="127.0.0.1")
     port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
+
+    # A proxy in front: whose X-Forwarded-For and -Proto count (addresses and networks, or *), and
+    # how long an idle connection is kept. It should be the proxy that closes it: who sends a
+    # request meanwhile gets a 502.
+    forwarded_allow_ips: str = shared(
+        "FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS", default="127.0.0.1,::1"
+    )
+    keep_alive: int = shared("KEEP_ALIVE", default=75, ge=1)
 
     # Access: see auth.py.
     auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
@@ -71,6 +79,13 @@ class Settings(BaseSettings):
     max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
 
     log_level: Literal["debug", "info", "warning", "error"] = shared("LOG_LEVEL", default="info")
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in value.split(",") if value != "*" else ():
+            ipaddress.ip_network(network.strip())
+        return value
 
     @property
     def on_loopback(self) -> bool:
