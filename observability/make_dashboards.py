@@ -209,6 +209,13 @@ BUS = (
         (rate("millrace_bus_refilled_events_total", "PROC", "PROCESS"), "PROC"),
         about="Read from the journal, at start and in place of the bus.",
     ),
+    panel(
+        "Redis's memory",
+        BYTES,
+        ("max by (hub) (millrace_redis_memory_bytes{PROCESS})", "{{hub}}"),
+        ("max by (hub) (millrace_redis_memory_limit_bytes{PROCESS} > 0)", "{{hub}}: maxmemory"),
+        about="When it is full, publishers get 503.",
+    ),
 )
 
 PROCESSES = (

@@ -257,6 +257,7 @@ async def live_through(  # type: ignore[no-untyped-def]
             redis.resume()
             await seen("millrace_bus_proven_timestamp_seconds > bool 0")
             await seen("sum(rate(millrace_bus_refilled_events_total[4s]))")
+            await seen("millrace_redis_memory_bytes")
             await drained(several)
             await seen('millrace_drain_seconds{job="logs"}')
             await seen('ALERTS{alertname="MillraceBusGaps", alertstate="firing"}')

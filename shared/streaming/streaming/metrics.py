@@ -90,6 +90,18 @@ bus_proven_at = Gauge(
     ("hub",),
     multiprocess_mode="livemin",
 )
+redis_memory = Gauge(
+    "millrace_redis_memory_bytes",
+    "Memory that the hub's Redis uses, as it says itself",
+    ("hub",),
+    multiprocess_mode="livemax",
+)
+redis_memory_limit = Gauge(
+    "millrace_redis_memory_limit_bytes",
+    "Its `maxmemory`; 0: none",
+    ("hub",),
+    multiprocess_mode="livemax",
+)
 #: How publishing went: the outcomes of a journal, and what kept events from it.
 Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
 

@@ -161,8 +161,8 @@ class RedisConnection:
         self.life = ""
 
     async def learn_life(self) -> None:
-        server = _info(await self.call("INFO", "server"))
-        role = _info(await self.call("INFO", "replication")).get("role")
+        server = info(await self.call("INFO", "server"))
+        role = info(await self.call("INFO", "replication")).get("role")
         if role != "master":
             raise NotPrimary(f"{self.raw.host}:{self.raw.port} is a {role}, not the primary")
         self.life = server["run_id"]
@@ -283,7 +283,8 @@ def _first_word(error: Exception) -> str:
     return (str(error).split() or [type(error).__name__])[0]
 
 
-def _info(text: bytes) -> dict[str, str]:
+def info(text: bytes) -> dict[str, str]:
+    """A section of Redis's INFO."""
     lines = text.decode().splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
 

@@ -6,6 +6,7 @@ a new connection, and the missing entries from the stream. Followers notice noth
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import secrets
@@ -16,7 +17,7 @@ from streaming import metrics, redis_record
 from streaming.cursor import Cursor
 from streaming.errors import Unavailable
 from streaming.journal import Follower
-from streaming.redis_link import CONNECT_TIMEOUT, Failure, RedisConnection
+from streaming.redis_link import CONNECT_TIMEOUT, Failure, RedisConnection, info
 
 if TYPE_CHECKING:
     from streaming.redis_journal import RedisJournal
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 #: Seconds between probes, and for one to come back: then the connection is given up.
 PROBE_INTERVAL = 1.0
 PROBE_TIMEOUT = 4.0
+
+#: Probes to one look at how full Redis is.
+PROBES_TO_A_LOOK = 10
 
 #: Seconds between two attempts to connect, doubled up to the second, jittered.
 BACKOFF = (0.05, 2.0)
@@ -161,8 +165,10 @@ class RedisListener:
     # Whether the bus brings anything: a connection can be open and silent for ever.
 
     async def _keep_proving(self, connection: RedisConnection) -> None:
-        while True:
+        for number in itertools.count():
             await self._send_probe(connection)
+            if number % PROBES_TO_A_LOOK == 0:
+                await self._look_at_memory()
             # Jittered, so that the processes of a hub don't probe together.
             await asyncio.sleep(PROBE_INTERVAL * random.uniform(0.8, 1.2))
             if self._probe is not None:
@@ -177,6 +183,11 @@ class RedisListener:
             raise BusFault("calls and messages are of two servers, or two lives of one")
         self._probe = (secrets.token_bytes(8), head)
         await journal.link.call("PUBLISH", self._probe_channel, self._probe[0])
+
+    async def _look_at_memory(self) -> None:
+        memory = info(await self._journal.link.call("INFO", "memory"))
+        metrics.redis_memory.labels(self._journal.hub).set(int(memory["used_memory"]))
+        metrics.redis_memory_limit.labels(self._journal.hub).set(int(memory["maxmemory"]))
 
     async def _on_probe(self, text: bytes) -> None:
         if self._probe is None or text != self._probe[0]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from streaming.cursor import Cursor
 from streaming.errors import BadRequest, SettingsError, Unavailable
@@ -171,6 +172,18 @@ async def test_hubs_are_apart(redis_url):
         await eventually(lambda: other.relayed and reader.entries)
         assert (reader.texts, other.texts) == (["for one"], ["for two"])
         assert reader.relayed == []
+
+
+async def test_it_tells_how_full_redis_is(server):
+    def seen(what: str) -> float | None:
+        return REGISTRY.get_sample_value(f"millrace_redis_memory_{what}", {"hub": "full"})
+
+    server.command("CONFIG SET maxmemory 64mb")
+    async with RedisJournal(server.url, "full") as journal, following(journal):
+        assert await eventually(lambda: seen("limit_bytes")) == 64 * 1024 * 1024
+        used = seen("bytes")
+        assert used is not None
+        assert 0 < used < 16 * 1024 * 1024
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
