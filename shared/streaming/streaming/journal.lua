@@ -40,6 +40,8 @@ elseif meta[2] ~= ARGV[1] then
   -- Another server, or another life of it: a replica that was promoted, or a file that was read,
   -- may lack the newest entries, and their sequences would be given again. So the epoch ends with
   -- what is here; cursors up to its end stay good, and those beyond it are known to be lost.
+  -- Removes nothing: a Redis that is full refuses a script's HSET, unless it has written before.
+  redis.call('HDEL', KEYS[3], '')
   redis.call('HSET', KEYS[3], epoch, sequence)
   epoch = ARGV[2]
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'life', ARGV[1])

@@ -174,6 +174,25 @@ async def test_hubs_are_apart(redis_url):
         assert reader.relayed == []
 
 
+async def test_a_full_redis_that_restarts_can_be_read(tmp_path):
+    limit = ("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+    with RedisServer(tmp_path, *limit) as server:
+        async with RedisJournal(server.url) as journal:
+            [_, last] = await append(journal, "1", "2")
+            server.command(f"SETRANGE filler {8 * 1024 * 1024} x")
+            with pytest.raises(Unavailable):
+                await append(journal, "refused")
+            server.stop(signal.SIGKILL)
+            server.start()
+            async with following(journal):  # its bus is proven
+                page = await journal.read(None, 10)
+            assert [text(entry) for entry in page.entries] == ["1", "2"]
+            assert page.entries[-1].cursor == last
+            assert page.head.epoch != last.epoch
+            with pytest.raises(Unavailable):
+                await append(journal, "still refused")
+
+
 async def test_it_tells_how_full_redis_is(server):
     def seen(what: str) -> float | None:
         return REGISTRY.get_sample_value(f"millrace_redis_memory_{what}", {"hub": "full"})
