@@ -40,7 +40,7 @@ serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=81
 	@exec $(PYTHON) -m standalone.serve $(SERVICE) --data $(DATA) --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 up: ## Run the suite in containers, with keys of its own, and say how to use it (needs Docker alone)
-	@TAG=$(TAG) BASE_IMAGE=$(BASE_IMAGE) scripts/up
+	@scripts/up
 
 down: ## Stop the containers; what they keep stays in their volumes
 	@docker compose --profile loadtest down

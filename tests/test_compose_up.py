@@ -1,5 +1,6 @@
 """`make up` where something is in its way: it says what to do. Docker is a script that says it."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,3 +75,24 @@ def test_what_docker_says_is_explained(tmp_path: Path, docker: str, hint: str) -
 
 def test_a_build_that_fails_ends_it(tmp_path: Path) -> None:
     assert "could not be built" in up(tmp_path, BUILD_FAILS="1")
+
+
+def test_make_passes_on_what_it_was_told_and_no_default(tmp_path: Path) -> None:
+    """What Compose finds in its environment is above what is in .env."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").write_text('version = "1.2.3"\n')
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "up"
+    script.write_text('#!/bin/sh\necho "[$TAG][$BASE_IMAGE]"\n')
+    script.chmod(0o755)
+
+    def make(*arguments: str, **variables: str) -> str:
+        command = ["make", "--no-print-directory", "-C", str(tmp_path), "up", *arguments]
+        environment = {"PATH": os.environ["PATH"], **variables}
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+    assert make() == "[][]\n"
+    assert (
+        make("TAG=mine", BASE_IMAGE="mirror/python:3.13-slim")
+        == "[mine][mirror/python:3.13-slim]\n"
+    )
