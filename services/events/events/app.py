@@ -71,13 +71,14 @@ def _journal(settings: EventsSettings) -> MemoryJournal | RedisJournal:
             max_entries=settings.journal_entries,
             max_bytes=settings.journal_bytes,
             max_age=settings.journal_age,
+            key_age=settings.key_age,
         )
     if settings.workers > 1:
         raise SettingsError(
             f"MILLRACE_WORKERS={settings.workers}: the journal of events is in memory, and what one"
             " worker takes no other would deliver: set EVENTS_REDIS_URL, or run events with 1"
         )
-    return MemoryJournal(settings.journal_bytes, settings.journal_age)
+    return MemoryJournal(settings.journal_bytes, settings.journal_age, settings.key_age)
 
 
 def create_app(settings: EventsSettings | None = None) -> FastAPI:

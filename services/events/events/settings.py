@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from streaming.journal import KEY_AGE
 from streaming.settings import Settings
 
 #: As browsers write it: lower case, no path, no slash at the end.
@@ -26,6 +27,8 @@ class EventsSettings(Settings):
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     journal_entries: int = Field(default=1_000_000, gt=0)  # Redis only
     journal_age: float = Field(default=3600.0, gt=0)
+    #: How long an idempotency key is remembered, beside the journal: 200 bytes for each.
+    key_age: float = Field(default=KEY_AGE, ge=60)
 
     # Publishing. A rate of 0 is no limit.
     max_event_bytes: int = Field(default=256 * 1024, gt=0)

@@ -24,7 +24,7 @@ ENTRY_OVERHEAD = 500
 #: that key was used for another entry.
 Outcome = Literal["appended", "repeated", "conflict"]
 
-#: Seconds for which an idempotency key is remembered.
+#: Seconds for which an idempotency key is remembered, where nothing else is said.
 KEY_AGE = 3600.0
 
 
@@ -217,7 +217,12 @@ class Window:
 class MemoryJournal:
     """A journal in the memory of one process, bounded by bytes and by age (seconds)."""
 
-    def __init__(self, max_bytes: int = 64 * 1024 * 1024, max_age: float | None = 3600.0) -> None:
+    def __init__(
+        self,
+        max_bytes: int = 64 * 1024 * 1024,
+        max_age: float | None = 3600.0,
+        key_age: float = KEY_AGE,
+    ) -> None:
         self._window = Window(Cursor(new_epoch(), 0), max_bytes, max_age)
         self._followers: list[Follower] = []
         self._own_ids: dict[str, Cursor] = {}
@@ -225,6 +230,7 @@ class MemoryJournal:
         self._topics: dict[str, Cursor] = {}
         #: By idempotency key, the oldest first: when, what, and its receipt.
         self._keys: dict[str, tuple[float, str, Receipt]] = {}
+        self._key_age = key_age
 
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         return [self._append_once(new) for new in batch]
@@ -277,7 +283,7 @@ class MemoryJournal:
             entry = self.append_now(new)
             return Receipt(entry.cursor, entry.id)
         now = time.time()
-        while self._keys and now - next(iter(self._keys.values()))[0] > KEY_AGE:
+        while self._keys and now - next(iter(self._keys.values()))[0] > self._key_age:
             del self._keys[next(iter(self._keys))]
         known = self._keys.get(new.key)
         if known is not None:

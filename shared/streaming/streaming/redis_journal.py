@@ -54,7 +54,8 @@ class _Append:
 class RedisJournal:
     """One hub's journal; use it within `async with`. Bounded by entries, bytes and age (seconds).
 
-    `url` as in redis_link.py. Of the processes of one hub all must be given the same bounds.
+    `url` as in redis_link.py. `key_age`: seconds for which idempotency keys are remembered; it must
+    be longer than any append takes. All processes of a hub must be given the same bounds.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RedisJournal:
         max_entries: int = 1_000_000,
         max_bytes: int = 256 * 1024 * 1024,
         max_age: float = 3600.0,
+        key_age: float = KEY_AGE,
     ) -> None:
         prefix = f"millrace:{{{hub}}}:"
         self.hub = hub
@@ -78,6 +80,7 @@ class RedisJournal:
         self._publishing = RedisLink(self.primary)
         self._keys = [prefix + name for name in ("meta", "journal", "epochs", "ids", "topics")]
         self._bounds = (max_entries, max_bytes, int(max_age * 1000))
+        self._key_age = int(key_age * 1000)
         self._batch_key = f"{prefix}batch:{secrets.token_hex(8)}"
         self._batch = 0
         self._queue: deque[_Append] = deque()
@@ -219,7 +222,7 @@ class RedisJournal:
                     key, digest = len(keys), new.digest()
                 topics = (new.topic, *new.alternates)
                 entries += (record, new.id or "", key, digest, len(topics), *topics)
-        fixed = (new_epoch(), *self._bounds, self.bus_channel, self._batch, int(KEY_AGE * 1000))
+        fixed = (new_epoch(), *self._bounds, self.bus_channel, self._batch, self._key_age)
         return await self._publishing.run(
             _PUBLISH, (*self._keys, self._batch_key, *keys), (*fixed, count, *entries)
         )

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -19,11 +20,17 @@ from streaming.sse import Parser
 
 @pytest.fixture(params=["memory", "redis"])
 async def journal(request: pytest.FixtureRequest) -> AsyncIterator[Journal]:
-    if request.param == "memory":
-        yield MemoryJournal()
+    async with journal_of(request) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def journal_of(request: pytest.FixtureRequest, **bounds: Any) -> AsyncIterator[Journal]:
+    if request.node.callspec.id == "memory":
+        yield MemoryJournal(**bounds)
     else:
         url = request.getfixturevalue("redis_url")
-        async with RedisJournal(url, hub=secrets.token_hex(8)) as journal:
+        async with RedisJournal(url, hub=secrets.token_hex(8), **bounds) as journal:
             yield journal
 
 
@@ -155,6 +162,19 @@ async def test_a_signal_reaches_every_follower(journal):
             while not (one.signals and two.signals):
                 await asyncio.sleep(0)
     assert one.signals == two.signals == [b"hello"]
+
+
+@pytest.mark.parametrize("_", [pytest.param(0, id=name) for name in ("memory", "redis")])
+async def test_an_idempotency_key_is_forgotten_in_time(request, _):
+    async with journal_of(request, key_age=0.2) as journal:
+        batch = [NewEntry("t", "x", key="k")]
+        outcomes = [(await journal.append(batch))[0].outcome for _ in range(2)]
+        await asyncio.sleep(0.25)
+        assert [*outcomes, (await journal.append(batch))[0].outcome] == [
+            "appended",
+            "repeated",
+            "appended",
+        ]
 
 
 async def test_an_idempotency_key_appends_once(journal):
