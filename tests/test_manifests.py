@@ -149,7 +149,13 @@ def test_probes(entry: str) -> None:
             assert probe["timeoutSeconds"] >= 3, title(workload)
         live, ready = container["livenessProbe"], container["readinessProbe"]
         assert live["periodSeconds"] * live["failureThreshold"] >= 60
-        assert ready["periodSeconds"] * ready["failureThreshold"] <= 5
+        patience = ready["periodSeconds"] * ready["failureThreshold"]
+        if workload["metadata"]["name"] == "events":
+            # Redis away: it answers 200 and `retry:`, a gateway without a pod 503.
+            assert ready["periodSeconds"] <= 3
+            assert patience == 120
+        else:
+            assert patience <= 5, title(workload)
 
 
 @every_entry
