@@ -38,6 +38,7 @@ from logs.settings import LogsSettings
 from records.settings import RecordsSettings
 from streaming import metrics
 from streaming.app import Context
+from streaming.auth import Authenticator
 from streaming.server import GRACE
 from streaming.settings import Settings
 
@@ -94,6 +95,53 @@ def test_a_service_reads_all_that_it_is_told(entry: str, monkeypatch: pytest.Mon
         assert own - {"REDIS_PASSWORD"} <= variables(service), title(workload)
         with monkeypatch.context() as patch:
             settings_of(patch, manifests, workload)
+
+
+@every_entry
+def test_a_service_has_one_key_to_verify_tokens_with(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests = render(entry)
+    for workload in services(manifests):
+        with monkeypatch.context() as patch:
+            settings = settings_of(patch, manifests, workload)
+        # Two are refused, and none is.
+        assert Authenticator(settings).enabled, title(workload)
+
+
+def test_the_tokens_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests = render("k8s/tests/jwks")
+    lines = (ROOT / "k8s" / "components" / "jwks" / "jwks.env").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert told.keys() == {f"MILLRACE_AUTH_{name}" for name in ("JWKS", "ISSUER", "AUDIENCE")}
+    for workload in services(manifests):
+        given = environment(manifests, workload)
+        assert told.items() <= given.items(), title(workload)
+        assert "MILLRACE_AUTH_KEY" not in given, title(workload)
+        # By name, and by HTTPS: the key set is somewhere else.
+        assert {("UDP", 53), ("TCP", 53), ("TCP", 443)} <= reached(manifests, workload)
+
+
+@pytest.mark.parametrize("entry", sorted({*ENTRIES} - {"k8s/tests/jwks"}))
+def test_a_pod_waits_for_the_suites_key(entry: str) -> None:
+    """The Job that makes it may come later: a pod without it would start, and fail."""
+    for workload in services(render(entry)):
+        given = {v["name"]: v for v in pod(workload)["containers"][0]["env"]}
+        source = given["MILLRACE_AUTH_KEY"]["valueFrom"]["secretKeyRef"]
+        assert source == {"name": "millrace-keys", "key": "auth-key"}, title(workload)
+
+
+def reached(manifests: list[Manifest], workload: Manifest) -> set[tuple[str, int | str]]:
+    """The ports that its pods may reach anywhere."""
+    return {
+        (port["protocol"], port["port"])
+        for policy in of_kind(manifests, "NetworkPolicy")
+        if namespace(policy) == namespace(workload)
+        and selects(policy["spec"]["podSelector"].get("matchLabels", {}), pod_labels(workload))
+        for rule in policy["spec"].get("egress", [])
+        if "to" not in rule
+        for port in rule.get("ports", [])
+    }
 
 
 def variables(settings: type[Settings]) -> set[str]:
