@@ -65,6 +65,8 @@ BOUNDED = {
 #: Of each service, and not for the outside.
 INSIDE = {"/", "/metrics", "/livez", "/readyz", "/docs", "/openapi.json"}
 
+KUBERNETES = (ROOT / "docs" / "kubernetes.md").read_text()
+
 every_entry = pytest.mark.parametrize("entry", ENTRIES)
 
 
@@ -551,9 +553,41 @@ def test_production_has_no_demo_and_no_redis_or_keys_of_its_own() -> None:
     assert files["persistentVolumeClaim"]["readOnly"] is True
 
 
+def test_the_databases_are_written_by_one_and_read_by_all() -> None:
+    manifests = render("k8s/overlays/production")
+    claims = {c["metadata"]["name"]: c["spec"] for c in of_kind(manifests, "PersistentVolumeClaim")}
+    # A volume that is made for the claim begins empty: ReadOnlyMany would stay so.
+    made = {name: spec for name, spec in claims.items() if "volumeName" not in spec}
+    assert {name: spec["accessModes"] for name, spec in made.items()} == {"data": ["ReadWriteMany"]}
+    (records,) = (w for w in services(manifests) if w["metadata"]["name"] == "records")
+    (volume,) = (v for v in pod(records)["volumes"] if v["name"] == "data")
+    assert volume["persistentVolumeClaim"] == {"claimName": "data", "readOnly": True}
+    (mount,) = (m for m in pod(records)["containers"][0]["volumeMounts"] if m["name"] == "data")
+    assert mount["readOnly"] is True
+
+    (text,) = re.findall(r"<<'END'\n(.*?)\nEND\n", KUBERNETES, re.DOTALL)
+    copy = yaml.safe_load(text)
+    spec = copy["spec"]
+    assert copy["metadata"]["namespace"] == namespace(records)
+    assert spec["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    (container,) = spec["containers"]
+    assert container["volumeMounts"] == [{"name": "data", "mountPath": mount["mountPath"]}]
+    assert container["image"].split("/")[-1] == image(records).split("/")[-1]
+    # The namespace takes no other.
+    ours = pod(records)["securityContext"]
+    assert spec["securityContext"] == ours
+    context = container["securityContext"]
+    assert context.items() <= pod(records)["containers"][0]["securityContext"].items()
+    assert context.keys() == {"allowPrivilegeEscalation", "capabilities"}
+
+
+def image(workload: Manifest) -> str:
+    return str(pod(workload)["containers"][0]["image"])
+
+
 def test_the_documentation_has_the_numbers_of_the_pods(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "docs" / "kubernetes.md").read_text()
-    rows = re.findall(r"^\| ([a-z, ]+) \| (\d+) s \| (\d+) s \| (.+) s \| (\d+) s \|$", text, re.M)
+    row = r"^\| ([a-z, ]+) \| (\d+) s \| (\d+) s \| (.+) s \| (\d+) s \|$"
+    rows = re.findall(row, KUBERNETES, re.MULTILINE)
     told = {
         name: (int(wait), int(window), float(rest), int(grace))
         for names, wait, window, rest, grace in rows
