@@ -357,6 +357,15 @@ def test_every_pod_has_its_policies(entry: str) -> None:
                 assert wanted - {"web"} <= allowed, title(service)
 
 
+@pytest.mark.parametrize("entry", ["k8s", "k8s/overlays/dev"])
+def test_the_keys_can_be_made_wherever_the_api_server_listens(entry: str) -> None:
+    """MicroK8s: 16443; minikube: 8443. And nobody but the Job is let there."""
+    found = {m["metadata"]["name"]: m["spec"] for m in of_kind(render(entry), "NetworkPolicy")}
+    spec = found["make-keys-to-api-server"]
+    assert spec["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "make-keys"}}
+    assert spec["egress"] == [{}]
+
+
 @every_entry
 def test_no_secret_is_in_a_manifest(entry: str) -> None:
     assert not of_kind(render(entry), "Secret")
