@@ -590,6 +590,22 @@ def test_the_databases_are_written_by_one_and_read_by_all() -> None:
     assert context.keys() == {"allowPrivilegeEscalation", "capabilities"}
 
 
+def test_logs_are_asked_of_the_node_that_is_meant() -> None:
+    manifests = render("k8s/overlays/production")
+    # A gateway asks any pod, whatever the Service's affinity is.
+    assert longest(prefixes(manifests), "/logs") is None
+    assert {asked for asked, _ in prefixes(manifests).values()} == set(SERVICES) - {"logs"}
+
+    (logs,) = (w for w in services(manifests) if w["metadata"]["name"] == "logs")
+    (found,) = re.findall(r"^pod=\$\((.+?)\)$", KUBERNETES, re.MULTILINE | re.DOTALL)
+    assert f"kubectl -n {namespace(logs)} get pods -o name " in found
+    assert "--field-selector spec.nodeName=$node" in found
+    (label,) = re.findall(r" -l (\S+)=(\S+)", found)
+    assert selects(dict([label]), pod_labels(logs))
+    port = pod(logs)["containers"][0]["ports"][0]["containerPort"]
+    assert f'kubectl -n {namespace(logs)} port-forward "$pod" 8005:{port} ' in KUBERNETES
+
+
 def image(workload: Manifest) -> str:
     return str(pod(workload)["containers"][0]["image"])
 
