@@ -562,6 +562,16 @@ def test_production_has_no_demo_and_no_redis_or_keys_of_its_own() -> None:
     assert files["persistentVolumeClaim"]["readOnly"] is True
 
 
+def test_productions_list_names_what_is_to_be_filled_in() -> None:
+    folder = ROOT / "k8s" / "overlays" / "production"
+    text = (folder / "kustomization.yaml").read_text()
+    todo = text.split("\napiVersion", 1)[0]
+    kustomization = yaml.safe_load(text)
+    own = [name for name in kustomization["resources"] if name.endswith(".yaml")]
+    (settings,) = (name for m in kustomization["configMapGenerator"] for name in m["envs"])
+    assert [name for name in (*own, settings) if name not in todo] == []
+
+
 def test_the_databases_are_written_by_one_and_read_by_all() -> None:
     manifests = render("k8s/overlays/production")
     claims = {c["metadata"]["name"]: c["spec"] for c in of_kind(manifests, "PersistentVolumeClaim")}
