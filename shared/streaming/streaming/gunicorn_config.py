@@ -30,7 +30,15 @@ max_requests = _settings.max_requests
 max_requests_jitter = _settings.max_requests // 10
 control_socket_disable = True
 accesslog = None
-loglevel = _settings.log_level
+# As jsonlog.py has it; a worker's own logging is configured by its app.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "streaming.jsonlog.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": _settings.log_level.upper(), "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": _settings.log_level.upper()}},
+}
 
 
 def child_exit(server: Any, worker: Any) -> None:
