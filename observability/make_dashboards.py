@@ -85,6 +85,13 @@ STREAMS = (
         " an error would silence an EventSource for good. 429 and 503 are refusals.",
         stacked=True,
     ),
+    panel(
+        "Streams beyond a limit",
+        PER_SECOND,
+        (rate("millrace_streams_refused_total", "limit", "PROCESS"), "{{limit}}"),
+        about="Of the process (add some), of a token's subject, or of an address.",
+        stacked=True,
+    ),
     quantiles(
         "First byte",
         "millrace_first_byte_seconds",
@@ -219,6 +226,13 @@ BUS = (
 )
 
 PROCESSES = (
+    panel(
+        "Processes that started and ended",
+        PER_SECOND,
+        ("sum(rate(millrace_process_starts_total{PROCESS}[RATE]))", "started"),
+        ("sum(rate(millrace_process_ends_total{PROCESS}[RATE]))", "ended in order"),
+        about="gunicorn's workers. Who did not end in order, and is not there, was killed.",
+    ),
     panel(
         "CPU",
         COUNT,

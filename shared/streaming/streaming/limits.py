@@ -34,6 +34,7 @@ class Limits:
         """A lease, until the stream ends; raises Unavailable while draining, or Overloaded."""
         self._drain.admit()
         if self._limit and self._open >= self._limit:
+            metrics.streams_refused.labels("process").inc()
             raise Overloaded(f"the limit of streams per process ({self._limit}) is reached")
         network = network_of(address) if address and self._networks.limit else None
         self._subjects.check(subject)
@@ -92,6 +93,7 @@ class _Counter:
 
     def check(self, key: Hashable) -> None:
         if self.limit and self._counts.get(key, 0) >= self.limit:
+            metrics.streams_refused.labels(self._noun).inc()
             raise Overloaded(
                 f"the limit of streams per {self._noun} ({self.limit}) is reached: close one first"
             )

@@ -123,12 +123,19 @@ streams_limit = Gauge(
     "Streams that may be open; 0: any number",
     multiprocess_mode="livesum",
 )
+streams_refused = Counter(
+    "millrace_streams_refused",
+    "Streams beyond a limit: of the process, principal, address",
+    ("limit",),
+)
 memory = Gauge("millrace_process_memory_bytes", "Resident memory", multiprocess_mode="livesum")
 memory_limit = Gauge(
     "millrace_process_memory_limit_bytes",
     "Memory that there is: the container's limit, or the machine's",
     multiprocess_mode="livemax",
 )
+process_starts = Counter("millrace_process_starts", "Processes, gunicorn's workers, that started")
+process_ends = Counter("millrace_process_ends", "Those that ended in order")
 cpu_seconds = Counter("millrace_process_cpu_seconds", "CPU time, user and system")
 open_files = Gauge(
     "millrace_process_open_files", "Open files, sockets too", multiprocess_mode="livesum"
@@ -145,6 +152,8 @@ event_loop_lag = Histogram(
 # To Prometheus a counter that first appears with a value has not risen.
 for _status in (429, 500, 502, 503):
     problems.labels(_status)
+for _limit in ("process", "principal", "address"):
+    streams_refused.labels(_limit)
 
 
 class StreamMetrics:

@@ -60,6 +60,21 @@ def test_an_address_is_counted_whoever_it_says_it_is() -> None:
     limits.admit("bob", "10.0.0.1")
 
 
+def test_who_is_refused_is_counted_by_the_limit() -> None:
+    def refused(limit: str) -> float:
+        name = "millrace_streams_refused_total"
+        return REGISTRY.get_sample_value(name, {"limit": limit}) or 0.0
+
+    limits, _ = limits_of(streams=3, principal=2, address=1)
+    before = {limit: refused(limit) for limit in ("process", "principal", "address")}
+    for who in [("a", "10.0.0.1"), ("a", "10.0.0.2"), ("b", "10.0.0.3")]:
+        limits.admit(*who)
+        with pytest.raises(Overloaded):
+            limits.admit("c" if who[0] == "b" else "a", "10.0.0.1")
+    after = {limit: refused(limit) - before[limit] for limit in before}
+    assert after == {"address": 1, "principal": 1, "process": 1}
+
+
 def test_who_has_no_name_is_not_counted_as_one() -> None:
     limits, _ = limits_of(principal=1, address=1)
     for _ in range(3):
