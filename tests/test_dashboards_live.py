@@ -32,7 +32,7 @@ LIMIT, HELD = 150, 100
 BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, AssertionError)
 
 #: What stands still while the suite runs.
-CONSTANT = {"limit", "least limit", "{{job}}: known"}
+CONSTANT = {"limit", "least limit", "{{hub}}: maxmemory", "{{job}}: known"}
 
 
 class Prometheus:
