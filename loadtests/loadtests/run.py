@@ -76,8 +76,11 @@ def finish(environment: Any) -> None:
 
 
 def _on_crash(user_instance: Any, exception: Exception, **_: Any) -> None:
-    """Else a run without its users would be a good one."""
-    user_instance.fault(f"{type(exception).__name__}: {exception}")
+    """Else a run without its users would be a good one. What crashes in a task comes with its task
+    set, in place of the user.
+    """
+    user = getattr(user_instance, "user", user_instance)
+    user.fault(f"{type(exception).__name__}: {exception}")
 
 
 def _tick(measures: Measures) -> None:

@@ -74,6 +74,10 @@ def drops_each(nth: int) -> Fault:
     return lambda number, part: part if number % nth else b""
 
 
+def says_5_for(at: int) -> Fault:
+    return lambda number, part: b"data: 5\n\n" if number == at else part
+
+
 def cuts_each(nth: int) -> Fault:
     return lambda number, part: part if number % nth else None
 
@@ -193,11 +197,11 @@ async def load(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
         *(sys.executable, "-m", "loadtests", "--headless", "--only-summary"),
         *("--thresholds", str(thresholds), "--think", "0.2", *arguments),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"LOCUST_LOGLEVEL": "WARNING"} | environment,
     )
-    output = (await process.communicate())[0].decode()
-    print(output)
+    output, errors = (text.decode() for text in await process.communicate())
+    print(errors, output)
     assert process.returncode is not None
     named = [line for line in output.splitlines() if re.match(r"FAILED| {4}\S", line)]
     return process.returncode, "\n".join(named)
@@ -245,6 +249,12 @@ SLOW = "Publisher SlowReader --publishers 1 --pause 1 --publish-rate 20 --topics
         ("logs", LOGS, repeats(300), "FAILED: logs: 1 line came twice"),
         ("chat", CHAT, drops(100), "FAILED: chat: lost 1 character"),
         ("chat", CHAT, stalls(300), "FAILED: chat: 1 silence was too long"),
+        (
+            "chat",
+            CHAT,
+            says_5_for(300),
+            r"FAILED: chat: 1 request failed\n    TypeError: .*int.* \(1\)",
+        ),
         ("records", ROWS, drops_each(700), r"FAILED: records: lost \d+ rows?"),
         ("records", ROWS, cuts_each(700), r"FAILED: records: \d+ streams? \w+ cut"),
         ("downloads", FILE, cuts_each(100), r"FAILED: downloads: \d+ streams? \w+ cut"),
