@@ -146,6 +146,7 @@ class Measures:
         self.began = time.time()
         self._settled_at = int(self.began) - 1
         self._ended = 0.0
+        self._at_end = {}
         self._ticked_at = int(self.began) - 1
 
     def end(self) -> None:
@@ -155,6 +156,10 @@ class Measures:
         self._ended = time.time()
         self._at_end = {kind: counters.values() for kind, counters in self.kinds.items()}
         self._settle(int(self._ended))
+
+    def was_open(self, kind: str) -> int:
+        """How many were open when the run was over."""
+        return self._at_end.get(kind, {}).get("open", 0)
 
     def tick(self, now: float) -> None:
         """Ends the seconds before `now`, a unix time; what came belongs to the last of them."""

@@ -105,7 +105,9 @@ def _unheard(measures: Measures) -> Iterator[str]:
         yield "nothing was received"
         return
     for kind, counters in measures.kinds.items():
-        if counters.open and not counters.received:
+        # Users may be stopped by now: what counts is what was open until then.
+        asked = counters.open or measures.was_open(kind) or counters.bytes
+        if asked and not counters.received:
             yield f"{kind}: nothing was received"
 
 

@@ -75,6 +75,18 @@ def test_a_run_that_received_nothing_proves_nothing(good: Measures) -> None:
     assert faults(good) == ["logs: nothing was received"]
 
 
+def test_nothing_is_still_nothing_when_the_users_are_stopped(good: Measures) -> None:
+    good.begin()
+    good.kinds["events"].received = 1000
+    good.kinds["logs"].open = 2
+    good.end()
+    good.kinds["logs"].open = 0
+    assert faults(good) == ["logs: nothing was received"]
+    good.begin()
+    good.kinds["events"].received = 1000
+    assert faults(good) == []
+
+
 def test_one_kind_may_have_its_own_thresholds(good: Measures, tmp_path: Path) -> None:
     path = tmp_path / "thresholds.toml"
     path.write_text("[most]\nrefused = 0\n[most.chat]\nrefused = 4\n")
