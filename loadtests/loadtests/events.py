@@ -156,7 +156,6 @@ class Subscriber(StreamUser):
             headers["Last-Event-ID"] = self.parser.last_event_id
             self.count.reconnects += 1
         self.parser.reconnected()
-        self.parser.retry = None
         self._until = until
         self._began = monotonic()
         self._got = 0
@@ -167,9 +166,8 @@ class Subscriber(StreamUser):
             headers=headers,
             receive_buffer=self.receive_buffer,
         )
-        if self.parser.retry is not None and monotonic() < until:
-            if not self._got:
-                self.count.refused += 1
+        # One that was refused has waited.
+        if self.parser.retry is not None and self.parser.blocks > 1 and monotonic() < until:
             gevent.sleep(min(self.parser.retry / 1000, PATIENCE))
 
     def consume(self, stream: Stream) -> None:
@@ -178,7 +176,8 @@ class Subscriber(StreamUser):
                 self.measures.histograms["resume"].add(stream.heard - self._began)
             self.take(stream, data)
             if stream.heard > self._until:
-                break
+                return
+        self.check_end(self.parser)
 
     def take(self, stream: Stream, data: bytes) -> None:
         for event in self.parser.feed(data):
@@ -256,6 +255,7 @@ class SlowReader(Subscriber):
             while stream.heard < until:
                 data = stream.read(4096)
                 if not data:
+                    self.check_end(self.parser)
                     return
                 self.take(stream, data)
             due, stream.due = stream.due, inf

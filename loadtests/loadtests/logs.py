@@ -45,7 +45,8 @@ class LogFollower(StreamUser):
             for event in self.parser.feed(data):
                 self._on_event(event)
             if stream.heard > self._until:
-                break
+                return
+        self.check_end(self.parser)
 
     def _on_event(self, event: Event) -> None:
         if event.event == "millrace.reset":

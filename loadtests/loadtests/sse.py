@@ -13,20 +13,23 @@ class Event:
 
 
 class Parser:
-    """Of one client, over all its connections. `retry` is in milliseconds, where the server gave
-    one.
+    """Of one client, over all its connections.
+
+    Of the last of them: `retry` is in milliseconds, where the server gave one; `blocks` and
+    `events` are how many came.
     """
 
-    __slots__ = ("_rest", "last_event_id", "retry")
+    __slots__ = ("_rest", "blocks", "events", "last_event_id", "retry")
 
     def __init__(self) -> None:
         self.last_event_id = ""
-        self.retry: int | None = None
-        self._rest = b""
+        self.reconnected()
 
     def reconnected(self) -> None:
         """A block that was cut off counts for nothing."""
         self._rest = b""
+        self.retry: int | None = None
+        self.blocks = self.events = 0
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are whole now."""
@@ -42,6 +45,7 @@ class Parser:
         events = []
         for block in blocks:
             if block:
+                self.blocks += 1
                 event = self._event(block)
                 if event is not None:
                     events.append(event)
@@ -65,4 +69,5 @@ class Parser:
                 self.retry = int(value)
         if not data:
             return None
+        self.events += 1
         return Event(data[0] if len(data) == 1 else "\n".join(data), name, self.last_event_id)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import gevent
 from locust import User
 
 from loadtests.connection import PIECE, Broken, Connection, Cut
+from loadtests.sse import Parser
 
 #: What the users show, where the suite asks for it: see `make token`.
 TOKEN = os.environ.get("MILLRACE_TOKEN", "")
@@ -23,7 +25,7 @@ class Unexpected(Exception):
 
 
 class Refused(Exception):
-    """The server has no room now."""
+    """The server has no room now: the text is the seconds for which it wants to be left alone."""
 
 
 class Stream:
@@ -161,9 +163,20 @@ class StreamUser(User):  # type: ignore[misc]  # untyped
             self.sample("STREAM", monotonic() - began, fault)
             gevent.sleep(self._patience(fault))
 
+    def check_end(self, parser: Parser) -> None:
+        """Of an event stream that the server ended. Raises Refused where it said only when to come
+        back, and Unexpected where it said nothing: a server that has nothing to say keeps it open.
+        """
+        if parser.retry is None and not parser.events:
+            raise Unexpected("a stream that ended without an event and without `retry:`")
+        if parser.retry is not None and parser.blocks == 1:
+            raise Refused(str(parser.retry / 1000))
+
     def _patience(self, fault: Exception) -> float:
-        text = str(fault)
-        asked = float(text) if isinstance(fault, Refused) and text.isdigit() else 1.0
+        asked = 1.0
+        if isinstance(fault, Refused):
+            with suppress(ValueError):  # Retry-After may be a date
+                asked = float(str(fault))
         return min(PATIENCE, asked) * random.uniform(0.5, 1)
 
     def sample(self, what: str, seconds: float, fault: Exception | None = None) -> None:

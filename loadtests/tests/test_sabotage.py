@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,11 +90,15 @@ def changes_a_byte_of_each(nth: int) -> Fault:
 class Saboteur:
     """A proxy for HTTP/1.1 that counts what comes back, and does `fault` to it."""
 
-    def __init__(self, port: int, fault: Fault, forgetful: bool) -> None:
+    def __init__(
+        self, port: int, fault: Fault, *, forgetful: bool = False, hollow: bytes | None = None
+    ) -> None:
         self._port = port
         self._fault = fault
         #: It does not pass on where a client was.
         self._forgetful = forgetful
+        #: What it has in place of an event stream, which ends then.
+        self._hollow = hollow
         self._numbers = itertools.count(1)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,6 +127,9 @@ class Saboteur:
         head = await server.readuntil(b"\r\n\r\n")
         writer.write(head)
         fields = head.lower()
+        if self._hollow is not None and b"text/event-stream" in fields:
+            writer.write((chunk(self._hollow) if self._hollow else b"") + b"0\r\n\r\n")
+            return False
         if b"transfer-encoding: chunked" in fields:
             separator = b"\n\n" if b"text/event-stream" in fields else b"\n"
             return await self._chunks(server, writer, separator)
@@ -184,8 +192,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 @asynccontextmanager
-async def saboteur(port: int, fault: Fault, forgetful: bool = False) -> AsyncIterator[str]:
-    async with serving(Saboteur(port, fault, forgetful).serve) as own:
+async def saboteur(port: int, fault: Fault, **ways: Any) -> AsyncIterator[str]:
+    async with serving(Saboteur(port, fault, **ways).serve) as own:
         yield f"http://127.0.0.1:{own}"
 
 
@@ -285,3 +293,34 @@ async def test_who_resumes(suite: Suite, tmp_path: Path, forgetful: bool) -> Non
         code, found = await load(tmp_path, "--host", url, *SOME, *users.split())
     assert re.fullmatch(r"FAILED: events: lost \d+ events" if forgetful else "", found)
     assert code == forgetful
+
+
+UNHEARD = "FAILED: {}: nothing was received"
+SILENT = (
+    r"FAILED: {}: \d+ requests failed\n"
+    r"    a stream that ended without an event and without `retry:` \(\d+\)"
+)
+
+
+@pytest.mark.parametrize("kind", ["events", "logs"])
+@pytest.mark.parametrize(
+    ("hollow", "named"),
+    [
+        (b"", rf"{SILENT}(\n{UNHEARD})?"),
+        (b":\n\n", f"{SILENT}\n{UNHEARD}"),
+        (b"retry: 500\n\n", rf"FAILED: {{}}: \d+ requests were refused\n{UNHEARD}"),
+        (b":\n\nretry: 500\n\n", UNHEARD),
+    ],
+)
+async def test_who_is_told_nothing(
+    suite: Suite, tmp_path: Path, kind: str, hollow: bytes, named: str
+) -> None:
+    """All that are asked for end in order, but for what they should have brought."""
+    users = {"events": "Publisher EventSubscriber", "logs": "LogFollower"}[kind]
+    users += " ChatReader --chat-readers 10 --publishers 1"
+    async with saboteur(suite.ports[kind], honest, hollow=hollow) as url:
+        # Another one is as it should be: else nothing at all was received.
+        urls = suite.urls() | {f"{kind.upper()}_URL": url}
+        code, found = await load(tmp_path, *SOME, "-t", "4s", *users.split(), **urls)
+    assert re.fullmatch(named.replace("{}", kind), found)
+    assert code

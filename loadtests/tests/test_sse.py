@@ -20,6 +20,7 @@ def test_events_and_the_cursor_wherever_the_bytes_are_cut(cuts: list[int]) -> No
     events = [event for start, end in pairwise(places) for event in parser.feed(TEXT[start:end])]
     assert events == EVENTS
     assert (parser.last_event_id, parser.retry) == ("a.2", 500)
+    assert (parser.blocks, parser.events) == (5, 2)
 
 
 def test_an_event_without_its_end_is_none_and_moves_no_cursor() -> None:
@@ -27,4 +28,5 @@ def test_an_event_without_its_end_is_none_and_moves_no_cursor() -> None:
     assert len(parser.feed(b"id: a.1\ndata: x\n\nid: a.2\ndata: y\n")) == 1
     assert parser.last_event_id == "a.1"
     parser.reconnected()
+    assert (parser.blocks, parser.events) == (0, 0)
     assert parser.feed(b"data: z\n\n") == [Event("z", "message", "a.1")]
