@@ -8,10 +8,11 @@ import itertools
 import json
 import random
 import time
+from collections import defaultdict
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import gevent
@@ -21,6 +22,7 @@ from loadtests.connection import Broken, Connection
 from loadtests.sequence import Sequence
 from loadtests.sse import Event, Parser
 from loadtests.stream_user import PATIENCE, Stream, StreamUser, Unexpected
+from loadtests.topic import Topic
 
 #: Seconds after which a publisher that was put off tries again, at the most.
 AGAIN = 0.5
@@ -130,6 +132,8 @@ class Subscriber(StreamUser):
     receive_buffer = 0
     #: What it sees tells how late the server is.
     timed = True
+    #: Of all subscribers of a process, by their path.
+    topics: ClassVar[dict[str, Topic]] = defaultdict(Topic)
 
     def on_start(self) -> None:
         self.parser = Parser()
@@ -140,9 +144,10 @@ class Subscriber(StreamUser):
         self.path = (
             f"/events?topic=load/{'%7Btopic%7D' if everything else random.randrange(topics)}"
         )
+        self.topic = self.topics[self.path]
         rate = self.knobs.publishers * self.knobs.publish_rate / (1 if everything else topics)
         stall = self.knobs.stall
-        #: Seconds: silence is a stall once events come, if they come often enough.
+        #: Seconds: a silence that is a stall once events come, if they come often enough.
         self.due = stall if rate * stall >= 2 else 0.0
 
     def for_a_while(self) -> float:
@@ -157,12 +162,12 @@ class Subscriber(StreamUser):
             self.count.reconnects += 1
         self.parser.reconnected()
         self._until = until
-        self._began = monotonic()
+        self._began, self._began_at = monotonic(), time.time()
         self._got = 0
         self._heard = 0.0
         self.read(
             self.path,
-            self.consume,
+            self.listen,
             headers=headers,
             receive_buffer=self.receive_buffer,
         )
@@ -170,17 +175,29 @@ class Subscriber(StreamUser):
         if self.parser.retry is not None and self.parser.blocks > 1 and monotonic() < until:
             gevent.sleep(min(self.parser.retry / 1000, PATIENCE))
 
+    def listen(self, stream: Stream) -> None:
+        if self.sequence.begun:
+            # Events come, and there may be some to catch up with first.
+            stream.expect(2 * self.due)
+        else:
+            self.topic.join(stream, self.knobs.stall)
+        try:
+            self.consume(stream)
+        finally:
+            self.topic.leave(stream)
+
     def consume(self, stream: Stream) -> None:
         for data in stream:
-            if self._resumed and stream.pieces == 1:
-                self.measures.histograms["resume"].add(stream.heard - self._began)
             self.take(stream, data)
             if stream.heard > self._until:
                 return
         self.check_end(self.parser)
 
     def take(self, stream: Stream, data: bytes) -> None:
-        for event in self.parser.feed(data):
+        events = self.parser.feed(data)
+        if events:
+            stream.came()
+        for event in events:
             if event.event == "message":
                 self._on_message(stream, event)
             elif event.event == "millrace.reset":
@@ -193,15 +210,25 @@ class Subscriber(StreamUser):
         value = json.loads(event.data)
         self.sequence.saw(value["publisher"], value["n"])
         self.count.received += 1
+        self.topic.heard(value["sent"])
+        if not self._got:
+            self._on_first(stream, value["sent"])
+        elif self.timed:
+            self._gaps.add(stream.heard - self._heard)
         if self.timed:
             self.measures.latency.add(time.time() - value["sent"])
-            if self._got:
-                self._gaps.add(stream.heard - self._heard)
-            else:
-                self.measures.histograms["first event"].add(stream.heard - self._began)
-                stream.due = self.due or stream.due
         self._got += 1
         self._heard = stream.heard
+
+    def _on_first(self, stream: Stream, sent: float) -> None:
+        self.topic.leave(stream)
+        stream.expect(self.due)
+        if not self.timed:
+            return
+        seconds = stream.heard - self._began
+        self.measures.histograms["first event"].add(seconds)
+        if self._resumed:
+            self.measures.histograms["resume"].add(seconds)
 
 
 class EventSubscriber(Subscriber):
@@ -249,6 +276,11 @@ class SlowReader(Subscriber):
     def read_slowly(self) -> None:
         self.subscribe(inf)
 
+    def on_start(self) -> None:
+        super().on_start()
+        # One that was left behind may need a moment.
+        self.due *= 2
+
     def consume(self, stream: Stream) -> None:
         while True:
             until = monotonic() + CATCH_UP
@@ -258,6 +290,14 @@ class SlowReader(Subscriber):
                     self.check_end(self.parser)
                     return
                 self.take(stream, data)
-            due, stream.due = stream.due, inf
-            gevent.sleep(self.knobs.pause)
-            stream.heard, stream.due = monotonic(), due
+            self._pause(stream)
+
+    def _pause(self, stream: Stream) -> None:
+        """Its own silence is none of the server's: the clock stands still."""
+        watched = self.environment.silence.streams
+        watched.discard(stream)
+        before = monotonic()
+        gevent.sleep(self.knobs.pause)
+        now = monotonic()
+        stream.since = min(now, stream.since + now - before)
+        watched.add(stream)

@@ -32,6 +32,11 @@ class Sequence:
         else:
             self.counters.repeated += 1
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was seen yet."""
+        return bool(self._last)
+
     def forget(self) -> None:
         """The server said that there is a hole: what comes next is joined as at first."""
         self._last.clear()

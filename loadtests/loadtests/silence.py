@@ -18,9 +18,11 @@ GIVE_UP = 40.0
 
 
 class Watched(Protocol):
-    """A stream that waits for bytes: `heard` is when the last came, `due` how long it may wait."""
+    """A stream that waits for something: `since` is when that last came, `due` how long it may
+    wait.
+    """
 
-    heard: float
+    since: float
     due: float
     #: This silence is counted.
     silent: bool
@@ -45,7 +47,7 @@ class Silence:
                 self._lag["client lag"].add(late)
             for stream in list(self.streams):
                 # Not before what came while this process was late can be read.
-                silence = now - stream.heard - late
+                silence = now - stream.since - late
                 if silence > stream.due and not stream.silent:
                     stream.silent = True
                     stream.stall()

@@ -29,9 +29,24 @@ class Refused(Exception):
 
 
 class Stream:
-    """One answer, while it is read. Iterate over it for its pieces; None of them is empty."""
+    """One answer, while it is read. Iterate over it for its pieces; None of them is empty.
 
-    __slots__ = ("_connection", "_count", "_first", "asked", "due", "heard", "pieces", "silent")
+    A silence, which silence.py watches, is one of bytes; where something is expected, of that.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_count",
+        "_expects",
+        "_first",
+        "_patience",
+        "asked",
+        "due",
+        "heard",
+        "pieces",
+        "silent",
+        "since",
+    )
 
     def __init__(
         self, user: "StreamUser", connection: Connection, asked: float, due: float
@@ -41,9 +56,10 @@ class Stream:
         self._first = user.measures.histograms["first byte"]
         self.pieces = 0
         self.asked = asked
-        self.due = due
-        self.heard = monotonic()
+        self.due = self._patience = due
+        self.heard = self.since = monotonic()
         self.silent = False
+        self._expects = False
 
     @property
     def status(self) -> int:
@@ -57,7 +73,8 @@ class Stream:
         """The next piece; nothing: the clean end. Raises Cut, OSError."""
         data = self._connection.read(size)
         self.heard = now = monotonic()
-        self.silent = False
+        if not self._expects:
+            self.came()
         self._count.bytes += len(data)
         if not self.pieces:
             self._first.add(now - self.asked)
@@ -67,6 +84,17 @@ class Stream:
     def __iter__(self) -> Iterator[bytes]:
         while data := self.read():
             yield data
+
+    def expect(self, due: float) -> None:
+        """From now on bytes alone end no silence: heartbeats are some. 0: they do again."""
+        self.due = due or self._patience
+        self.since = monotonic()
+        self._expects = bool(due)
+
+    def came(self) -> None:
+        """What was expected."""
+        self.since = self.heard
+        self.silent = False
 
     def stall(self) -> None:
         self._count.stalled += 1

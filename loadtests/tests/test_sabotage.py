@@ -91,7 +91,13 @@ class Saboteur:
     """A proxy for HTTP/1.1 that counts what comes back, and does `fault` to it."""
 
     def __init__(
-        self, port: int, fault: Fault, *, forgetful: bool = False, hollow: bytes | None = None
+        self,
+        port: int,
+        fault: Fault,
+        *,
+        forgetful: bool = False,
+        hollow: bytes | None = None,
+        mute: Callable[[bytes], int | None] = lambda request: None,
     ) -> None:
         self._port = port
         self._fault = fault
@@ -99,12 +105,15 @@ class Saboteur:
         self._forgetful = forgetful
         #: What it has in place of an event stream, which ends then.
         self._hollow = hollow
+        #: After how many events a stream has nothing but comments, by its request.
+        self._mute = mute
+        self._muted: dict[asyncio.StreamWriter, int] = {}
         self._numbers = itertools.count(1)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             server, upstream = await asyncio.open_connection("127.0.0.1", self._port)
-            asking = asyncio.create_task(self._ask(reader, upstream))
+            asking = asyncio.create_task(self._ask(reader, upstream, writer))
             try:
                 while await self._answer(server, writer):
                     pass
@@ -114,9 +123,16 @@ class Saboteur:
                 upstream.close()
                 writer.close()
 
-    async def _ask(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
+    async def _ask(
+        self,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if (events := self._mute(data)) is not None:
+                    self._muted[writer] = events
                 if self._forgetful:
                     data = data.replace(b"Last-Event-ID", b"Next-Event-ID")
                 upstream.write(data)
@@ -168,6 +184,9 @@ class Saboteur:
         # Cursors and heartbeats are not counted.
         if b"data:" in part or frame is bytes or part.endswith(b"}\n"):
             becomes = self._fault(next(self._numbers), part)
+            if writer in self._muted:
+                self._muted[writer] -= 1
+                becomes = becomes if self._muted[writer] >= 0 else b":\n\n"
         if becomes is None:
             return True
         if isinstance(becomes, float):
@@ -323,4 +342,41 @@ async def test_who_is_told_nothing(
         urls = suite.urls() | {f"{kind.upper()}_URL": url}
         code, found = await load(tmp_path, *SOME, "-t", "4s", *users.split(), **urls)
     assert re.fullmatch(named.replace("{}", kind), found)
+    assert code
+
+
+def nth_subscriber(nth: int) -> Callable[[bytes], bool]:
+    numbers = itertools.count(1)
+    return lambda request: request.startswith(b"GET") and next(numbers) == nth
+
+
+def resumed(request: bytes) -> bool:
+    return b"Last-Event-ID" in request
+
+
+@pytest.mark.parametrize(
+    ("who", "events", "fault", "named"),
+    [
+        (nth_subscriber(50), 0, honest, ""),
+        (nth_subscriber(50), 30, honest, ""),
+        (resumed, 0, cuts(2000), "\nFAILED: events: 1 stream was cut"),
+    ],
+    ids=["from the start", "after some events", "after a resume"],
+)
+async def test_who_hears_heartbeats_alone(
+    suite: Suite,
+    tmp_path: Path,
+    who: Callable[[bytes], bool],
+    events: int,
+    fault: Fault,
+    named: str,
+) -> None:
+    """While all others on its topic hear events."""
+
+    def mute(request: bytes) -> int | None:
+        return events if who(request) else None
+
+    async with saboteur(suite.ports["events"], fault, mute=mute) as url:
+        code, found = await load(tmp_path, "--host", url, *EVENTS)
+    assert found == f"FAILED: events: 1 silence was too long{named}"
     assert code
