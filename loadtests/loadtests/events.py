@@ -227,8 +227,9 @@ class Subscriber(StreamUser):
             return
         seconds = stream.heard - self._began
         self.measures.histograms["first event"].add(seconds)
-        if self._resumed:
-            self.measures.histograms["resume"].add(seconds)
+        if self._resumed and sent < self._began_at:
+            # Not of one that had missed nothing: it waits for the next event.
+            self.measures.histograms["catch-up"].add(seconds)
 
 
 class EventSubscriber(Subscriber):
