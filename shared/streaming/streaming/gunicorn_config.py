@@ -5,11 +5,11 @@ drain notice + window < uvicorn's graceful end < graceful_timeout <= timeout
 
 from typing import Any
 
-from prometheus_client import multiprocess
-
 from streaming.errors import SettingsError
+from streaming.metrics import multiprocess
 from streaming.server import GRACE
 from streaming.settings import Settings, exit_on_bad_settings
+from streaming.worker_metrics import worker_died
 
 try:
     _settings = Settings.read()
@@ -42,5 +42,11 @@ logconfig_dict = {
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Takes a dead worker's gauges out of the sum, however it died."""
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    """Takes a dead worker out of the gauges, however it died; what it counted stays."""
+    if not multiprocess():
+        return
+    try:
+        worker_died(worker.pid, server.WORKERS)
+    except Exception as error:
+        # From here it would end the master, and with it all streams.
+        server.log.warning("The metrics of dead workers are not folded yet: %r", error)
