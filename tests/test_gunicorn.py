@@ -37,11 +37,29 @@ async def open_streams(get: Get, url: str, count: int = STREAMS) -> list[Stream]
     return streams
 
 
-async def metric(url: str, name: str) -> float:
-    answer = await fetch(f"{url}/metrics", headers={"Connection": "close"})
+async def scrape(url: str) -> dict[str, float]:
+    """Each sample's value, by its name and labels."""
+    async with asyncio.timeout(20):
+        while (text := await exposition(url)) is None:
+            pass
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}
+
+
+async def exposition(url: str) -> str | None:
+    """None when the worker that was asked ended under it."""
+    try:
+        answer = await fetch(f"{url}/metrics", headers={"Connection": "close"})
+    except (ConnectionError, EOFError):
+        return None
     text = (await answer.body()).decode()
     await answer.close()
-    return sum(float(value) for value in re.findall(rf"^{name}{{.*}} (\S+)$", text, re.MULTILINE))
+    assert answer.status == 200, text
+    return text if answer.clean else None
+
+
+async def metric(url: str, name: str) -> float:
+    return sum(v for sample, v in (await scrape(url)).items() if sample.startswith(f"{name}{{"))
 
 
 async def until_open(url: str, count: int) -> None:
@@ -60,6 +78,12 @@ async def all_end_cleanly(streams: list[Stream]) -> None:
 
 def workers_of(master: int) -> set[int]:
     return {int(p) for p in Path(f"/proc/{master}/task/{master}/children").read_text().split()}
+
+
+async def kill_a_worker(master: int) -> None:
+    victim = min(workers_of(master))
+    os.kill(victim, signal.SIGKILL)
+    await eventually(lambda: victim not in workers_of(master))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -123,9 +147,7 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
         for stream in streams[:STREAMS]:
             stream.reset()
         await until_open(served.url, 2 * STREAMS)
-        victim = min(workers_of(served.pid))
-        os.kill(victim, signal.SIGKILL)
-        await eventually(lambda: victim not in workers_of(served.pid))
+        await kill_a_worker(served.pid)
         # Its clients tell how many streams it had: these are not counted any more.
         cut = [stream for stream in streams[STREAMS:] if await was_cut(stream)]
         await until_open(served.url, 2 * STREAMS - len(cut))
@@ -133,6 +155,59 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
             stream.reset()
         await until_open(served.url, 0)
         assert served.end() == 0
+
+
+async def test_what_dead_workers_counted_stays_and_their_files_go(serve, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    def files() -> set[str]:
+        return {file.name for file in tmp_path.glob("*.db")}
+
+    variables = {"MILLRACE_MAX_REQUESTS": "40", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    with serve(**variables) as served:
+        lives = workers_of(served.pid)
+        scrapes = asyncio.create_task(until_less_was_counted(served.url))
+        requests, killed = 0, False
+        while requests < 300 or len(lives) < 6:
+            requests += await is_counted(served.url)
+            lives |= workers_of(served.pid)
+            if requests >= 100 and not killed:
+                killed = True
+                await kill_a_worker(served.pid)
+        assert not scrapes.done(), scrapes.result()
+        scrapes.cancel()
+        assert (await scrape(served.url))['millrace_problems_total{status="404"}'] == requests
+        # The last one to stop may be on its way.
+        alive = {served.pid, 0}
+        await eventually(lambda: pids_of(files()) <= alive | workers_of(served.pid))
+        assert files() >= {"counter_0.db", "histogram_0.db", "gauge_mostrecent_0.db"}
+        assert served.end() == 0
+        assert "not folded" not in served.output()
+        assert "Traceback" not in served.output()
+
+
+def pids_of(files: set[str]) -> set[int]:
+    return {int(re.findall(r"\d+", file)[0]) for file in files}
+
+
+async def is_counted(url: str) -> bool:
+    """Asks for what is not there."""
+    try:
+        answer = await fetch(f"{url}/nowhere", headers={"Connection": "close"})
+    except (ConnectionError, EOFError):
+        # It was accepted as its worker closed the listening socket: asyncio drops it, unread.
+        return False
+    await answer.close()
+    assert answer.status == 404
+    return True
+
+
+async def until_less_was_counted(url: str) -> dict[str, tuple[float, float | None]]:
+    """Scrapes without a pause; returns what has sunk or vanished, though it can only grow."""
+    before: dict[str, float] = {}
+    while True:
+        now = await scrape(url)
+        if less := {k: (v, now.get(k)) for k, v in before.items() if now.get(k, -1.0) < v}:
+            return less
+        before = {k: v for k, v in now.items() if re.match(r"\w+_(total|bucket|count|sum)\b", k)}
 
 
 async def was_cut(stream: Stream) -> bool:
