@@ -126,13 +126,13 @@ def test_the_client_is_who_asked_the_gateway(stack: Stack) -> None:
         gateway = http.client.HTTPConnection("gateway", 8000)
         # Whoever asks can't pass for somebody else.
         gateway.request("GET", "/files/by-whom", headers={"X-Forwarded-For": "198.51.100.1"})
-        assert gateway.getresponse().status == 401
+        gateway.getresponse()
         print(socket.gethostbyname("chat"))
     """
     client = stack.inside("chat", "python", "-c", ask).split()[-1]
     lines = stack.compose("logs", "--no-log-prefix", "downloads").splitlines()
-    (line,) = [json.loads(line) for line in lines if '"/files/by-whom"' in line]
-    assert line["client"] == client
+    (line,) = [line for line in lines if '"path":"/files/by-whom"' in line]
+    assert f'"client":"{client}"' in line
 
 
 def test_a_stream_comes_unbuffered_over_http2(client: Client) -> None:
