@@ -6,7 +6,7 @@ the machines.
 """
 
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -17,6 +17,21 @@ Role = Literal["alone", "worker", "master"]
 
 #: The families of streams.
 KINDS = ("events", "logs", "chat", "records", "downloads")
+
+#: What is measured, in seconds.
+HISTOGRAMS = (
+    "client lag",
+    "connect",
+    "first byte",
+    "event latency",
+    "first event",
+    "catch-up",
+    "gap",
+    "publish",
+    "log latency",
+    "time to first token",
+    "token gap",
+)
 
 #: The histogram that the points have their percentiles from.
 LATENCY = "event latency"
@@ -115,7 +130,7 @@ class Measures:
         self.judge: Callable[[Measures], list[str]] = lambda _: []
         self.kinds = {kind: Counters() for kind in KINDS}
         #: Users may keep the histograms and counters that they add to: those stay.
-        self.histograms: dict[str, Histogram] = defaultdict(Histogram)
+        self.histograms = {name: Histogram() for name in HISTOGRAMS}
         #: What failed, by its text.
         self.faults: Counter[str] = Counter()
         #: The latency of this second alone: it joins its histogram when the second is over.

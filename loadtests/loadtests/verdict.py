@@ -1,12 +1,13 @@
 """What is wrong with a run, by the thresholds, in words; and the table of its end."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from loadtests.measures import COUNTERS, KINDS, Measures
+from loadtests.measures import COUNTERS, HISTOGRAMS, KINDS, Measures
 
 #: What one is called that is lost, by kind of stream.
 _UNITS = {
@@ -43,23 +44,28 @@ class Thresholds:
 
     @classmethod
     def read(cls, path: Path) -> "Thresholds":
-        """Raises BadThresholds."""
+        """Raises BadThresholds, which names the file, the key and the value."""
         try:
-            found = tomllib.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            return cls.of(tomllib.loads(path.read_text()))
+        except (OSError, ValueError, BadThresholds) as error:
             raise BadThresholds(f"{path}: {error}") from None
-        if unknown := set(found) - {"most", "seconds"}:
-            raise BadThresholds(f"{path}: {min(unknown)!r} is neither `most` nor `seconds`")
-        all_kinds = {n: v for n, v in found.get("most", {}).items() if n not in KINDS}
-        most = {kind: all_kinds | found.get("most", {}).get(kind, {}) for kind in KINDS}
-        for counter in {name for limits in most.values() for name in limits}:
-            if counter not in _TEXTS:
-                raise BadThresholds(f"{path}: {counter!r} is none of {', '.join(_TEXTS)}")
-        seconds = found.get("seconds", {})
-        for name, limits in seconds.items():
-            if unknown := set(limits) - {"p50", "p90", "p99", "p999", "max"}:
-                raise BadThresholds(f"{path}: {name!r} has no {min(unknown)!r}")
-        return cls(most, seconds)
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> "Thresholds":
+        """Raises BadThresholds."""
+        for section in found:
+            _check_name("", section, ("most", "seconds"))
+        limits = _table("most", found.get("most", {}))
+        all_kinds = {name: limit for name, limit in limits.items() if name not in KINDS}
+        _check("most", all_kinds, (*_TEXTS, *KINDS))
+        of_one = {k: _table(f"most.{k}", v) for k, v in limits.items() if k in KINDS}
+        for kind, own in of_one.items():
+            _check(f"most.{kind}", own, _TEXTS)
+        seconds = {n: _table(f"seconds.{n}", v) for n, v in _items("seconds", found)}
+        for name, parts in seconds.items():
+            _check_name("seconds.", name, HISTOGRAMS)
+            _check(f"seconds.{name}", parts, ("p50", "p90", "p99", "p999", "max"))
+        return cls({kind: all_kinds | of_one.get(kind, {}) for kind in KINDS}, seconds)
 
     def faults(self, measures: Measures) -> list[str]:
         """What is wrong, worst first; nothing of a run that is good."""
@@ -77,8 +83,6 @@ class Thresholds:
 
     def _slow(self, measures: Measures) -> Iterator[str]:
         for name, limits in self.seconds.items():
-            if name not in measures.histograms:
-                continue
             summary = measures.histograms[name].summary()
             for percentile, limit in limits.items():
                 if (value := summary[percentile]) > limit:
@@ -86,6 +90,29 @@ class Thresholds:
                         f"{name}: {percentile} {milliseconds(value)},"
                         f" more than {milliseconds(limit)}"
                     )
+
+
+def _items(key: str, found: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    return _table(key, found.get(key, {})).items()
+
+
+def _table(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadThresholds(f"{key} is {value!r}, expected a table")
+    return value
+
+
+def _check_name(prefix: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise BadThresholds(f"{prefix}{name} is none of {', '.join(known)}")
+
+
+def _check(key: str, limits: dict[str, Any], known: Iterable[str]) -> None:
+    for name, limit in limits.items():
+        _check_name(f"{key}.", name, known)
+        number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if not number or not 0 <= limit < inf:
+            raise BadThresholds(f"{key}.{name} is {limit!r}, expected a number of 0 or more")
 
 
 def _why(measures: Measures, kind: str, counter: str) -> str:

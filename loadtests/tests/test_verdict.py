@@ -103,17 +103,29 @@ def test_one_kind_may_have_its_own_thresholds(good: Measures, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[least]\nlost = 1", "'least' is neither"),
-        ("[most]\nlots = 1", "'lots' is none of lost"),
-        ("[seconds]\nconnect = {p98 = 1}", "'connect' has no 'p98'"),
+        ("[least]\nlost = 1", "least is none of most, seconds"),
+        ("[most]\nlots = 1", "most.lots is none of lost"),
+        ("[most.chat]\nlots = 1", "most.chat.lots is none of lost"),
+        ("[most]\nlost = '3'", "most.lost is '3', expected a number"),
+        ("[most]\nlost = true", "most.lost is True, expected a number"),
+        ("[most]\nlost = nan", "most.lost is nan, expected a number"),
+        ("[most]\nlost = -1", "most.lost is -1, expected a number of 0 or more"),
+        ("[most]\nchat = 3", "most.chat is 3, expected a table"),
+        ("most = 3", "most is 3, expected a table"),
+        ("[seconds]\nconnect = {p98 = 1}", "seconds.connect.p98 is none of p50"),
+        ("[seconds]\nconect = {p99 = 1}", "seconds.conect is none of client lag, connect"),
+        ("[seconds]\nconnect = {p99 = '1'}", "seconds.connect.p99 is '1', expected a number"),
+        ("[seconds]\n'event latency' = 0.25", "seconds.event latency is 0.25, expected a table"),
+        ("seconds = 1", "seconds is 1, expected a table"),
         ("most = ", "Invalid value"),
     ],
 )
 def test_thresholds_that_mean_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "thresholds.toml"
     path.write_text(text)
-    with pytest.raises(BadThresholds, match=message):
+    with pytest.raises(BadThresholds) as refused:
         Thresholds.read(path)
+    assert str(refused.value).startswith(f"{path}: {message}")
 
 
 def test_the_table_has_what_was_used(good: Measures) -> None:
