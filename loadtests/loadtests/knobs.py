@@ -2,6 +2,8 @@
 environment, and in the web UI, from where the workers get it.
 """
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ class Knob:
     choices: tuple[str, ...] | None = None
     #: Of the process that is started, not of a run.
     hidden: bool = False
-    #: The least that a number may be.
+    #: What a number may be, both included.
     least: float = 0
+    most: float = sys.float_info.max
 
     @property
     def option(self) -> str:
@@ -48,7 +51,7 @@ KNOBS = (
         "topics that publishers publish to in turn; a subscriber reads one of them",
         least=1,
     ),
-    Knob("all-topics", 0.05, "part of the subscribers that read all topics, 0 to 1"),
+    Knob("all-topics", 0.05, "part of the subscribers that read all topics, 0 to 1", most=1),
     Knob("padding", 0, "bytes that are added to each event"),
     Knob(
         "stay",
@@ -80,7 +83,7 @@ KNOBS = (
     Knob("ramp", 20.0, "stage 1: seconds in which the users come"),
     Knob("hold", 40.0, "stage 2: seconds for which they stay"),
     Knob("churn", 20.0, "stage 3: seconds in which a part of them goes and comes, again and again"),
-    Knob("churn-part", 0.2, "the part, 0 to 1"),
+    Knob("churn-part", 0.2, "the part, 0 to 1", most=1),
     Knob("spike", 20.0, "stage 4: seconds for which there are more of them, at once"),
     Knob("spike-factor", 1.5, "how many times the users", least=1),
     Knob("drain", 20.0, "stage 5: seconds in which they go"),
@@ -107,6 +110,28 @@ def add_arguments(parser: Any) -> None:
 def check(options: Any) -> None:
     """Raises BadKnob."""
     for knob in KNOBS:
-        value = getattr(options, knob.option)
-        if not isinstance(value, str) and value < knob.least:
-            raise BadKnob(f"{knob.name} is {value}, expected {knob.least:g} or more")
+        _check(knob, getattr(options, knob.option))
+
+
+def check_form(form: Mapping[str, str]) -> None:
+    """Of the web UI, which has all as text; raises BadKnob. Locust itself takes what it gets."""
+    for knob in KNOBS:
+        if knob.option not in form:
+            continue
+        text = form[knob.option]
+        try:
+            value = type(knob.default)(text)
+        except ValueError:
+            expected = "a whole number" if isinstance(knob.default, int) else "a number"
+            raise BadKnob(f"{knob.name} is {text!r}, expected {expected}") from None
+        _check(knob, value)
+
+
+def _check(knob: Knob, value: Any) -> None:
+    if knob.choices and value not in knob.choices:
+        raise BadKnob(f"{knob.name} is {value!r}, expected {' or '.join(knob.choices)}")
+    # Nothing is more or less than `nan`.
+    if not isinstance(value, str) and not knob.least <= value <= knob.most:
+        most = f"{knob.least:g} to {knob.most:g}"
+        expected = most if knob.most < sys.float_info.max else f"{knob.least:g} or more"
+        raise BadKnob(f"{knob.name} is {value}, expected {expected}")

@@ -55,7 +55,10 @@ def install(environment: Any) -> None:
         hooks.test_stopping.add_listener(lambda **_: _await_reports(runner, measures, awaited))
     # Users run until here: nothing is counted of how they are stopped.
     hooks.test_stopping.add_listener(lambda **_: measures.end())
-    _choose_shape(environment)
+    if environment.web_ui is None:
+        _choose_shape(environment)
+    else:
+        _watch_form(environment)
 
 
 def finish(environment: Any) -> None:
@@ -111,21 +114,31 @@ def _prepare(environment: Any) -> None:
 
 def _choose_shape(environment: Any) -> None:
     """A shape that is in a locustfile is always used: this one is there where it is asked for."""
+    environment.shape_class = shapes.chosen(environment.parsed_options, environment.runner)
 
-    def choose() -> None:
-        environment.shape_class = shapes.chosen(environment.parsed_options, environment.runner)
 
-    if environment.web_ui is None:
-        choose()
-        return
-    from flask import request
+def _watch_form(environment: Any) -> None:
+    """Locust starts with whatever is in its form, and looks for a shape before it reads it."""
+    from flask import jsonify, request
 
     @environment.web_ui.app.before_request
-    def _() -> None:
+    def _() -> Any:
         if request.path.endswith("/swarm") and request.method == "POST":
-            options = environment.parsed_options
-            options.shape = request.form.get("shape", options.shape)
-            choose()
+            return swarm(request.form)
+        return None
+
+    @environment.web_ui.auth_required_if_enabled
+    def swarm(form: Any) -> Any:
+        options = environment.parsed_options
+        try:
+            knobs.check_form(form)
+            Thresholds.read(Path(form.get("thresholds", options.thresholds)))
+        except (BadKnob, BadThresholds) as error:
+            # As Locust answers to what it can't use.
+            return jsonify(success=False, message=str(error), host=environment.host)
+        options.shape = form.get("shape", options.shape)
+        _choose_shape(environment)
+        return None
 
 
 def _report(environment: Any, **_: Any) -> None:
