@@ -7,7 +7,7 @@ the machines.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -139,6 +139,8 @@ class Measures:
         self.began = 0.0
         self._ended = 0.0
         self._at_end: dict[str, dict[str, int]] = {}
+        #: What each worker has open, by kind.
+        self._open: dict[str, dict[str, int]] = {}
         self._told = {kind: Counters() for kind in KINDS}
         self._ticked = Counters()
         self._ticked_at = int(time.time()) - 1
@@ -225,9 +227,11 @@ class Measures:
         self._seconds.clear()
         return new
 
-    def merge(self, delta: dict[str, Any]) -> None:
+    def merge(self, delta: dict[str, Any], worker: str = "") -> None:
+        own = self._open.setdefault(worker, dict.fromkeys(KINDS, 0))
         for kind, changes in delta["kinds"].items():
             self.kinds[kind].add(changes)
+            own[kind] += changes.get("open", 0)
         for name, compact in delta["histograms"].items():
             self.histograms[name].merge(Histogram.of(compact))
         for text, count in delta["faults"].items():
@@ -235,6 +239,14 @@ class Measures:
         for second, compact in delta["seconds"].items():
             if int(second) > self._settled_at and not self._ended:
                 self._seconds.setdefault(int(second), Second()).add(Second.of(compact))
+
+    def keep(self, workers: Iterable[str]) -> set[str]:
+        """Returns which workers are not among these any more: what they had open is no more."""
+        gone = self._open.keys() - set(workers)
+        for worker in gone:
+            for kind, count in self._open.pop(worker).items():
+                self.kinds[kind].open -= count
+        return gone
 
     def note(self, fault: str, count: int = 1) -> None:
         """Texts are few, however much fails: keep what varies out of them."""

@@ -9,17 +9,11 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import knobs, shapes
+from loadtests import knobs, shapes, workers
 from loadtests.knobs import NAMES, BadKnob
 from loadtests.measures import Measures, Role
 from loadtests.silence import Silence
 from loadtests.verdict import BadThresholds, Thresholds, table
-
-#: Seconds in which all workers must have reported, when a run ends.
-LAST_REPORTS = 15.0
-
-_REPORT = "millrace-report"
-_REPORTED = "millrace-reported"
 
 
 def install(environment: Any) -> None:
@@ -41,7 +35,7 @@ def install(environment: Any) -> None:
         hooks.report_to_master.add_listener(
             lambda client_id, data: data.update(measures=measures.delta())
         )
-        runner.register_message(_REPORT, _report)
+        workers.answer(runner)
         return
     try:
         _prepare(environment)
@@ -49,10 +43,10 @@ def install(environment: Any) -> None:
         sys.exit(f"loadtests: {error}")
     hooks.test_start.add_listener(lambda **_: _start(environment))
     if role == "master":
-        hooks.worker_report.add_listener(lambda client_id, data: measures.merge(data["measures"]))
-        awaited: set[str] = set()
-        runner.register_message(_REPORTED, lambda msg, **_: awaited.discard(msg.node_id))
-        hooks.test_stopping.add_listener(lambda **_: _await_reports(runner, measures, awaited))
+        there = workers.Workers(runner, measures)
+        hooks.worker_report.add_listener(there.merge)
+        hooks.test_start.add_listener(lambda **_: there.begin())
+        hooks.test_stopping.add_listener(lambda **_: there.end())
     # Users run until here: nothing is counted of how they are stopped.
     hooks.test_stopping.add_listener(lambda **_: measures.end())
     if environment.web_ui is None:
@@ -139,21 +133,3 @@ def _watch_form(environment: Any) -> None:
         options.shape = form.get("shape", options.shape)
         _choose_shape(environment)
         return None
-
-
-def _report(environment: Any, **_: Any) -> None:
-    environment.runner._send_stats()
-    environment.runner.send_message(_REPORTED)
-
-
-def _await_reports(runner: Any, measures: Measures, awaited: set[str]) -> None:
-    """Locust stops its workers, and waits half a second for what they still have to say."""
-    clients = runner.clients
-    awaited.update(client.id for client in clients.ready + clients.spawning + clients.running)
-    runner.send_message(_REPORT)
-    with gevent.Timeout(LAST_REPORTS, False):
-        while awaited:
-            gevent.sleep(0.02)
-    if silent := len(awaited) + len(clients.missing):
-        # What their users saw is not known.
-        measures.note(f"workers that did not report: {silent}")

@@ -98,6 +98,22 @@ def test_a_new_run_begins_with_nothing_but_what_is_open(clock: Any) -> None:
     assert master.kinds["logs"].values() == Measures().kinds["logs"].values() | {"received": 5}
 
 
+def test_what_a_worker_had_open_goes_with_it(clock: Any) -> None:
+    master, left, right = Measures("master"), Measures("worker"), Measures("worker")
+    master.begin()
+    for name, worker in (("left", left), ("right", right)):
+        worker.kinds["logs"].open = 3
+        worker.kinds["logs"].lost = 1
+        master.merge(reported(worker), name)
+    left.kinds["logs"].open = 5
+    master.merge(reported(left), "left")
+    assert master.keep(["left", "right"]) == set()
+    assert master.kinds["logs"].open == 8
+    assert master.keep(["right"]) == {"left"}
+    assert (master.kinds["logs"].open, master.kinds["logs"].lost) == (3, 2)
+    assert master.keep(["right"]) == set()
+
+
 def test_of_how_a_run_is_stopped_nothing_is_told(clock: Any) -> None:
     master, worker = Measures("master"), Measures("worker")
     for made in (master, worker):
