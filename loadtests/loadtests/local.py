@@ -30,6 +30,9 @@ SERVICES = ("events", "logs", "chat", "records", "downloads")
 #: Seconds between two looks at the servers.
 LOOK = 2.0
 
+#: Looks that may fail, one after the other.
+MISSED = 3
+
 #: Seconds in which a server must be there, and gone.
 START, STOP = 60.0, 40.0
 
@@ -259,10 +262,15 @@ def written_log(path: Path, rate: float = LINES) -> Iterator[None]:
 
 
 def middle_and_end(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the time in which all streams are there."""
-    samples = run["server"]
-    middle = run["elapsed"] - run["seconds"] / 2
-    return [min(samples, key=lambda s: abs(s["t"] - middle)), samples[-1]] if samples else []
+    """Of the time in which all streams are there; none where the servers were not seen then."""
+    samples = []
+    end = run["elapsed"]
+    # One that was interrupted has no such time: then the middle of all.
+    for moment in (max(end / 2, end - run["seconds"] / 2), end):
+        nearest = min(run["server"], key=lambda s: abs(s["t"] - moment), default=None)
+        if nearest is not None and abs(nearest["t"] - moment) <= MISSED * LOOK:
+            samples.append(nearest)
+    return samples if len(samples) == 2 else []
 
 
 def client_open(run: dict[str, Any], sample: dict[str, Any]) -> int:
@@ -277,7 +285,10 @@ def server_open(sample: dict[str, Any]) -> int:
 
 def disagreement(run: dict[str, Any]) -> str:
     """Where client and server differ about what is open; nothing where they don't."""
-    for sample in middle_and_end(run):
+    samples = middle_and_end(run)
+    if not samples:
+        return "the server's view is missing"
+    for sample in samples:
         here, there = client_open(run, sample), server_open(sample)
         if abs(here - there) > max(5, AGREE * here):
             when = f"after {sample['t']:.0f} s"
