@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -41,6 +42,9 @@ LINES = 1.0
 
 #: How far the two views of the open streams may differ: streams come and go while they are counted.
 AGREE = 0.01
+
+#: Seconds over which the rate of events is taken, which come in bursts.
+RATE = 10.0
 
 _SAMPLE = re.compile(r"^(millrace_\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
 
@@ -95,6 +99,10 @@ def main() -> int:
     end = run["began"] + run["elapsed"]
     run["server"] = [s | {"t": s["t"] - run["began"]} for s in samples if s["t"] < end]
     run["seconds"] = options.seconds
+    run["command"] = (
+        f"make load-local STREAMS={options.streams} SECONDS={options.seconds:g}"
+        f" PROCESSES={options.processes}"
+    ) + (f" ARGS={shlex.quote(shlex.join(knobs))}" if knobs else "")
     export.write_text(json.dumps(run, indent=1))
     print(f"\n{server_table(run)}\n\nAll figures: {export}")
     fault = disagreement(run)
@@ -283,16 +291,57 @@ def server_open(sample: dict[str, Any]) -> int:
     return int(sum(sample[name]["open"] for name in SERVICES))
 
 
+def client_events(run: dict[str, Any], sample: dict[str, Any]) -> float:
+    """How many events the client had received by then."""
+    at = sample["t"] + run["began"] % 1  # points are of whole seconds of the clock
+    later = sum(point["events"] * min(1, max(0, point["t"] + 1 - at)) for point in run["series"])
+    return float(run["kinds"]["events"]["received"] - later)
+
+
+def rates(run: dict[str, Any], sample: dict[str, Any]) -> tuple[float, float]:
+    """Events a second, of client and server, over some ten seconds until then."""
+    earlier = [s for s in run["server"] if s["t"] <= sample["t"] - RATE] or run["server"][:1]
+    seconds = sample["t"] - earlier[-1]["t"]
+    if not seconds:
+        return 0.0, 0.0
+    received = client_events(run, sample) - client_events(run, earlier[-1])
+    sent = sample["events"]["events"] - earlier[-1]["events"]["events"]
+    return received / seconds, sent / seconds
+
+
+def unread(run: dict[str, Any], sample: dict[str, Any], rate: float) -> float:
+    """How many events the server may have sent by then that the client did not read: what slow
+    readers let pile up, and an event of each who left.
+    """
+    knobs, shares = run["knobs"], run["shares"]
+    readers = sum(shares.get(n, 0) for n in ("subscribers", "resumers", "churners", "slow_readers"))
+    slow = shares.get("slow_readers", 0)
+    # Some read all topics. Where there are few of them, they may be all of those few.
+    piled = 2 * rate * slow / readers if slow else 0.0
+    most_of_one = knobs["publishers"] * knobs["publish_rate"] if slow else 0.0
+    left = sample["events"]["started"] - sample["events"]["open"]
+    return float(knobs["pause"] * max(piled, most_of_one) + left)
+
+
 def disagreement(run: dict[str, Any]) -> str:
-    """Where client and server differ about what is open; nothing where they don't."""
+    """Where client and server differ about what is open, or what was sent; nothing where they
+    don't.
+    """
     samples = middle_and_end(run)
     if not samples:
         return "the server's view is missing"
     for sample in samples:
+        when = f"after {sample['t']:.0f} s"
         here, there = client_open(run, sample), server_open(sample)
         if abs(here - there) > max(5, AGREE * here):
-            when = f"after {sample['t']:.0f} s"
             return f"{when} the client had {here} streams open, the server {there}"
+        received, sent = client_events(run, sample), sample["events"]["events"]
+        # Those of a second are on their way, or were counted before the other side was looked at.
+        moving = max(5.0, *rates(run, sample))
+        if not -moving <= sent - received <= moving + unread(run, sample, moving):
+            return (
+                f"{when} the client had received {received:.0f} events, the server sent {sent:.0f}"
+            )
     return ""
 
 

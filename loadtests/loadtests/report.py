@@ -6,6 +6,7 @@ The client's figures, the server's beside them, and what a stream and an event c
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template
@@ -13,9 +14,19 @@ from typing import Any
 
 import psutil
 
-from loadtests.local import SERVICES, client_open, middle_and_end, server_open
+from loadtests.local import (
+    AGREE,
+    SERVICES,
+    client_events,
+    client_open,
+    middle_and_end,
+    rates,
+    server_open,
+)
 
 TEMPLATE = Path(__file__).with_name("load.md.template")
+
+SIDES = ("client", "server")
 
 Row = Iterable[object]
 
@@ -26,21 +37,33 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("docs/load.md"))
     options = parser.parse_args()
     run = json.loads(options.run.read_text())
+    if not middle_and_end(run):
+        sys.exit(f"{options.run}: the server's view is missing")
     options.to.write_text(report(run))
 
 
 def report(run: dict[str, Any]) -> str:
     middle, end = middle_and_end(run)
+    cores = psutil.cpu_count()
+    client, *suite = (share(n, middle, end) for n in ("client", *SERVICES, "redis") if n in end)
     return Template(TEMPLATE.read_text()).substitute(
-        machine=f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB,"
+        command=run["command"],
+        cores=cores,
+        machine=f"{cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB,"
         f" Python {platform.python_version()}",
         streams=f"{client_open(run, end):,}",
         seconds=f"{run['elapsed']:.0f}",
+        ramp=f"{run['elapsed'] - run['seconds']:.0f}",
+        hold=f"{run['seconds']:.0f}",
         verdict="; ".join(run["verdict"]) or "passed",
         kinds=kinds(run),
         histograms=histograms(run),
+        agree=f"{AGREE * 100:.0f} %",
         views=views(run, (middle, end)),
         costs=costs(run, middle, end),
+        client=f"{client:.0%}",
+        suite=f"{sum(suite):.0%}",
+        copies=f"{copies(run, end):,.0f}",
     )
 
 
@@ -72,24 +95,30 @@ def histograms(run: dict[str, Any]) -> str:
 def views(run: dict[str, Any], samples: Iterable[dict[str, Any]]) -> str:
     rows = []
     for sample in samples:
-        point = [p for p in run["series"] if p["t"] <= sample["t"]][-1]
-        row: list[object] = [f"{sample['t']:.0f} s", f"{client_open(run, sample):,}"]
-        row += [f"{server_open(sample):,}", f"{point['events']:,.0f}"]
-        rows.append([*row, f"{rate(run, sample, 'events'):,.0f}"])
-    head = ("after", "open, client", "open, server", "events/s, client", "events/s, server")
-    return table(head, rows)
+        opened = (client_open(run, sample), server_open(sample))
+        events = (client_events(run, sample), sample["events"]["events"])
+        figures = (*opened, *events, *rates(run, sample))
+        rows.append((f"{sample['t']:.0f} s", *(f"{figure:,.0f}" for figure in figures)))
+    sides = [f"{what}, {side}" for what in ("open", "events", "events/s") for side in SIDES]
+    return table(("after", *sides), rows)
 
 
-def rate(run: dict[str, Any], sample: dict[str, Any], name: str) -> float:
-    """A second, of all services, since the sample before."""
-    before = [other for other in run["server"] if other["t"] < sample["t"]][-1]
-    now, then = (sum(s[service][name] for service in SERVICES) for s in (sample, before))
-    return float(now - then) / float(sample["t"] - before["t"])
+def copies(run: dict[str, Any], end: dict[str, Any]) -> float:
+    """How many subscribers one event went to."""
+    published = run["knobs"]["publishers"] * run["knobs"]["publish_rate"]
+    return rates(run, end)[1] / published if published else 0.0
+
+
+def share(name: str, middle: dict[str, Any], end: dict[str, Any]) -> float:
+    """Of a core, in the second half."""
+    seconds = end["t"] - middle["t"]
+    return float((end[name]["cpu"] - middle[name]["cpu"]) / seconds) if seconds else 0.0
 
 
 def costs(run: dict[str, Any], middle: dict[str, Any], end: dict[str, Any]) -> str:
     """Of the second half, in which nothing is built up any more; memory since the start."""
-    first, seconds = run["server"][0], end["t"] - middle["t"]
+    first = run["server"][0]
+    received = client_events(run, end) - client_events(run, middle)
     rows = []
     for name in (*SERVICES, "redis", "client"):
         if name not in end:
@@ -98,14 +127,15 @@ def costs(run: dict[str, Any], middle: dict[str, Any], end: dict[str, Any]) -> s
         grown = end[name]["memory"] - first[name]["memory"]
         opened = end[name].get("open", 0) - first[name].get("open", 0)
         sent = end[name].get("events", 0) - middle[name].get("events", 0)
+        events = received if name == "client" else sent
         rows.append(
             (
                 name,
                 f"{end[name].get('open', 0):,.0f}",
-                f"{cpu / seconds:.0%}",
+                f"{share(name, middle, end):.0%}",
                 f"{end[name]['memory'] / 2**20:,.0f} MiB",
                 f"{grown / opened / 1000:.1f} kB" if opened >= 100 else "",
-                f"{cpu / sent * 1e6:.0f} µs" if sent >= 1000 else "",
+                f"{cpu / events * 1e6:.0f} µs" if events >= 1000 else "",
             )
         )
     head = (
@@ -114,7 +144,7 @@ def costs(run: dict[str, Any], middle: dict[str, Any], end: dict[str, Any]) -> s
         "of a core",
         "memory",
         "memory a stream",
-        "CPU an event sent",
+        "CPU an event",
     )
     return table(head, rows)
 

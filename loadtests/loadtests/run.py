@@ -68,7 +68,9 @@ def finish(environment: Any) -> None:
     if path := environment.parsed_options.export:
         options = vars(environment.parsed_options)
         used = {name: options[name] for name in NAMES}
-        Path(path).write_text(json.dumps(snapshot | {"knobs": used}, indent=1))
+        # Of the users that there were: the command line may choose some.
+        shares = {user.knob: used[user.knob] for user in environment.user_classes}
+        Path(path).write_text(json.dumps(snapshot | {"knobs": used, "shares": shares}, indent=1))
     environment.process_exit_code = 1 if snapshot["verdict"] else 0
 
 
