@@ -106,7 +106,8 @@ async def test_a_proxy_in_front_is_believed_and_closes_first(launch, get, worker
         assert await answer.body()
         async with asyncio.timeout(10):
             assert await answer.reader.read() == b""
-    lines = [json.loads(line) for line in served.output().splitlines()]
+    text = served.output().removeprefix("Making demo data…\n")
+    lines = [json.loads(line) for line in text.splitlines()]
     assert [line["client"] for line in lines if line.get("path") == "/logs"] == ["198.51.100.7"]
 
 

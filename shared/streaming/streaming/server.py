@@ -268,6 +268,7 @@ class StreamServer(uvicorn.Server):
                 await self.config.callback_notify()
         draining.cancel()
         self.config.timeout_graceful_shutdown = int(GRACE)
+        await self._take_in_the_last()
         await super().shutdown(sockets)
         if self.force_exit:
             # A second Ctrl-C. uvicorn would leave it at this: the end of the loop would cancel
@@ -275,3 +276,13 @@ class StreamServer(uvicorn.Server):
             self._drain.notice = self._drain.window = 0.0
             await self._drain.run()
             await self.lifespan.shutdown()
+
+    async def _take_in_the_last(self) -> None:
+        """Accepts no more, and lets those in who were accepted a moment ago: asyncio's server, once
+        it is closed, drops them.
+        """
+        for server in self.servers:
+            for sock in server.sockets:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+        for _ in range(3):  # rounds of the loop from the acceptance to the protocol
+            await asyncio.sleep(0)

@@ -169,6 +169,27 @@ async def test_a_first_request_on_its_way_is_answered_by_a_server_that_stops(ben
         idle_writer.close()
 
 
+@pytest.mark.parametrize("rounds", range(2, 6))
+async def test_who_was_just_accepted_is_answered_by_a_server_that_stops(
+    bench_of, monkeypatch, rounds
+):
+    async with bench_of() as bench:
+        server = bench.running.server
+        with socket.socket() as client:
+            take_in = server._take_in_the_last
+
+            async def at_the_last_moment() -> None:
+                client.connect(("127.0.0.1", bench.running.port))
+                client.sendall(request_bytes("GET", "/plain", {}))
+                for _ in range(rounds):  # rounds of the loop in which it is being accepted
+                    await asyncio.sleep(0)
+                await take_in()
+
+            monkeypatch.setattr(server, "_take_in_the_last", at_the_last_moment)
+            await bench.running.stop()
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
 async def test_the_kernel_holds_little_for_a_stalled_reader(bench_of):
     async with bench_of() as bench:
         stream = await fetch(bench.url + "/stream", receive_buffer=4096)
