@@ -222,12 +222,8 @@ class StreamResponse(Response):
         self.status_code = 200
         self.media_type = media_type
         self.background = None
+        # No `self.body`: Starlette would take its length for the Content-Length.
         self.init_headers(headers)
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        self.body = b""
-        super().init_headers(headers)
-        del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
