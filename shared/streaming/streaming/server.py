@@ -15,12 +15,12 @@ import uvicorn
 from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from streaming.connection import EXTENSION, StreamClosed
+from streaming.connection import EXTENSION, Connection, StreamClosed
 from streaming.drain import Drain
 from streaming.settings import Settings
+from streaming.socket_connection import take_over
 from streaming.transport import (
     SLICE,
-    TransportConnection,
     acked,
     can_sendfile,
     corked,
@@ -180,7 +180,7 @@ class HttpTransport:
             and not protocol.transport.is_closing()
         )
 
-    def detach(self) -> TransportConnection | None:
+    def detach(self) -> Connection | None:
         if not self.detachable:
             return None
         protocol = self._protocol
@@ -192,7 +192,7 @@ class HttpTransport:
         # response.
         cycle.disconnected = True
         flow.resume_reading()
-        connection = TransportConnection(
+        connection = take_over(
             transport, protocol.connections, bool(cycle.chunked_encoding), flow.write_paused
         )
         # They refer to each other: without this the request would wait for the garbage collector.

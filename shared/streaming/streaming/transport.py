@@ -58,7 +58,9 @@ class TransportConnection(asyncio.Protocol):
         peers.add(self)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
-        _bound_kernel_buffers(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            bound_kernel_buffers(sock)
 
     @property
     def buffered(self) -> int:
@@ -113,13 +115,16 @@ def reset(transport: asyncio.WriteTransport) -> None:
     """Ends a connection by RST: after a FIN, a body without framing (HTTP/1.0) would look whole."""
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(sock)
     transport.abort()
 
 
-def _bound_kernel_buffers(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
-    if _LINUX and sock is not None and sock.family != socket.AF_UNIX:
+def reset_on_close(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def bound_kernel_buffers(sock: socket.socket) -> None:
+    if _LINUX and sock.family != socket.AF_UNIX:
         sock.setsockopt(*_NOTSENT_LOWAT)
         sock.setsockopt(*_USER_TIMEOUT)
 

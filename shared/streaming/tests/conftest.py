@@ -1,6 +1,8 @@
 """Fixtures of the library's tests: a bare app whose streams the test itself writes."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -29,6 +31,11 @@ class Recorder:
 
     def on_close(self) -> None:
         self.told.append("close")
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
 
 
 @dataclass
@@ -86,9 +93,21 @@ def bench_of() -> Callable[..., "AsyncIterator[Bench]"]:
     return start
 
 
-@pytest.fixture(params=["detached", "asgi"])
+@pytest.fixture
+def no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket can be taken from asyncio: as many files are open as may be."""
+
+    def dup(_: socket.socket) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "dup", dup)
+
+
+@pytest.fixture(params=["socket", "transport", "asgi"])
 async def bench(request: pytest.FixtureRequest, bench_of) -> AsyncIterator[Bench]:  # type: ignore[no-untyped-def]
-    """Every test of a stream runs against both connections."""
-    options = {} if request.param == "detached" else {"http": "httptools"}
+    """Every test of a stream runs against all connections."""
+    if request.param == "transport":
+        request.getfixturevalue("no_descriptor")
+    options = {"http": "httptools"} if request.param == "asgi" else {}
     async with bench_of(**options) as started:
         yield started

@@ -1,5 +1,5 @@
-"""Both connections behave alike: `bench` starts each test with the detached one and with the
-ASGI one.
+"""All connections behave alike: `bench` starts each test with each of the detached ones, and with
+the ASGI one.
 """
 
 import asyncio

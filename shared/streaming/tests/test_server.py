@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from streaming.connection import AsgiConnection, StreamResponse
+from streaming.socket_connection import SocketConnection
 from streaming.testing import eventually, fetch, request_bytes
 from streaming.transport import TransportConnection
 
@@ -43,7 +44,7 @@ async def test_a_stream_detaches_and_leaves_no_task(bench_of):
         stream = await fetch(bench.url + "/stream")
         connection, _ = await bench.connection()
         state = bench.running.server.server_state
-        assert isinstance(connection, TransportConnection)
+        assert isinstance(connection, SocketConnection)
         await eventually(lambda: not state.tasks)
         assert state.connections == {connection}
         assert state.total_requests == 1
@@ -105,7 +106,7 @@ async def test_http_1_0_gets_no_chunks(bench_of):
     async with bench_of() as bench:
         stream = await fetch(bench.url + "/stream", version="1.0")
         connection, _ = await bench.connection()
-        assert isinstance(connection, TransportConnection)
+        assert isinstance(connection, SocketConnection)
         assert not connection.chunked
         assert stream.headers["connection"] == "close"
         assert "transfer-encoding" not in stream.headers
@@ -194,7 +195,7 @@ async def test_the_kernel_holds_little_for_a_stalled_reader(bench_of):
     async with bench_of() as bench:
         stream = await fetch(bench.url + "/stream", receive_buffer=4096)
         connection, _ = await bench.connection()
-        sock = connection._transport.get_extra_info("socket")
+        sock = connection._socket
         assert sock.getsockopt(socket.IPPROTO_TCP, 25) == 16 * 1024
         assert sock.getsockopt(socket.IPPROTO_TCP, 18) == 75_000
         await stream.close()
