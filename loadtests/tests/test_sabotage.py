@@ -234,6 +234,14 @@ async def load(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     return process.returncode, "\n".join(named)
 
 
+async def load_until(named: str, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Once more, and for longer, where the machine was too busy for the fault to come."""
+    code, found = await load(folder, *arguments)
+    if named and found in ("", "FAILED: nothing was received"):
+        code, found = await load(folder, *arguments, "-t", "40s")
+    return code, found
+
+
 @pytest.mark.parametrize("processes", [[], several(2)], ids=["one process", "master and workers"])
 async def test_nothing_is_wrong_with_the_suite(
     suite: Suite, tmp_path: Path, processes: list[str]
@@ -256,7 +264,7 @@ async def test_nothing_is_wrong_with_the_suite(
 )
 async def test_events(suite: Suite, tmp_path: Path, fault: Fault, named: str) -> None:
     async with saboteur(suite.ports["events"], fault) as url:
-        code, found = await load(tmp_path, "--host", url, *EVENTS)
+        code, found = await load_until(named, tmp_path, *EVENTS, "--host", url)
     assert found == named
     assert code == bool(named)
 
@@ -299,7 +307,7 @@ async def test_other_streams(
     suite: Suite, tmp_path: Path, service: str, users: str, fault: Fault, named: str
 ) -> None:
     async with saboteur(suite.ports[service], fault) as url:
-        code, found = await load(tmp_path, "--host", url, *SOME, *users.split())
+        code, found = await load_until(named, tmp_path, *users.split(), *SOME, "--host", url)
     assert re.fullmatch(named, found)
     assert code == bool(named)
 
@@ -377,6 +385,6 @@ async def test_who_hears_heartbeats_alone(
         return events if who(request) else None
 
     async with saboteur(suite.ports["events"], fault, mute=mute) as url:
-        code, found = await load(tmp_path, "--host", url, *EVENTS)
+        code, found = await load_until(named, tmp_path, *EVENTS, "--host", url)
     assert found == f"FAILED: events: 1 silence was too long{named}"
     assert code
