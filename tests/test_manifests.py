@@ -77,9 +77,10 @@ def settings_of(
     monkeypatch: pytest.MonkeyPatch, manifests: list[Manifest], workload: Manifest
 ) -> Settings:
     """As the service will read them."""
-    for name, value in environment(manifests, workload).items():
-        monkeypatch.setenv(name, value)
-    return SERVICES[workload["metadata"]["name"]][1].read()
+    with monkeypatch.context() as patch:
+        for name, value in environment(manifests, workload).items():
+            patch.setenv(name, value)
+        return SERVICES[workload["metadata"]["name"]][1].read()
 
 
 @every_entry
@@ -95,8 +96,7 @@ def test_a_service_reads_all_that_it_is_told(entry: str, monkeypatch: pytest.Mon
         own = {variable["name"] for variable in pod(workload)["containers"][0]["env"]}
         assert given.keys() - {"REDIS_PASSWORD"} <= known, title(workload)
         assert own - {"REDIS_PASSWORD"} <= variables(service), title(workload)
-        with monkeypatch.context() as patch:
-            settings_of(patch, manifests, workload)
+        settings_of(monkeypatch, manifests, workload)
 
 
 @every_entry
@@ -105,8 +105,7 @@ def test_a_service_has_one_key_to_verify_tokens_with(
 ) -> None:
     manifests = render(entry)
     for workload in services(manifests):
-        with monkeypatch.context() as patch:
-            settings = settings_of(patch, manifests, workload)
+        settings = settings_of(monkeypatch, manifests, workload)
         # Two are refused, and none is.
         assert Authenticator(settings).enabled, title(workload)
 
@@ -160,8 +159,7 @@ def test_a_pod_has_the_time_to_let_its_streams_end(
 ) -> None:
     manifests = render(entry)
     for workload in services(manifests):
-        with monkeypatch.context() as patch:
-            settings = settings_of(patch, manifests, workload)
+        settings = settings_of(monkeypatch, manifests, workload)
         container = pod(workload)["containers"][0]
         wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         # Probes and balancers notice in their own time that it takes nothing new.
@@ -630,8 +628,7 @@ def test_the_documentation_has_the_numbers_of_the_pods(monkeypatch: pytest.Monke
     }
     manifests = render("k8s")
     for workload in services(manifests):
-        with monkeypatch.context() as patch:
-            window = settings_of(patch, manifests, workload).drain_window
+        window = settings_of(monkeypatch, manifests, workload).drain_window
         spec = pod(workload)
         wait = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         numbers = (wait, window, CUT + GRACE, spec["terminationGracePeriodSeconds"])

@@ -5,19 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import measures
 from loadtests.measures import Measures
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets the time."""
-
-    def set_to(now: float) -> None:
-        monkeypatch.setattr(measures.time, "time", lambda: now)
-
-    set_to(1000.0)
-    return set_to
 
 
 def reported(worker: Measures) -> Any:

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-
-from loadtests import topic
 from loadtests.topic import Topic
 
 
@@ -14,17 +11,6 @@ class Newcomer:
 
     def expect(self, due: float) -> None:
         self.due = due
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets the time."""
-
-    def set_to(now: float) -> None:
-        monkeypatch.setattr(topic.time, "time", lambda: now)
-
-    set_to(1000.0)
-    return set_to
 
 
 def test_a_newcomer_should_hear_what_was_sent_while_it_was_there(clock: Any) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import resource
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -268,7 +269,7 @@ class StreamServer(uvicorn.Server):
                 await self.config.callback_notify()
         draining.cancel()
         self.config.timeout_graceful_shutdown = int(GRACE)
-        await self._take_in_the_last()
+        await stop_accepting(self.servers)
         await super().shutdown(sockets)
         if self.force_exit:
             # A second Ctrl-C. uvicorn would leave it at this: the end of the loop would cancel
@@ -277,12 +278,13 @@ class StreamServer(uvicorn.Server):
             await self._drain.run()
             await self.lifespan.shutdown()
 
-    async def _take_in_the_last(self) -> None:
-        """Accepts no more, and lets those in who were accepted a moment ago: asyncio's server, once
-        it is closed, drops them.
-        """
-        for server in self.servers:
-            for sock in server.sockets:
-                asyncio.get_running_loop().remove_reader(sock.fileno())
-        for _ in range(3):  # rounds of the loop from the acceptance to the protocol
-            await asyncio.sleep(0)
+
+async def stop_accepting(servers: Iterable[asyncio.Server]) -> None:
+    """Lets those in who were accepted a moment ago: asyncio's server, once it is closed, drops
+    them (3.11).
+    """
+    for server in servers:
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+    for _ in range(3):  # rounds of the loop from the acceptance to the protocol
+        await asyncio.sleep(0)

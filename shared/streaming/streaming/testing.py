@@ -23,7 +23,7 @@ import orjson
 from fastapi import FastAPI
 
 from streaming import ndjson, sse
-from streaming.server import StreamServer, server_config
+from streaming.server import StreamServer, server_config, stop_accepting
 from streaming.transport import reset
 
 #: The server under all tests that need one; a valkey-server will do.
@@ -278,11 +278,7 @@ async def serving(
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        # What is accepted reaches us some rounds of the loop later, and is never closed where the
-        # server has been by then (3.11).
-        for sock in server.sockets:
-            asyncio.get_running_loop().remove_reader(sock.fileno())
-        await asyncio.sleep(0.01)
+        await stop_accepting([server])
         server.close()
         left = dict(served)
         for task in left:

@@ -17,16 +17,20 @@ from streaming.journal import ENTRY_OVERHEAD, Entry, Journal, MemoryJournal, New
 from streaming.redis_journal import RedisJournal
 from streaming.sse import Parser
 
+KINDS = ("memory", "redis")
 
-@pytest.fixture(params=["memory", "redis"])
+
+@pytest.fixture(params=KINDS)
 async def journal(request: pytest.FixtureRequest) -> AsyncIterator[Journal]:
-    async with journal_of(request) as journal:
+    async with journal_of(request.param, request) as journal:
         yield journal
 
 
 @asynccontextmanager
-async def journal_of(request: pytest.FixtureRequest, **bounds: Any) -> AsyncIterator[Journal]:
-    if request.node.callspec.id == "memory":
+async def journal_of(
+    kind: str, request: pytest.FixtureRequest, **bounds: Any
+) -> AsyncIterator[Journal]:
+    if kind == "memory":
         yield MemoryJournal(**bounds)
     else:
         url = request.getfixturevalue("redis_url")
@@ -164,9 +168,9 @@ async def test_a_signal_reaches_every_follower(journal):
     assert one.signals == two.signals == [b"hello"]
 
 
-@pytest.mark.parametrize("_", [pytest.param(0, id=name) for name in ("memory", "redis")])
-async def test_an_idempotency_key_is_forgotten_in_time(request, _):
-    async with journal_of(request, key_age=0.2) as journal:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_idempotency_key_is_forgotten_in_time(request, kind):
+    async with journal_of(kind, request, key_age=0.2) as journal:
         batch = [NewEntry("t", "x", key="k")]
         outcomes = [(await journal.append(batch))[0].outcome for _ in range(2)]
         await asyncio.sleep(0.25)

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from streaming.connection import AsgiConnection, StreamResponse
+from streaming.server import stop_accepting
 from streaming.socket_connection import SocketConnection
 from streaming.testing import eventually, fetch, request_bytes
 from streaming.transport import TransportConnection
@@ -175,18 +176,16 @@ async def test_who_was_just_accepted_is_answered_by_a_server_that_stops(
     bench_of, monkeypatch, rounds
 ):
     async with bench_of() as bench:
-        server = bench.running.server
         with socket.socket() as client:
-            take_in = server._take_in_the_last
 
-            async def at_the_last_moment() -> None:
+            async def at_the_last_moment(servers) -> None:
                 client.connect(("127.0.0.1", bench.running.port))
                 client.sendall(request_bytes("GET", "/plain", {}))
                 for _ in range(rounds):  # rounds of the loop in which it is being accepted
                     await asyncio.sleep(0)
-                await take_in()
+                await stop_accepting(servers)
 
-            monkeypatch.setattr(server, "_take_in_the_last", at_the_last_moment)
+            monkeypatch.setattr("streaming.server.stop_accepting", at_the_last_moment)
             await bench.running.stop()
             assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
