@@ -270,6 +270,11 @@ class StreamServer(uvicorn.Server):
         draining.cancel()
         self.config.timeout_graceful_shutdown = int(GRACE)
         await stop_accepting(self.servers)
+        for server in self.servers:
+            server.close()
+        # uvicorn waits for its connections, unless a second Ctrl-C comes. Then it would wait for
+        # its asyncio servers, which from Python 3.12 on wait for their connections in any case.
+        self.servers = []
         await super().shutdown(sockets)
         if self.force_exit:
             # A second Ctrl-C. uvicorn would leave it at this: the end of the loop would cancel

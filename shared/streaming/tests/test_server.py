@@ -159,8 +159,9 @@ async def test_a_first_request_on_its_way_is_answered_by_a_server_that_stops(ben
         reader, writer = await asyncio.open_connection("127.0.0.1", bench.running.port)
         idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", bench.running.port)
         await eventually(lambda: len(bench.running.server.server_state.connections) == 2)
+        [server] = bench.running.server.servers
         stopping = asyncio.create_task(bench.running.stop())
-        await eventually(lambda: not bench.running.server.servers[0].is_serving())
+        await eventually(lambda: not server.is_serving())
         writer.write(request_bytes("GET", "/plain", {}))
         answer = await asyncio.wait_for(reader.read(), 10)
         assert answer.startswith(b"HTTP/1.1 200 OK")
