@@ -106,6 +106,8 @@ class World:
         self.publishers = {topic: Publisher(anywhere, topic, PACE) for topic in TOPICS}
         groups = [(topic,) for topic in TOPICS] + [TOPICS]
         self.subscribers = [Subscriber(anywhere, g) for g in groups for _ in range(SUBSCRIBERS)]
+        #: What runs publishers and subscribers: none of them ends before the world does.
+        self.tasks: list[asyncio.Task[None]] = []
 
     @property
     def accepted(self) -> int:
@@ -131,6 +133,9 @@ class World:
         mark = {topic: p.accepted + 3 for topic, p in self.publishers.items()}
 
         def reached() -> bool:
+            for task in self.tasks:
+                if task.done():
+                    task.result()  # this raises what ended it
             return all((s.last[t] or 0) >= mark[t] for s in self.subscribers for t in s.topics)
 
         await eventually(reached, seconds)
@@ -156,6 +161,7 @@ async def world(folder: Path, workers: int = 0) -> AsyncIterator[World]:
         await eventually(lambda: all(s.connected for s in made.subscribers))
         publishing = [asyncio.create_task(p.run(stopping)) for p in made.publishers.values()]
         stack.callback(lambda: [task.cancel() for task in publishing])
+        made.tasks = [*reading, *publishing]
         await made.flows()
         yield made
         stopping.set()

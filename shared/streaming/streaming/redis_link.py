@@ -173,6 +173,9 @@ class RedisConnection:
         return await self.read()
 
     async def send(self, *command: Any) -> None:
+        # asyncio itself raises TypeError for one that was lost while idle (Python 3.13.5).
+        if self.raw._writer is None or self.raw._writer.is_closing():
+            raise ConnectionError("the connection was lost before the command was sent")
         await self.raw.send_packed_command([hiredis.pack_command(command)], check_health=False)
 
     async def read(self) -> Any:

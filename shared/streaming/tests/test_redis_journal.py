@@ -17,7 +17,7 @@ from streaming.cursor import Cursor
 from streaming.errors import BadRequest, SettingsError, Unavailable
 from streaming.journal import ENTRY_OVERHEAD, Entry, NewEntry
 from streaming.redis_journal import RedisJournal
-from streaming.redis_link import Primary
+from streaming.redis_link import Primary, RedisLink
 from streaming.sse import Parser
 from streaming.testing import FaultProxy, RedisServer, eventually
 
@@ -328,6 +328,19 @@ async def test_appends_over_a_cut_connection_are_there_once(server, seed):
                 found += page
     assert [text(entry) for entry in found] == list(map(str, range(400)))
     assert [entry.cursor for entry in found] == cursors
+
+
+async def test_a_connection_that_was_lost_while_idle_is_replaced(server):
+    async with FaultProxy(server.port) as proxy:
+        link = RedisLink(Primary(f"redis://127.0.0.1:{proxy.port}", "hub"))
+        assert await link.call("PING") == b"PONG"
+        writer = link._connection.raw._writer
+        proxy.cut()
+        await eventually(writer.is_closing)
+        with pytest.raises(Unavailable):
+            await link.call("PING")
+        assert await link.call("PING") == b"PONG"
+        await link.close()
 
 
 async def test_without_redis_it_starts_and_is_there_when_redis_comes(tmp_path):
