@@ -1,4 +1,4 @@
-# Every image of the suite: docker build --build-arg SERVICE=events -t millrace/events .
+# Every image of the suite: docker build --build-arg SERVICE=events -t eddyline/events .
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -9,26 +9,26 @@ WORKDIR /app
 # What others wrote first: it changes seldom, and this layer is kept until it does.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --frozen --no-install-workspace --package "millrace-${SERVICE:?give --build-arg SERVICE=events}"
+    uv sync --quiet --frozen --no-install-workspace --package "eddyline-${SERVICE:?give --build-arg SERVICE=events}"
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --locked --no-editable --package "millrace-${SERVICE}"
+    uv sync --quiet --locked --no-editable --package "eddyline-${SERVICE}"
 
 FROM ${BASE_IMAGE}
 ARG SERVICE
 # No name of a user is needed; the folders are there so that volumes mounted on them have its owner.
-RUN install -d -o 10001 -g 10001 /srv/files /srv/data /var/log/millrace
+RUN install -d -o 10001 -g 10001 /srv/files /srv/data /var/log/eddyline
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    MILLRACE_APP=${SERVICE}.app:app \
-    MILLRACE_HOST=0.0.0.0 \
-    MILLRACE_PORT=8000
+    EDDYLINE_APP=eddyline_${SERVICE}.app:app \
+    EDDYLINE_HOST=0.0.0.0 \
+    EDDYLINE_PORT=8000
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-m", "streaming.health"]
-ENTRYPOINT ["python", "-m", "streaming.serve"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-m", "eddyline.server.health"]
+ENTRYPOINT ["python", "-m", "eddyline.server.cli"]
 # gunicorn; without an argument it is one process and no supervisor: a pod.
 CMD ["--workers", "1"]

@@ -1,4 +1,4 @@
-# Millrace. `make help` explains every target.
+# Eddyline. `make help` explains every target.
 .DEFAULT_GOAL := help
 .PHONY: help setup run serve up down logs test test-redis lint format dashboards bench chaos token load load-headless load-local images push \
 	k8s-validate compose-test cluster-test clean
@@ -34,10 +34,10 @@ $(CURDIR)/.tools/bin/uv:
 	@scripts/install-uv .tools
 
 run: .venv/.synced ## Run all services on one port, with demo data: HOST=127.0.0.1 PORT=8000
-	@DATA=$(DATA) HOST=$(HOST) PORT=$(PORT) exec $(PYTHON) -m standalone
+	@DATA=$(DATA) HOST=$(HOST) PORT=$(PORT) exec $(PYTHON) -m eddyline_standalone
 
 serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=8102 WORKERS=1
-	@exec $(PYTHON) -m standalone.serve $(SERVICE) --data $(DATA) --host $(HOST) --port $(PORT) --workers $(WORKERS)
+	@exec $(PYTHON) -m eddyline_standalone.serve $(SERVICE) --data $(DATA) --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 up: ## Run the suite in containers, with keys of its own, and say how to use it (needs Docker alone)
 	@scripts/up
@@ -52,7 +52,7 @@ test: .venv/.synced ## Run every test, with branch coverage
 	@scripts/test
 
 test-redis: .venv/.synced ## Run the tests of the Redis journal on another server: REDIS_SERVER=/path/to/valkey-server
-	@MILLRACE_TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
+	@EDDYLINE_TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
 		shared/streaming/tests/test_redis_*.py services/events/tests/test_state.py
 
 compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)
@@ -80,7 +80,7 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
-	@exec $(PYTHON) -m streaming.mint $(ARGS)
+	@exec $(PYTHON) -m eddyline.auth.mint $(ARGS)
 
 # What both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
 LOAD := $(PYTHON) -m loadtests --host $(or $(HOST_URL),http://127.0.0.1:8000) -u $(or $(USERS),100) -r $(or $(RATE),20) \
@@ -96,11 +96,11 @@ load-local: .venv/.synced ## Start the suite, load it, with a verdict; figures g
 	@exec $(PYTHON) -m loadtests.local --streams $(or $(STREAMS),500) --seconds $(or $(SECONDS),120) \
 		--processes $(or $(PROCESSES),1) $(ARGS)
 
-images: ## Build all images, millrace/NAME:TAG: TAG= BASE_IMAGE=
+images: ## Build all images, eddyline/NAME:TAG: TAG= BASE_IMAGE=
 	@for name in $(IMAGES); do \
 		docker build --quiet --build-arg SERVICE=$$name --build-arg BASE_IMAGE=$(BASE_IMAGE) \
-			--tag millrace/$$name:$(TAG) . >/dev/null || exit 1; \
-		docker image inspect --format "millrace/$$name:$(TAG)  {{.Size}} bytes" millrace/$$name:$(TAG); \
+			--tag eddyline/$$name:$(TAG) . >/dev/null || exit 1; \
+		docker image inspect --format "eddyline/$$name:$(TAG)  {{.Size}} bytes" eddyline/$$name:$(TAG); \
 	done
 
 push: $(if $(REGISTRY),images) ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images

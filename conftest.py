@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from streaming.testing import RedisServer
+from eddyline.testing import RedisServer
 
 # Hypothesis would fail an example that takes 200 ms: on a busy machine any may.
 settings.register_profile("untimed", deadline=None)

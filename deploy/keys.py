@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    key = keep(folder / "auth-key", os.environ.get("MILLRACE_AUTH_KEY", ""), 0o600)
+    key = keep(folder / "auth-key", os.environ.get("EDDYLINE_AUTH_KEY", ""), 0o600)
     # Grafana is another user, in this one's group.
     keep(folder / "grafana-password", os.environ.get("GRAFANA_PASSWORD", ""), 0o640)
     write(folder / "token", token(key), 0o600)
@@ -36,7 +36,7 @@ def write(file: Path, text: str, mode: int) -> None:
 def token(key: Path) -> str:
     """The load test's: it may read everything, ask, and publish to topics of its own."""
     scopes = "events:subscribe events:publish:load/* logs:read downloads:read records:read chat:*"
-    mint = [sys.executable, "-m", "streaming.mint", "--key-file", str(key)]
+    mint = [sys.executable, "-m", "eddyline.auth.mint", "--key-file", str(key)]
     mint += ["--subject", "loadtest", "--scope", scopes, "--expires", "30d"]
     return subprocess.run(mint, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

@@ -57,30 +57,30 @@ STREAMS = (
     panel(
         "Open streams",
         COUNT,
-        ("sum by (BY) (millrace_streams_open{STREAM})", "BY"),
-        ("sum(millrace_streams_limit{PROCESS})", "limit"),
-        about="The limit is MILLRACE_LIMIT_STREAMS of all processes together. A ramp down is a"
+        ("sum by (BY) (eddyline_streams_open{STREAM})", "BY"),
+        ("sum(eddyline_streams_limit{PROCESS})", "limit"),
+        about="The limit is EDDYLINE_LIMIT_STREAMS of all processes together. A ramp down is a"
         " drain; a cliff is a process that was killed.",
     ),
     panel(
         "Streams begun",
         PER_SECOND,
-        (rate("millrace_streams_started_total"), "BY"),
+        (rate("eddyline_streams_started_total"), "BY"),
         about="After a restart or a fault: who comes back, and how fast.",
     ),
     panel(
         "Streams ended, by reason",
         PER_SECOND,
-        (rate("millrace_streams_ended_total", "reason"), "{{reason}}"),
-        about="complete and left are the clients' doing, age, drain and expired are by plan;"
-        " stalled, failed and kicked are worth a look.",
+        (rate("eddyline_streams_ended_total", "reason"), "{{reason}}"),
+        about="complete and client_closed are the clients' doing, age, drain and expired are"
+        " by plan; stalled, failed and kicked are worth a look.",
         stacked=True,
     ),
     panel(
         "Refused or failed",
         PER_SECOND,
-        (rate("millrace_problems_total", "status", "PROCESS"), "{{status}}"),
-        ("sum(rate(millrace_soft_refusals_total{PROCESS}[RATE]))", "200, later (soft)"),
+        (rate("eddyline_problems_total", "status", "PROCESS"), "{{status}}"),
+        ("sum(rate(eddyline_soft_refusals_total{PROCESS}[RATE]))", "200, later (soft)"),
         about="Problem documents by status, and event streams that were put off by 200 and retry:"
         " an error would silence an EventSource for good. 429 and 503 are refusals.",
         stacked=True,
@@ -88,26 +88,26 @@ STREAMS = (
     panel(
         "Streams beyond a limit",
         PER_SECOND,
-        (rate("millrace_streams_refused_total", "limit", "PROCESS"), "{{limit}}"),
+        (rate("eddyline_streams_refused_total", "limit", "PROCESS"), "{{limit}}"),
         about="Of the process (add some), of a token's subject, or of an address.",
         stacked=True,
     ),
     quantiles(
         "First byte",
-        "millrace_first_byte_seconds",
+        "eddyline_first_byte_seconds",
         "From the request to the first byte of the body.",
     ),
     panel(
         "Life of streams",
         SECONDS,
         (
-            "histogram_quantile(0.5, sum by (le) (rate(millrace_stream_seconds_bucket{STREAM}"
+            "histogram_quantile(0.5, sum by (le) (rate(eddyline_stream_seconds_bucket{STREAM}"
             "[RATE])))",
             "p50",
         ),
         (
-            "sum(rate(millrace_stream_seconds_sum{STREAM}[RATE]))"
-            " / sum(rate(millrace_stream_seconds_count{STREAM}[RATE]))",
+            "sum(rate(eddyline_stream_seconds_sum{STREAM}[RATE]))"
+            " / sum(rate(eddyline_stream_seconds_count{STREAM}[RATE]))",
             "mean",
         ),
         about="Of the streams that ended.",
@@ -115,7 +115,7 @@ STREAMS = (
     panel(
         "Bytes sent",
         BYTES_PER_SECOND,
-        (rate("millrace_sent_bytes_total"), "BY"),
+        (rate("eddyline_sent_bytes_total"), "BY"),
         about="Bytes of bodies, as they are handed to connections.",
     ),
 )
@@ -124,20 +124,20 @@ DELIVERY = (
     panel(
         "Events sent",
         PER_SECOND,
-        (rate("millrace_sent_events_total"), "BY"),
+        (rate("eddyline_sent_events_total"), "BY"),
         about="Deliveries: an event for a thousand subscribers counts a thousand times.",
     ),
     quantiles(
         "Delivery lag",
-        "millrace_delivery_lag_seconds",
+        "eddyline_delivery_lag_seconds",
         "From the journal's time of an event to its writing to an audience. With Redis between two"
         " clocks: a constant part is their difference.",
     ),
     panel(
         "Topics and audiences",
         COUNT,
-        ("sum by (BY) (millrace_topics{STREAM})", "topics, BY"),
-        ("sum by (BY) (millrace_audiences{STREAM})", "audiences, BY"),
+        ("sum by (BY) (eddyline_topics{STREAM})", "topics, BY"),
+        ("sum by (BY) (eddyline_audiences{STREAM})", "audiences, BY"),
         about="Exact topics that somebody reads, and selections of topics: each audience costs a"
         " write of its own.",
     ),
@@ -145,46 +145,46 @@ DELIVERY = (
 
 BEHIND = (
     panel(
-        "Laggards",
+        "Slow consumers",
         PER_SECOND,
-        (rate("millrace_laggards_total"), "BY"),
+        (rate("eddyline_slow_consumers_total"), "BY"),
         about="Times that a subscriber fell behind because its connection was full.",
     ),
     panel(
         "Catch-up reads",
         PER_SECOND,
-        (rate("millrace_catch_up_reads_total"), "BY"),
+        (rate("eddyline_catch_up_reads_total"), "BY"),
         about="Pages read for subscribers behind the head. Thousands a second in one process: a"
         " core of it does little else.",
     ),
     panel(
         "Resumes, by result",
         PER_SECOND,
-        (rate("millrace_resumes_total", "result"), "{{result}}"),
+        (rate("eddyline_resumes_total", "result"), "{{result}}"),
         about="Subscribers that came back with an id. complete: they were told all.",
         stacked=True,
     ),
     panel(
         "Resets, by reason",
         PER_SECOND,
-        (rate("millrace_resets_total", "reason"), "{{reason}}"),
+        (rate("eddyline_resets_total", "reason"), "{{reason}}"),
         about="Subscribers that were told that something is missing, and why.",
         stacked=True,
     ),
-    quantiles("Replay", "millrace_replay_seconds", "From coming back with an id until live again."),
+    quantiles("Replay", "eddyline_replay_seconds", "From coming back with an id until live again."),
 )
 
 PUBLISHING = (
     panel(
         "Events published, by outcome",
         PER_SECOND,
-        (rate("millrace_published_events_total", "outcome", "PROCESS"), "{{outcome}}"),
+        (rate("eddyline_published_events_total", "outcome", "PROCESS"), "{{outcome}}"),
         about="unavailable: Redis was away, and publishers got 503.",
         stacked=True,
     ),
     quantiles(
         "One append",
-        "millrace_publish_seconds",
+        "eddyline_publish_seconds",
         "To the journal, of one event or of a batch.",
         "PROCESS",
     ),
@@ -194,33 +194,33 @@ BUS = (
     panel(
         "Age of the last proof",
         SECONDS,
-        ("time() - (millrace_bus_proven_timestamp_seconds{PROCESS} > 0)", "PROC"),
+        ("time() - (eddyline_bus_proven_timestamp_seconds{PROCESS} > 0)", "PROC"),
         about="A probe goes over the bus each second. No line: not proven, or a hub in memory.",
     ),
     panel(
         "Processes whose bus is not proven",
         COUNT,
-        ("count(millrace_bus_proven_timestamp_seconds{PROCESS} == 0) or vector(0)", "not proven"),
+        ("count(eddyline_bus_proven_timestamp_seconds{PROCESS} == 0) or vector(0)", "not proven"),
         about="They are not ready, and their publishers get 503.",
     ),
     panel(
         "Connections made and gaps found",
         PER_SECOND,
-        ("sum(rate(millrace_bus_connects_total{PROCESS}[RATE]))", "connections"),
-        ("sum(rate(millrace_bus_gaps_total{PROCESS}[RATE]))", "gaps"),
+        ("sum(rate(eddyline_bus_connects_total{PROCESS}[RATE]))", "connections"),
+        ("sum(rate(eddyline_bus_gaps_total{PROCESS}[RATE]))", "gaps"),
         about="After the start, a connection means a fault; a gap, that Redis dropped messages.",
     ),
     panel(
         "Events refilled",
         PER_SECOND,
-        (rate("millrace_bus_refilled_events_total", "PROC", "PROCESS"), "PROC"),
+        (rate("eddyline_bus_refilled_events_total", "PROC", "PROCESS"), "PROC"),
         about="Read from the journal, at start and in place of the bus.",
     ),
     panel(
         "Redis's memory",
         BYTES,
-        ("max by (hub) (millrace_redis_memory_bytes{PROCESS})", "{{hub}}"),
-        ("max by (hub) (millrace_redis_memory_limit_bytes{PROCESS} > 0)", "{{hub}}: maxmemory"),
+        ("max by (hub) (eddyline_redis_memory_bytes{PROCESS})", "{{hub}}"),
+        ("max by (hub) (eddyline_redis_memory_limit_bytes{PROCESS} > 0)", "{{hub}}: maxmemory"),
         about="When it is full, publishers get 503.",
     ),
 )
@@ -229,40 +229,40 @@ PROCESSES = (
     panel(
         "Processes that started and ended",
         PER_SECOND,
-        ("sum(rate(millrace_process_starts_total{PROCESS}[RATE]))", "started"),
-        ("sum(rate(millrace_process_ends_total{PROCESS}[RATE]))", "ended in order"),
+        ("sum(rate(eddyline_process_starts_total{PROCESS}[RATE]))", "started"),
+        ("sum(rate(eddyline_process_ends_total{PROCESS}[RATE]))", "ended in order"),
         about="gunicorn's workers. Who did not end in order, and is not there, was killed.",
     ),
     panel(
         "CPU",
         COUNT,
-        (rate("millrace_process_cpu_seconds_total", "PROC", "PROCESS"), "PROC"),
+        (rate("eddyline_process_cpu_seconds_total", "PROC", "PROCESS"), "PROC"),
         about="Cores. One process uses one, and little more.",
     ),
     panel(
         "Memory",
         BYTES,
-        ("sum by (PROC) (millrace_process_memory_bytes{PROCESS})", "PROC"),
-        ("min(millrace_process_memory_limit_bytes{PROCESS})", "least limit"),
+        ("sum by (PROC) (eddyline_process_memory_bytes{PROCESS})", "PROC"),
+        ("min(eddyline_process_memory_limit_bytes{PROCESS})", "least limit"),
         about="Resident, of all workers; the limit is the container's, or the machine's memory.",
     ),
     panel(
         "Open files",
         COUNT,
-        ("sum by (PROC) (millrace_process_open_files{PROCESS})", "PROC"),
-        ("min(millrace_process_open_files_limit{PROCESS})", "least limit"),
+        ("sum by (PROC) (eddyline_process_open_files{PROCESS})", "PROC"),
+        ("min(eddyline_process_open_files_limit{PROCESS})", "least limit"),
         about="A stream is an open file.",
     ),
     quantiles(
         "Event loop's lag",
-        "millrace_event_loop_lag_seconds",
+        "eddyline_event_loop_lag_seconds",
         "How late the loop wakes who sleeps: every stream of the process waits as long.",
         "PROCESS",
     ),
     panel(
         "Last drain",
         SECONDS,
-        ("max by (PROC) (millrace_drain_seconds{PROCESS})", "PROC"),
+        ("max by (PROC) (eddyline_drain_seconds{PROCESS})", "PROC"),
         about="How long it took, or has taken so far. 0: there was none.",
     ),
     panel(
@@ -286,36 +286,36 @@ def stat(title: str, unit: str, expression: str, about: str) -> Panel:
 
 
 FIGURES = (
-    stat("Open streams", COUNT, "sum(millrace_streams_open{STREAM})", "Of all services."),
+    stat("Open streams", COUNT, "sum(eddyline_streams_open{STREAM})", "Of all services."),
     stat(
         "Processes",
         COUNT,
-        "count(millrace_streams_limit{PROCESS})",
+        "count(eddyline_streams_limit{PROCESS})",
         "Pods, or containers with their workers.",
     ),
     stat(
         "Events sent",
         PER_SECOND,
-        "sum(rate(millrace_sent_events_total{STREAM}[RATE]))",
+        "sum(rate(eddyline_sent_events_total{STREAM}[RATE]))",
         "Deliveries a second.",
     ),
     stat(
         "Bytes sent",
         BYTES_PER_SECOND,
-        "sum(rate(millrace_sent_bytes_total{STREAM}[RATE]))",
+        "sum(rate(eddyline_sent_bytes_total{STREAM}[RATE]))",
         "Of bodies.",
     ),
     stat(
         "Failures",
         PER_SECOND,
-        'sum(rate(millrace_streams_ended_total{STREAM, reason=~"failed|stalled"}[RATE]))'
-        ' + sum(rate(millrace_problems_total{PROCESS, status=~"5.."}[RATE]))',
+        'sum(rate(eddyline_streams_ended_total{STREAM, reason=~"failed|stalled"}[RATE]))'
+        ' + sum(rate(eddyline_problems_total{PROCESS, status=~"5.."}[RATE]))',
         "Streams that failed or stalled, and answers of 500 and above.",
     ),
     stat(
         "Alerts",
         COUNT,
-        'count(ALERTS{alertname=~"Millrace.*", alertstate="firing"}) or vector(0)',
+        'count(ALERTS{alertname=~"Eddyline.*", alertstate="firing"}) or vector(0)',
         "That are firing: docs/operations.md has a runbook for each.",
     ),
 )
@@ -353,15 +353,15 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 def dashboard(name: str, rows: Rows, service: str | None) -> dict[str, Any]:
     return {
-        "uid": f"millrace-{name}",
-        "title": f"Millrace: {name}",
-        "tags": ["millrace"],
+        "uid": f"eddyline-{name}",
+        "title": f"Eddyline: {name}",
+        "tags": ["eddyline"],
         "schemaVersion": 39,
         "editable": True,
         "graphTooltip": 1,
         "refresh": "10s",
         "time": {"from": "now-30m", "to": "now"},
-        "links": [{"type": "dashboards", "title": "Millrace", "tags": ["millrace"]}],
+        "links": [{"type": "dashboards", "title": "Eddyline", "tags": ["eddyline"]}],
         "templating": {"list": list(variables(service))},
         "panels": list(laid_out(rows, service)),
     }
@@ -378,7 +378,7 @@ def variables(service: str | None) -> Iterator[dict[str, Any]]:
         ("instance", [of, 'namespace=~"$namespace"', 'job=~"$job"']),
     ):
         selected = ", ".join(filter(None, labels))
-        query = f"label_values(millrace_streams_open{{{selected}}}, {name})"
+        query = f"label_values(eddyline_streams_open{{{selected}}}, {name})"
         # "All" is each that the query finds: those of this service alone have no other mark on the
         # metrics of their processes. Outside of Kubernetes there is no namespace.
         every = {"allValue": ".*"} if name == "namespace" else {}

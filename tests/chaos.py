@@ -2,7 +2,7 @@
 
 `make chaos` runs this as a program, for minutes and with a report; test_chaos.py runs each fault
 for seconds. A subscriber does what an EventSource does: it resumes by its last id, at any process.
-What is really gone it is told by `millrace.reset`, and only then may numbers be missing.
+What is really gone it is told by `eddyline.reset`, and only then may numbers be missing.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from herd import Publisher, Server, Subscriber, Tally
 
-from streaming.testing import FaultProxy, RedisServer, eventually, fetch, free_port
+from eddyline.testing import FaultProxy, RedisServer, eventually, fetch, free_port
 
 TOPICS = ("a", "b", "c")
 SUBSCRIBERS = 8  # of each topic, and as many of all topics
@@ -33,10 +33,10 @@ PACE = 0.02
 SETTLE = 60.0
 
 VARIABLES = {
-    "MILLRACE_AUTH": "off",
-    "MILLRACE_DRAIN_WINDOW": "1.5",
-    "MILLRACE_LOG_LEVEL": "warning",
-    "MILLRACE_MAX_AGE": "20",
+    "EDDYLINE_AUTH": "off",
+    "EDDYLINE_DRAIN_WINDOW": "1.5",
+    "EDDYLINE_LOG_LEVEL": "warning",
+    "EDDYLINE_MAX_AGE": "20",
 }
 
 
@@ -45,11 +45,11 @@ class Process:
 
     def __init__(self, redis_port: int, log: Path, workers: int = 0) -> None:
         self.port = free_port()
-        self._command = [sys.executable, "-m", "streaming.serve", "events.app:app"]
+        self._command = [sys.executable, "-m", "eddyline.server.cli", "eddyline_events.app:app"]
         self._command += ["--port", str(self.port)]
         if workers:
             self._command += ["--workers", str(workers)]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE_", "EVENTS_"))}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("EDDYLINE_", "EVENTS_"))}
         url = f"redis://127.0.0.1:{redis_port}"
         self._environment = kept | VARIABLES | {"EVENTS_REDIS_URL": url}
         self.log = log
@@ -399,7 +399,7 @@ def main() -> int:
     print(f"seed {options.seed}\n{_HEAD}", flush=True)
     steps: list[Step] = []
     failure = ""
-    with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as folder:
+    with tempfile.TemporaryDirectory(prefix="eddyline-chaos-") as folder:
         try:
             asyncio.run(rampage(options.seed, options.seconds, Path(folder), steps))
         except Exception:  # a run that hangs or breaks is the one whose report is needed

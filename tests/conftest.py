@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from streaming.testing import Stream, fetch, free_port
+from eddyline.testing import Stream, fetch, free_port
 
 # Asked for by name, by `make cluster-test`.
-collect_ignore = [] if os.environ.get("MILLRACE_CLUSTER_TEST") else ["cluster"]
+collect_ignore = [] if os.environ.get("EDDYLINE_CLUSTER_TEST") else ["cluster"]
 
 #: Seconds in which a server must be there: coverage and the other tests slow it down.
 START = 60.0
@@ -78,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def launch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
-    """`launch("standalone")`, or `launch("standalone.serve", "events")`, with variables by name."""
+    """`launch("eddyline_standalone")`, or `launch("eddyline_standalone.serve", "events")`."""
 
     @contextmanager
     def start(module: str, *arguments: str, port: int = 0, **variables: str) -> Iterator[Served]:
@@ -125,7 +125,7 @@ async def get() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
 
 def clean_environment() -> dict[str, str]:
     """This environment without what whoever runs the tests has set for a server."""
-    own = ("MILLRACE_", "EVENTS_", "LOGS_", "DOWNLOADS_", "RECORDS_", "CHAT_")
+    own = ("EDDYLINE_", "EVENTS_", "LOGS_", "DOWNLOADS_", "RECORDS_", "CHAT_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     return {k: v for k, v in kept.items() if k not in ("HOST", "PORT", "DATA")}
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from streaming.testing import Stream, fetch
+from eddyline.testing import Stream, fetch
 
 #: Seconds within which a refused publisher tries again: Retry-After is for those with patience.
 AGAIN = 0.1
@@ -156,7 +156,7 @@ class Subscriber:
 
     def _on_event(self, event: str, data: str) -> None:
         value = orjson.loads(data)
-        if event == "millrace.reset":
+        if event == "eddyline.reset":
             self.tally.resets[value["reason"]] += 1
             self._excused = set(self.topics)
             return
@@ -256,7 +256,7 @@ class Herd:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
-        epilog="MILLRACE_TOKEN is the bearer token, where the suite wants one.",
+        epilog="EDDYLINE_TOKEN is the bearer token, where the suite wants one.",
     )
     parser.add_argument("url", metavar="URL", help="of the suite, for example http://events")
     parser.add_argument("--subscribers", type=int, default=500, metavar="N")
@@ -276,7 +276,7 @@ async def main(options: argparse.Namespace) -> int:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     url = options.url.rstrip("/")
     headers = {"Host": options.host or url.split("/")[2]}
-    if token := os.environ.get("MILLRACE_TOKEN"):
+    if token := os.environ.get("EDDYLINE_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
     server = Server(lambda: url, headers, tls)
     herd = Herd(server, options.topic, options.subscribers, 1 / options.rate)

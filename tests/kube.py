@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLIENTS = "millrace-test"
+CLIENTS = "eddyline-test"
 
 #: Seconds in which what was asked of the cluster must be so.
 PATIENCE = 240.0
@@ -63,7 +63,7 @@ def exists(*arguments: str) -> bool:
     return done.returncode == 0
 
 
-def pods(name: str, namespace: str = "millrace") -> list[dict[str, Any]]:
+def pods(name: str, namespace: str = "eddyline") -> list[dict[str, Any]]:
     """The pods of a service that are not about to go."""
     found = get("pods", "-n", namespace, "-l", f"app.kubernetes.io/name={name}")["items"]
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
@@ -76,7 +76,7 @@ def is_ready(pod: dict[str, Any]) -> bool:
 
 def rolled_out(*names: str) -> None:
     for name in names:
-        namespace = "millrace-logs" if name == "daemonset/logs" else "millrace"
+        namespace = "eddyline-logs" if name == "daemonset/logs" else "eddyline"
         kubectl("rollout", "status", name, "-n", namespace, f"--timeout={PATIENCE:.0f}s")
 
 
@@ -92,7 +92,7 @@ WORKLOADS = (
 
 def image() -> str:
     """The image of events, as the cluster has it."""
-    template = get("deployment/events", "-n", "millrace")["spec"]["template"]
+    template = get("deployment/events", "-n", "eddyline")["spec"]["template"]
     return str(template["spec"]["containers"][0]["image"])
 
 
@@ -154,9 +154,9 @@ class HerdPod(Client):
     """tests/herd.py in a pod: numbered events, and subscribers that resume."""
 
     def __init__(self, name: str, token: str, subscribers: int, rate: int = 10) -> None:
-        command = ("/clients/herd.py", "http://events.millrace", "--topic", name)
+        command = ("/clients/herd.py", "http://events.eddyline", "--topic", name)
         numbers = ("--subscribers", str(subscribers), "--rate", str(rate))
-        super().__init__(name, *command, *numbers, MILLRACE_TOKEN=token)
+        super().__init__(name, *command, *numbers, EDDYLINE_TOKEN=token)
         self.flows()
 
     def status(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The lesson's URLs against a suite that runs elsewhere: `lesson.py http://events http://chat …`.
 
 As a program, for a container or a pod; only the standard library. Each argument is a URL that
-serves all, or NAME=URL of one service. MILLRACE_TOKEN is the bearer token. Exit code 1 and a line
+serves all, or NAME=URL of one service. EDDYLINE_TOKEN is the bearer token. Exit code 1 and a line
 for each URL that does not do what the lesson says.
 """
 
@@ -36,7 +36,7 @@ class Suite:
             connection = HTTPSConnection(url.hostname or "", url.port, timeout=30, context=trust)
         else:
             connection = HTTPConnection(url.hostname or "", url.port, timeout=30)
-        headers = {"Authorization": f"Bearer {os.environ.get('MILLRACE_TOKEN', '')}"}
+        headers = {"Authorization": f"Bearer {os.environ.get('EDDYLINE_TOKEN', '')}"}
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body), "application/json"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from streaming import metrics
+from eddyline.telemetry import metrics
 
 #: What Prometheus adds to each series: by the configuration of its targets.
 TARGET = frozenset(("job", "instance", "namespace", "pod"))

@@ -103,4 +103,4 @@ def test_its_runbook_is_there(name: str) -> None:
 
 
 def test_no_runbook_is_of_an_alert_that_is_gone() -> None:
-    assert set(re.findall(r"^### (Millrace\w+)$", OPERATIONS, re.MULTILINE)) == set(NAMES)
+    assert set(re.findall(r"^### (Eddyline\w+)$", OPERATIONS, re.MULTILINE)) == set(NAMES)

@@ -17,7 +17,7 @@ import orjson
 import pytest
 import trustme
 
-from streaming.testing import Stream, fetch, free_port, request_bytes
+from eddyline.testing import Stream, fetch, free_port, request_bytes
 
 ROOT = Path(__file__).parents[1]
 SSE = {"Accept": "text/event-stream"}
@@ -90,8 +90,8 @@ def nginx(tool, tmp_path_factory) -> Iterator[Callable[[int], Behind]]:  # type:
 def behind(nginx, launch, tmp_path_factory) -> Iterator[Behind]:  # type: ignore[no-untyped-def]
     files = tmp_path_factory.mktemp("files")
     (files / "large").write_bytes(BODY)
-    variables = {"DOWNLOADS_STORE": f"file://{files}", "MILLRACE_LIMIT_STREAMS_PER_ADDRESS": "2"}
-    with launch("standalone", **variables) as suite:
+    variables = {"DOWNLOADS_STORE": f"file://{files}", "EDDYLINE_LIMIT_STREAMS_PER_ADDRESS": "2"}
+    with launch("eddyline_standalone", **variables) as suite:
         yield nginx(suite.port)
 
 

@@ -22,7 +22,7 @@ LESSON = """() => {
         const data = JSON.parse(event.data);
         window.received.push(data);
     };
-    eventSource.addEventListener('millrace.reset', (event) => {
+    eventSource.addEventListener('eddyline.reset', (event) => {
         window.resets.push(JSON.parse(event.data).reason);
     });
 }"""
@@ -38,7 +38,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def suite(launch: Any) -> Iterator[Any]:
-    with launch("standalone") as served:
+    with launch("eddyline_standalone") as served:
         yield served
 
 
@@ -59,7 +59,7 @@ def test_the_lessons_event_source_gets_the_lessons_events(page: Page, suite: Any
 
 def test_an_event_source_resumes_where_the_server_ended_it(page: Page, launch: Any) -> None:
     # Each stream lives for 1.6 to 2 s, and its end tells the browser when to return.
-    with launch("standalone", MILLRACE_MAX_AGE="2") as suite:
+    with launch("eddyline_standalone", EDDYLINE_MAX_AGE="2") as suite:
         page.goto(suite.url + "/small")
         opened: list[str | None] = []
         page.on("request", lambda r: opened.append(r.headers.get("last-event-id")))
@@ -71,13 +71,13 @@ def test_an_event_source_resumes_where_the_server_ended_it(page: Page, launch: A
 
 
 def test_an_event_source_survives_a_restart(page: Page, launch: Any) -> None:
-    with launch("standalone") as first:
+    with launch("eddyline_standalone") as first:
         page.goto(first.url + "/small")
         page.evaluate(LESSON)
         before = len(wait_for_events(page, 2))
         assert first.end() == 0
     # Another process, another journal: the browser is told, and goes on.
-    with launch("standalone", port=first.port):
+    with launch("eddyline_standalone", port=first.port):
         wait_for_events(page, before + 2)
         assert page.evaluate("window.resets") == ["epoch"]
 

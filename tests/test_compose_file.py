@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from chat.settings import ChatSettings
-from downloads.settings import DownloadsSettings
-from events.settings import EventsSettings
-from logs.settings import LogsSettings
-from records.settings import RecordsSettings
-from streaming.settings import Settings
+from eddyline.service.settings import Settings
+from eddyline_chat.settings import ChatSettings
+from eddyline_downloads.settings import DownloadsSettings
+from eddyline_events.settings import EventsSettings
+from eddyline_logs.settings import LogsSettings
+from eddyline_records.settings import RecordsSettings
 
 ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -89,7 +89,7 @@ def test_each_service_has_limits(name: str) -> None:
 def test_each_image_has_an_exact_version(name: str) -> None:
     image, _, tag = ALL[name]["image"].rpartition(":")
     assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
-    assert image.startswith("millrace/") == (name in OURS)
+    assert image.startswith("eddyline/") == (name in OURS)
     if name in OURS:
         assert tag == VERSION
         assert compose(TAG="9.9.9")["services"][name]["image"] == f"{image}:9.9.9"
@@ -98,7 +98,7 @@ def test_each_image_has_an_exact_version(name: str) -> None:
 def test_our_images_are_built_each_once_and_never_pulled() -> None:
     built = [service for service in ALL.values() if "build" in service]
     names = [service["build"]["args"]["SERVICE"] for service in built]
-    assert [service["image"] for service in built] == [f"millrace/{n}:{VERSION}" for n in names]
+    assert [service["image"] for service in built] == [f"eddyline/{n}:{VERSION}" for n in names]
     assert len(set(names)) == len(names)
     assert {ALL[name]["image"] for name in OURS} == {service["image"] for service in built}
     # Whoever has that name at a registry could give us anything.
@@ -107,9 +107,9 @@ def test_our_images_are_built_each_once_and_never_pulled() -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_docker_waits_longer_than_gunicorn(name: str) -> None:
-    gunicorn = runpy.run_module("streaming.gunicorn_config")
+    gunicorn = runpy.run_module("eddyline.server.gunicorn")
     assert seconds(ALL[name]["stop_grace_period"]) > gunicorn["timeout"]
-    assert "MILLRACE_DRAIN_WINDOW" not in ALL[name]["environment"]
+    assert "EDDYLINE_DRAIN_WINDOW" not in ALL[name]["environment"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -119,18 +119,18 @@ def test_settings_are_those_of_the_service(name: str) -> None:
     own = {
         prefix + field.upper() for field in set(settings.model_fields) - set(Settings.model_fields)
     }
-    shared = {f"MILLRACE_{field.upper()}" for field in Settings.model_fields}
+    shared = {f"EDDYLINE_{field.upper()}" for field in Settings.model_fields}
     assert set(ALL[name]["environment"]) <= own | shared
 
 
 def test_it_is_secured_without_an_env_file() -> None:
     for name in SETTINGS:
         environment = ALL[name]["environment"]
-        assert environment["MILLRACE_AUTH"] == "on"
-        assert environment["MILLRACE_AUTH_KEY_FILE"] == "/run/millrace/auth-key"
+        assert environment["EDDYLINE_AUTH"] == "on"
+        assert environment["EDDYLINE_AUTH_KEY_FILE"] == "/run/eddyline/auth-key"
         # Beside the file it would be one too many.
-        assert "MILLRACE_AUTH_KEY" not in environment
-        assert "keys:/run/millrace:ro" in ALL[name]["volumes"]
+        assert "EDDYLINE_AUTH_KEY" not in environment
+        assert "keys:/run/eddyline:ro" in ALL[name]["volumes"]
         needs = ALL[name]["depends_on"]["keys"]
         # Who has read an old key must start anew.
         assert needs == {"condition": "service_completed_successfully", "restart": True}
@@ -138,11 +138,11 @@ def test_it_is_secured_without_an_env_file() -> None:
 
 
 def test_another_may_sign_the_tokens() -> None:
-    given = {"MILLRACE_AUTH_JWKS": "https://id.example/keys", "MILLRACE_AUTH_KEY_FILE": ""}
+    given = {"EDDYLINE_AUTH_JWKS": "https://id.example/keys", "EDDYLINE_AUTH_KEY_FILE": ""}
     environment = compose(**given)["services"]["events"]["environment"]
     # Empty is not set: of two keys the services would take none.
-    assert not environment["MILLRACE_AUTH_KEY_FILE"]
-    assert environment["MILLRACE_AUTH_JWKS"] == "https://id.example/keys"
+    assert not environment["EDDYLINE_AUTH_KEY_FILE"]
+    assert environment["EDDYLINE_AUTH_JWKS"] == "https://id.example/keys"
 
 
 def test_the_documentation_has_each_variable() -> None:
@@ -150,7 +150,7 @@ def test_the_documentation_has_each_variable() -> None:
     section = text.split("\n## Compose\n")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    assert documented == set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"MILLRACE_AUTH_KEY_FILE"}
+    assert documented == set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"EDDYLINE_AUTH_KEY_FILE"}
 
 
 def test_a_password_reaches_redis_and_who_asks_it() -> None:
@@ -227,7 +227,7 @@ def routed(path: str) -> list[str]:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_gateway_routes_each_path_to_its_service(name: str) -> None:
     own = {"/livez", "/readyz", "/metrics"}
-    paths = set(importlib.import_module(f"{name}.app").create_app().openapi()["paths"])
+    paths = set(importlib.import_module(f"eddyline_{name}.app").create_app().openapi()["paths"])
     assert paths > own
     for path in paths - own:
         assert routed(path) == [name], path

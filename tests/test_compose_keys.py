@@ -42,7 +42,7 @@ def test_only_their_owner_reads_them_and_grafana_its_own(tmp_path: Path) -> None
 def test_what_is_given_replaces_what_was_made(tmp_path: Path) -> None:
     keys(tmp_path)
     given = "0123456789abcdef" * 4
-    found = keys(tmp_path, MILLRACE_AUTH_KEY=given, GRAFANA_PASSWORD="other")
+    found = keys(tmp_path, EDDYLINE_AUTH_KEY=given, GRAFANA_PASSWORD="other")
     assert found["auth-key"] == given
     assert found["grafana-password"] == "other"
     assert mode(tmp_path / "auth-key") == 0o600
@@ -62,7 +62,7 @@ def test_a_key_that_is_too_short_is_named(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "deploy" / "keys.py"), str(tmp_path)]
     done = subprocess.run(
         command,
-        env={"PATH": os.environ["PATH"], "MILLRACE_AUTH_KEY": "short"},
+        env={"PATH": os.environ["PATH"], "EDDYLINE_AUTH_KEY": "short"},
         capture_output=True,
         text=True,
     )
@@ -86,7 +86,7 @@ def test_the_env_file_is_made_once_and_for_its_owner(copy: Path) -> None:
     subprocess.run([copy / "scripts" / "make-env"], check=True)
     first = values(copy / ".env")
     assert mode(copy / ".env") == 0o600
-    made = [first[n] for n in ("MILLRACE_AUTH_KEY", "REDIS_PASSWORD", "GRAFANA_PASSWORD")]
+    made = [first[n] for n in ("EDDYLINE_AUTH_KEY", "REDIS_PASSWORD", "GRAFANA_PASSWORD")]
     assert all(len(key) == 64 for key in made)
     assert len(set(made)) == 3
     subprocess.run([copy / "scripts" / "make-env"], check=True)

@@ -66,7 +66,7 @@ def test_without_a_daemon(tmp_path: Path) -> None:
         ("listen tcp4 127.0.0.1:3000: bind: address already in use", "GRAFANA_PORT"),
         ("error setting rlimit type 7: operation not permitted", "NOFILE"),
         ("range of CPUs is from 0.01 to 1.00, as there are only 1", "EVENTS_CPUS=1"),
-        ("container millrace-events-1 is unhealthy", "make logs"),
+        ("container eddyline-events-1 is unhealthy", "make logs"),
     ],
 )
 def test_what_docker_says_is_explained(tmp_path: Path, docker: str, hint: str) -> None:

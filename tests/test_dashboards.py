@@ -123,13 +123,13 @@ def test_prometheus_takes_each_expression(tool: Callable[..., str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("expression", "fault"),
     [
-        ("sum(rate(millrace_sent_bytes[1m]))", "there is no metric millrace_sent_bytes"),
-        ('millrace_streams_open{servce="events"}', "millrace_streams_open has no label servce"),
+        ("sum(rate(eddyline_sent_bytes[1m]))", "there is no metric eddyline_sent_bytes"),
+        ('eddyline_streams_open{servce="events"}', "eddyline_streams_open has no label servce"),
         (
-            "sum by (reason) (millrace_streams_open)",
+            "sum by (reason) (eddyline_streams_open)",
             "no metric there has a label reason",
         ),
-        ("time() - (millrace_bus_proven_timestamp_seconds > 0) or vector(0)", None),
+        ("time() - (eddyline_bus_proven_timestamp_seconds > 0) or vector(0)", None),
         ('sum(up{job="a, b"} offset 5m) unless on (job) up', None),
     ],
 )

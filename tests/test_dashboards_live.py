@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from streaming.beside import beside
-from streaming.testing import RedisServer, Stream, eventually, fetch, free_port
+from eddyline.tasks import background
+from eddyline.testing import RedisServer, Stream, eventually, fetch, free_port
 
 FOLDER = Path(__file__).parents[1] / "observability"
 DASHBOARDS = {
@@ -147,7 +147,7 @@ class Traffic:
     async def visit(self, path: str) -> None:
         """Comes with an id that nobody gave, and is told so; comes back with one of ours."""
         stream = await fetch(self.url + path, headers={"Last-Event-ID": "of-nobody"})
-        while (event := await stream.event(5)) is not None and event.event != "millrace.reset":
+        while (event := await stream.event(5)) is not None and event.event != "eddyline.reset":
             pass
         stream.reset()
         assert event is not None
@@ -206,12 +206,14 @@ async def test_every_number_is_of_a_metric_and_was_seen_to_move(  # type: ignore
         variables = {
             "EVENTS_REDIS_URL": redis.url,
             "LOGS_SOURCES": f"app.log={log}",
-            "MILLRACE_LIMIT_STREAMS": str(LIMIT),
+            "EDDYLINE_LIMIT_STREAMS": str(LIMIT),
         }
-        workers = launch("standalone.serve", "logs", "--workers", "2", MILLRACE_DRAIN_WINDOW="2")
-        with launch("standalone", **variables) as suite, workers as several:
+        workers = launch(
+            "eddyline_standalone.serve", "logs", "--workers", "2", EDDYLINE_DRAIN_WINDOW="2"
+        )
+        with launch("eddyline_standalone", **variables) as suite, workers as several:
             targets = [
-                target("suite", suite.port, namespace="millrace", pod="suite-0"),
+                target("suite", suite.port, namespace="eddyline", pod="suite-0"),
                 target("logs", several.port),
             ]
             with prometheus(program, tmp_path / "prometheus", targets) as server:
@@ -237,35 +239,39 @@ async def live_through(  # type: ignore[no-untyped-def]
     await seen('up{job="suite"}')
     await seen('up{job="logs"}')
     await traffic.linger()
-    await seen('sum(rate(millrace_streams_ended_total{service="chat"}[4s]))')
+    await seen('sum(rate(eddyline_streams_ended_total{service="chat"}[4s]))')
     await traffic.hold()
     async with readers_of(traffic.held):
         # The truth: what the clients hold is what is shown.
-        await seen('sum(millrace_streams_open{service="events", job="suite"})', HELD)
-        async with beside(traffic.publish()), beside(traffic.ask()), beside(traffic.talk()):
-            await seen('sum(rate(millrace_laggards_total{service="events"}[4s]))')
-            await seen('sum(rate(millrace_laggards_total{service="logs"}[4s]))')
-            await seen('sum(rate(millrace_resets_total{service="logs"}[4s]))')
+        await seen('sum(eddyline_streams_open{service="events", job="suite"})', HELD)
+        async with (
+            background(traffic.publish()),
+            background(traffic.ask()),
+            background(traffic.talk()),
+        ):
+            await seen('sum(rate(eddyline_slow_consumers_total{service="events"}[4s]))')
+            await seen('sum(rate(eddyline_slow_consumers_total{service="logs"}[4s]))')
+            await seen('sum(rate(eddyline_resets_total{service="logs"}[4s]))')
             for _ in range(10):  # what a bus that drops messages looks like
-                redis.command(r'PUBLISH millrace:{events}:bus "x 1 0\n"')
+                redis.command(r'PUBLISH eddyline:{events}:bus "x 1 0\n"')
                 await asyncio.sleep(0.2)
-            await seen("sum(rate(millrace_bus_gaps_total[4s]))")
+            await seen("sum(rate(eddyline_bus_gaps_total[4s]))")
             await at_the_limit(suite.url)
             redis.pause()
-            await seen("millrace_bus_proven_timestamp_seconds == bool 0")
-            await seen('sum(rate(millrace_published_events_total{outcome="unavailable"}[4s]))')
+            await seen("eddyline_bus_proven_timestamp_seconds == bool 0")
+            await seen('sum(rate(eddyline_published_events_total{outcome="unavailable"}[4s]))')
             redis.resume()
-            await seen("millrace_bus_proven_timestamp_seconds > bool 0")
-            await seen("sum(rate(millrace_bus_refilled_events_total[4s]))")
-            await seen("millrace_redis_memory_limit_bytes > 0")
+            await seen("eddyline_bus_proven_timestamp_seconds > bool 0")
+            await seen("sum(rate(eddyline_bus_refilled_events_total[4s]))")
+            await seen("eddyline_redis_memory_limit_bytes > 0")
             await drained(several)
-            await seen('millrace_drain_seconds{job="logs"}')
-            await seen('ALERTS{alertname="MillraceBusGaps", alertstate="firing"}')
+            await seen('eddyline_drain_seconds{job="logs"}')
+            await seen('ALERTS{alertname="EddylineBusGaps", alertstate="firing"}')
         # Killed, with all its streams: what is counted from outside tells.
         await asyncio.sleep(2)
         os.kill(suite.pid, signal.SIGKILL)
         await seen('up{job="suite"} == bool 0')
-        await seen('ALERTS{alertname="MillraceStreamsCut", alertstate="firing"}')
+        await seen('ALERTS{alertname="EddylineStreamsCut", alertstate="firing"}')
         await asyncio.sleep(2)
     for stream in traffic.held:
         stream.reset()

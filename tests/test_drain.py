@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from streaming.sse import Event
-from streaming.testing import Stream, fetch
+from eddyline.testing import Stream, fetch
+from eddyline.wire.sse import Event
 
 #: Seconds.
 WINDOW = 2.0
@@ -44,7 +44,7 @@ async def listen(stream: Stream) -> tuple[list[Event], float]:
 
 @pytest.mark.parametrize("count", [200, 1000])
 async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int) -> None:  # type: ignore[no-untyped-def]
-    with launch("standalone.serve", "events", MILLRACE_DRAIN_WINDOW=str(WINDOW)) as served:
+    with launch("eddyline_standalone.serve", "events", EDDYLINE_DRAIN_WINDOW=str(WINDOW)) as served:
         streams = [await get(f"{served.url}/events?topic=load") for _ in range(count)]
         listeners = [asyncio.create_task(listen(stream)) for stream in streams]
         published: list[int] = []

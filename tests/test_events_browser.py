@@ -12,9 +12,9 @@ import orjson
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from events.app import create_app
-from events.settings import EventsSettings
-from streaming.testing import PATIENCE, FaultProxy, Running, eventually, fetch, running, serving
+from eddyline.testing import PATIENCE, FaultProxy, Running, eventually, fetch, running, serving
+from eddyline_events.app import create_app
+from eddyline_events.settings import EventsSettings
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -25,10 +25,10 @@ TIME = re.compile(r"\d\d:\d\d:\d\d\.\d{3}")
 CURSOR = re.compile(r"[0-9a-z]+\.\d+")
 
 WATCH = """async ([url, options]) => {
-    const { MillraceEventSource } = await import("/events/static/millrace.js");
+    const { EddylineEventSource } = await import("/events/static/eddyline.js");
     window.log = { data: [], resets: [], errors: [], opens: 0, tokens: 0 };
     if (options.token) options.token = async () => `token-${++log.tokens}`;
-    window.source = new MillraceEventSource(url, options);
+    window.source = new EddylineEventSource(url, options);
     source.onopen = () => { log.opens += 1; };
     source.onmessage = (event) => log.data.push(JSON.parse(event.data));
     source.onreset = ({ reason, oldest }) => log.resets.push([reason, oldest]);
@@ -72,7 +72,7 @@ class Site:
         page = await self._context.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         await page.goto(self.proxy.url + "/livez")
-        await page.evaluate("import('/events/static/millrace.js').then(() => 0)")
+        await page.evaluate("import('/events/static/eddyline.js').then(() => 0)")
         return page
 
     async def watch(self, url: str = "/events?topic=t", **options: Any) -> Page:
@@ -264,7 +264,7 @@ async def reader_of(pages: list[Page]) -> Page:
         const mine = await navigator.locks.request("mine" + Math.random(), async ({ name }) =>
             (await navigator.locks.query()).held.find((lock) => lock.name === name).clientId);
         return (await navigator.locks.query()).held
-            .some((lock) => lock.name.startsWith("millrace ") && lock.clientId === mine);
+            .some((lock) => lock.name.startsWith("eddyline ") && lock.clientId === mine);
     }"""
     assert await pages[0].evaluate(held)
     (reader,) = [page for page in pages if await page.evaluate(own)]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from streaming.testing import Stream, eventually, fetch
+from eddyline.testing import Stream, eventually, fetch
 
 STREAMS = 12
 WORKERS = 2
 
-VARIABLES = {"MILLRACE_DRAIN_WINDOW": "0.5", "MILLRACE_LOG_LEVEL": "info"}
+VARIABLES = {"EDDYLINE_DRAIN_WINDOW": "0.5", "EDDYLINE_LOG_LEVEL": "info"}
 
 Get = Callable[..., Awaitable[Stream]]
 
@@ -23,7 +23,7 @@ Get = Callable[..., Awaitable[Stream]]
 @pytest.fixture
 def serve(launch):  # type: ignore[no-untyped-def]
     def start(**variables: str):  # type: ignore[no-untyped-def]
-        arguments = ("standalone.serve", "logs", "--workers", str(WORKERS))
+        arguments = ("eddyline_standalone.serve", "logs", "--workers", str(WORKERS))
         return launch(*arguments, **(VARIABLES | variables))
 
     return start
@@ -64,7 +64,7 @@ async def metric(url: str, name: str) -> float:
 
 async def until_open(url: str, count: int) -> None:
     async with asyncio.timeout(20):
-        while await metric(url, "millrace_streams_open") != count:
+        while await metric(url, "eddyline_streams_open") != count:
             await asyncio.sleep(0.05)
 
 
@@ -90,7 +90,7 @@ async def kill_a_worker(master: int) -> None:
 async def test_a_signal_ends_streams_cleanly(serve, get, number: int) -> None:  # type: ignore[no-untyped-def]
     with serve() as served:
         streams = await open_streams(get, served.url)
-        assert await metric(served.url, "millrace_streams_open") == STREAMS
+        assert await metric(served.url, "eddyline_streams_open") == STREAMS
         served.process.send_signal(number)
         await all_end_cleanly(streams)
         assert await asyncio.to_thread(served.process.wait, 10) == 0
@@ -99,8 +99,8 @@ async def test_a_signal_ends_streams_cleanly(serve, get, number: int) -> None:  
 
 @pytest.mark.parametrize("workers", [["--workers", "1"], []], ids=["gunicorn", "alone"])
 async def test_a_proxy_in_front_is_believed_and_closes_first(launch, get, workers) -> None:  # type: ignore[no-untyped-def]
-    settings = {"FORWARDED_ALLOW_IPS": "127.0.0.0/8", "MILLRACE_KEEP_ALIVE": "1"}
-    with launch("standalone.serve", "logs", *workers, **VARIABLES, **settings) as served:
+    settings = {"FORWARDED_ALLOW_IPS": "127.0.0.0/8", "EDDYLINE_KEEP_ALIVE": "1"}
+    with launch("eddyline_standalone.serve", "logs", *workers, **VARIABLES, **settings) as served:
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7, 127.0.0.2"}
         answer = await get(f"{served.url}/logs", headers=headers)
         assert await answer.body()
@@ -129,12 +129,12 @@ async def test_hup_replaces_the_workers(serve, get) -> None:  # type: ignore[no-
 
 
 async def test_max_requests_replaces_a_worker_without_cutting_its_streams(serve, get) -> None:  # type: ignore[no-untyped-def]
-    with serve(MILLRACE_MAX_REQUESTS="20") as served:
+    with serve(EDDYLINE_MAX_REQUESTS="20") as served:
         before = workers_of(served.pid)
         streams = await open_streams(get, served.url, 6)
         async with asyncio.timeout(30):
             while before & workers_of(served.pid):
-                await metric(served.url, "millrace_streams_open")
+                await metric(served.url, "eddyline_streams_open")
         await all_end_cleanly(streams)
         assert served.end() == 0
         assert "Traceback" not in served.output()
@@ -144,7 +144,7 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
     with serve() as served:
         streams = await open_streams(get, served.url, 3 * STREAMS)
         await until_open(served.url, 3 * STREAMS)
-        assert await metric(served.url, "millrace_streams_started_total") == 3 * STREAMS
+        assert await metric(served.url, "eddyline_streams_started_total") == 3 * STREAMS
         for stream in streams[:STREAMS]:
             stream.reset()
         await until_open(served.url, 2 * STREAMS)
@@ -162,7 +162,7 @@ async def test_what_dead_workers_counted_stays_and_their_files_go(serve, tmp_pat
     def files() -> set[str]:
         return {file.name for file in tmp_path.glob("*.db")}
 
-    variables = {"MILLRACE_MAX_REQUESTS": "40", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    variables = {"EDDYLINE_MAX_REQUESTS": "40", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with serve(**variables) as served:
         lives = workers_of(served.pid)
         scrapes = asyncio.create_task(until_less_was_counted(served.url))
@@ -175,7 +175,7 @@ async def test_what_dead_workers_counted_stays_and_their_files_go(serve, tmp_pat
                 await kill_a_worker(served.pid)
         assert not scrapes.done(), scrapes.result()
         scrapes.cancel()
-        assert (await scrape(served.url))['millrace_problems_total{status="404"}'] == requests
+        assert (await scrape(served.url))['eddyline_problems_total{status="404"}'] == requests
         # The last one to stop may be on its way.
         alive = {served.pid, 0}
         await eventually(lambda: pids_of(files()) <= alive | workers_of(served.pid))

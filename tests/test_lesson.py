@@ -23,7 +23,11 @@ def url_of(launch) -> Iterator[Callable[[str], str]]:  # type: ignore[no-untyped
 
         def find(name: str) -> str:
             if name not in urls:
-                arguments = ["standalone"] if name == "suite" else ["standalone.serve", name]
+                arguments = (
+                    ["eddyline_standalone"]
+                    if name == "suite"
+                    else ["eddyline_standalone.serve", name]
+                )
                 urls[name] = stack.enter_context(launch(*arguments)).url
             return urls[name]
 

@@ -1,6 +1,6 @@
 """A load test in Locust's web UI, in Chromium: started, watched, stopped, and kept in files.
 
-With MILLRACE_PICTURE=docs/load-tab.png it runs longer, and leaves a picture of the tab there.
+With EDDYLINE_PICTURE=docs/load-tab.png it runs longer, and leaves a picture of the tab there.
 """
 
 import csv
@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from streaming.testing import free_port
+from eddyline.testing import free_port
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 
-PICTURE = os.environ.get("MILLRACE_PICTURE")
+PICTURE = os.environ.get("EDDYLINE_PICTURE")
 
 #: Milliseconds.
 PATIENCE = 30_000
 
-STATE = "millrace-streams [role=status]"
+STATE = "eddyline-streams [role=status]"
 
 #: What rows begin with that are not of one kind of stream, or one histogram.
 HEADS = ("Kind", "all", "Of")
@@ -69,7 +69,7 @@ def answers(url: str) -> bool:
 def table(page: Page, heading: str) -> dict[str, list[str]]:
     """Its rows, by what each begins with."""
     section = page.locator(
-        "millrace-streams section", has=page.get_by_role("heading", name=heading)
+        "eddyline-streams section", has=page.get_by_role("heading", name=heading)
     )
     cells: list[list[str]] = section.locator("tr").evaluate_all(
         "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
@@ -87,7 +87,7 @@ def test_a_run_is_started_watched_stopped_and_kept(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
-    with launch("standalone") as suite:
+    with launch("eddyline_standalone") as suite:
         page.goto(locust + "/?tab=streams")
         start(page, suite.url)
         watch(page)
@@ -129,7 +129,7 @@ def watch(page: Page) -> None:
         return int(table(page, "By kind of stream")["events"][1].replace(",", ""))
 
     expect(page.locator(STATE)).to_contain_text("so far", timeout=PATIENCE)
-    page.wait_for_function("document.querySelectorAll('millrace-streams svg .line').length >= 9")
+    page.wait_for_function("document.querySelectorAll('eddyline-streams svg .line').length >= 9")
     expect(page.locator("figure", has_text="Events a second").locator("b")).not_to_have_text(
         "0", timeout=PATIENCE
     )
@@ -149,7 +149,7 @@ def watch(page: Page) -> None:
 
 def looks(page: Page) -> None:
     """It follows Locust's own switch from light to dark, and fits on a phone."""
-    tab = page.locator("millrace-streams")
+    tab = page.locator("eddyline-streams")
     expect(tab).to_have_css("color-scheme", "light")
     page.locator("header button:has(svg)").last.click()
     expect(tab).to_have_css("color-scheme", "dark", timeout=PATIENCE)
@@ -176,7 +176,7 @@ def shown(page: Page) -> list[Any]:
     kinds = table(page, "By kind of stream")
     return [
         page.locator(STATE).inner_text().split()[0],
-        page.locator("millrace-streams .verdict li").all_text_contents(),
+        page.locator("eddyline-streams .verdict li").all_text_contents(),
         {kind: [*cells[:2], *cells[3:]] for kind, cells in kinds.items() if kind not in HEADS},
         {name: cells[0] for name, cells in table(page, "Times").items() if name not in HEADS},
     ]

@@ -26,28 +26,28 @@ from rendered import (
     title,
 )
 
-import chat.app
-import downloads.app
-import events.app
-import logs.app
-import records.app
-from chat.settings import ChatSettings
-from downloads.settings import DownloadsSettings
-from events.settings import EventsSettings
-from logs.settings import LogsSettings
-from records.settings import RecordsSettings
-from streaming import metrics
-from streaming.app import Context
-from streaming.auth import Authenticator
-from streaming.server import GRACE
-from streaming.settings import Settings
+import eddyline_chat.app
+import eddyline_downloads.app
+import eddyline_events.app
+import eddyline_logs.app
+import eddyline_records.app
+from eddyline.auth.authenticator import Authenticator
+from eddyline.server.server import GRACE
+from eddyline.service.app import Context
+from eddyline.service.settings import Settings
+from eddyline.telemetry import metrics
+from eddyline_chat.settings import ChatSettings
+from eddyline_downloads.settings import DownloadsSettings
+from eddyline_events.settings import EventsSettings
+from eddyline_logs.settings import LogsSettings
+from eddyline_records.settings import RecordsSettings
 
 SERVICES: dict[str, tuple[Any, type[Settings]]] = {
-    "events": (events.app, EventsSettings),
-    "downloads": (downloads.app, DownloadsSettings),
-    "logs": (logs.app, LogsSettings),
-    "chat": (chat.app, ChatSettings),
-    "records": (records.app, RecordsSettings),
+    "events": (eddyline_events.app, EventsSettings),
+    "downloads": (eddyline_downloads.app, DownloadsSettings),
+    "logs": (eddyline_logs.app, LogsSettings),
+    "chat": (eddyline_chat.app, ChatSettings),
+    "records": (eddyline_records.app, RecordsSettings),
 }
 
 #: Seconds after the window in which what is left is cut (drain.py).
@@ -114,11 +114,11 @@ def test_the_tokens_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     manifests = render("k8s/tests/jwks")
     lines = (ROOT / "k8s" / "components" / "jwks" / "jwks.env").read_text().splitlines()
     told = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-    assert told.keys() == {f"MILLRACE_AUTH_{name}" for name in ("JWKS", "ISSUER", "AUDIENCE")}
+    assert told.keys() == {f"EDDYLINE_AUTH_{name}" for name in ("JWKS", "ISSUER", "AUDIENCE")}
     for workload in services(manifests):
         given = environment(manifests, workload)
         assert told.items() <= given.items(), title(workload)
-        assert "MILLRACE_AUTH_KEY" not in given, title(workload)
+        assert "EDDYLINE_AUTH_KEY" not in given, title(workload)
         # By name, and by HTTPS: the key set is somewhere else.
         assert {("UDP", 53), ("TCP", 53), ("TCP", 443)} <= reached(manifests, workload)
 
@@ -128,8 +128,8 @@ def test_a_pod_waits_for_the_suites_key(entry: str) -> None:
     """The Job that makes it may come later: a pod without it would start, and fail."""
     for workload in services(render(entry)):
         given = {v["name"]: v for v in pod(workload)["containers"][0]["env"]}
-        source = given["MILLRACE_AUTH_KEY"]["valueFrom"]["secretKeyRef"]
-        assert source == {"name": "millrace-keys", "key": "auth-key"}, title(workload)
+        source = given["EDDYLINE_AUTH_KEY"]["valueFrom"]["secretKeyRef"]
+        assert source == {"name": "eddyline-keys", "key": "auth-key"}, title(workload)
 
 
 def reached(manifests: list[Manifest], workload: Manifest) -> set[tuple[str, int | str]]:
@@ -149,7 +149,7 @@ def variables(settings: type[Settings]) -> set[str]:
     prefix = settings.model_config.get("env_prefix", "")
     own = set(settings.model_fields) - set(Settings.model_fields)
     return {f"{prefix}{name}".upper() for name in own} | {
-        f"MILLRACE_{name}".upper() for name in Settings.model_fields
+        f"EDDYLINE_{name}".upper() for name in Settings.model_fields
     }
 
 
@@ -212,7 +212,7 @@ def test_pods_are_restricted(entry: str) -> None:
     manifests = render(entry)
     for workload in of_kind(manifests, *WORKLOADS):
         spec = pod(workload)
-        reads_node = namespace(workload) == "millrace-logs"
+        reads_node = namespace(workload) == "eddyline-logs"
         outer = spec["securityContext"]
         assert outer["seccompProfile"] == {"type": "RuntimeDefault"}, title(workload)
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), title(workload)
@@ -237,12 +237,12 @@ def test_pods_are_restricted(entry: str) -> None:
 def test_the_namespaces_enforce_it(entry: str) -> None:
     found = {m["metadata"]["name"]: labels(m) for m in of_kind(render(entry), "Namespace")}
     level = "pod-security.kubernetes.io"
-    assert set(found) == {"millrace", "millrace-logs"}
-    assert {found["millrace"].get(f"{level}/{mode}") for mode in ("enforce", "audit", "warn")} == {
+    assert set(found) == {"eddyline", "eddyline-logs"}
+    assert {found["eddyline"].get(f"{level}/{mode}") for mode in ("enforce", "audit", "warn")} == {
         "restricted"
     }
     # The Gateway takes routes from namespaces of the suite only.
-    assert all(given["app.kubernetes.io/part-of"] == "millrace" for given in found.values())
+    assert all(given["app.kubernetes.io/part-of"] == "eddyline" for given in found.values())
 
 
 @every_entry
@@ -272,7 +272,7 @@ def test_images_have_the_version_of_the_project(entry: str) -> None:
             name, _, tag = container["image"].rpartition(":")
             assert name, f"{title(workload)}: {container['image']} has no tag"
             assert tag != "latest", title(workload)
-            if "millrace/" in container["image"]:
+            if "eddyline/" in container["image"]:
                 assert tag == version, title(workload)
 
 
@@ -291,7 +291,7 @@ def test_selectors_find_the_pods_of_one_workload(entry: str) -> None:
     manifests = render(entry)
     workloads = of_kind(manifests, *WORKLOADS)
     for workload in workloads:
-        assert labels(workload).get("app.kubernetes.io/part-of") == "millrace", title(workload)
+        assert labels(workload).get("app.kubernetes.io/part-of") == "eddyline", title(workload)
         if workload["kind"] == "Job":
             continue
         selector = workload["spec"]["selector"]["matchLabels"]
@@ -387,7 +387,7 @@ def routes(service: str, folder: Path) -> Iterator[tuple[str, str]]:
     module, settings = SERVICES[service]
     store = {"store": str(folder)} if service == "downloads" else {}
     given = settings(auth="off", **store)
-    pending = list(module.service(Context.of(given), given).router.routes)
+    pending = list(module.service(Context.from_settings(given), given).router.routes)
     for route in pending:
         if hasattr(route, "original_router"):  # FastAPI's include_router
             pending += route.original_router.routes
@@ -460,14 +460,14 @@ def test_no_ingress_keeps_a_byte_back() -> None:
         assert nginx["proxy-buffering"] == nginx["proxy-request-buffering"] == "off"
         assert int(nginx["proxy-read-timeout"]) >= Settings.model_fields["heartbeat"].default * 4
         assert int(nginx["proxy-send-timeout"]) >= 3600
-        assert ingress["spec"]["rules"][0]["host"] == "millrace.example.org"
+        assert ingress["spec"]["rules"][0]["host"] == "eddyline.example.org"
 
 
 def test_routes_are_attached_where_tls_is() -> None:
     manifests = render("k8s/tests/gateway-api")
     (gateway,) = of_kind(manifests, "Gateway")
     listeners = {listener["name"]: listener for listener in gateway["spec"]["listeners"]}
-    assert listeners["https"]["tls"]["certificateRefs"] == [{"name": "millrace-tls"}]
+    assert listeners["https"]["tls"]["certificateRefs"] == [{"name": "eddyline-tls"}]
     for route in of_kind(manifests, "HTTPRoute"):
         (parent,) = route["spec"]["parentRefs"]
         assert parent.get("namespace", namespace(route)) == namespace(gateway), title(route)
@@ -492,7 +492,7 @@ def test_what_keda_scales_has_no_number_of_its_own(entry: str) -> None:
     assert len(targets) == 1
     assert "replicas" not in targets[0]["spec"]
     (trigger,) = scaled["spec"]["triggers"]
-    name = re.findall(r"millrace_\w+", trigger["metadata"]["query"])
+    name = re.findall(r"eddyline_\w+", trigger["metadata"]["query"])
     assert name == [metrics.streams_open._name]
     # Half: the streams of a pod that dies find room on the others.
     assert (
@@ -539,7 +539,7 @@ def test_grafana_finds_every_dashboard() -> None:
         for name in config["data"]
     }
     folder = ROOT / "observability" / "dashboards"
-    assert found == {path.name: "millrace" for path in folder.glob("*.json")}
+    assert found == {path.name: "eddyline" for path in folder.glob("*.json")}
 
 
 # The overlays

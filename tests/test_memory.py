@@ -17,9 +17,9 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from streaming.journal import NewEntry
-from streaming.redis_journal import RedisJournal
-from streaming.testing import Stream, eventually, fetch, request_bytes
+from eddyline.journal.base import NewEntry
+from eddyline.redis.journal import RedisJournal
+from eddyline.testing import Stream, eventually, fetch, request_bytes
 
 MiB = 1024 * 1024
 
@@ -52,9 +52,9 @@ def serving(app: str, **environment: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "streaming.serve", app, "--port", str(port)],
+        [sys.executable, "-m", "eddyline.server.cli", app, "--port", str(port)],
         env=os.environ
-        | {"MILLRACE_LOG_LEVEL": "error", "MILLRACE_DRAIN_WINDOW": "0"}
+        | {"EDDYLINE_LOG_LEVEL": "error", "EDDYLINE_DRAIN_WINDOW": "0"}
         | environment,
     )
     try:
@@ -76,7 +76,7 @@ async def drink(stream: Stream, sip: int, pause: float) -> None:
 async def test_a_gibibyte_to_20_slow_clients_costs_less_than_8_mib(tmp_path: Path) -> None:
     with (tmp_path / "large.bin").open("wb") as file:
         file.truncate(1024 * MiB)
-    with serving("downloads.app:app", DOWNLOADS_STORE=tmp_path.as_uri()) as server:
+    with serving("eddyline_downloads.app:app", DOWNLOADS_STORE=tmp_path.as_uri()) as server:
         async with await fetch(server.url + "/download/large.bin", method="HEAD"):
             before = server.resident()
         streams = [
@@ -98,7 +98,7 @@ async def test_a_gibibyte_to_20_slow_clients_costs_less_than_8_mib(tmp_path: Pat
 
 async def test_an_idle_event_stream_costs_less_than_3_5_kb() -> None:
     count = 4000
-    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+    with serving("eddyline_events.app:app", EDDYLINE_LIMIT_STREAMS="0") as server:
         warm = [await fetch(server.url + "/events?topic=idle") for _ in range(100)]
         before = server.resident()
         streams = [await fetch(server.url + "/events?topic=idle") for _ in range(count)]
@@ -109,7 +109,7 @@ async def test_an_idle_event_stream_costs_less_than_3_5_kb() -> None:
 
 async def test_a_stalled_reader_costs_less_than_128_kib_and_loses_nothing() -> None:
     count, events, size = 200, 2048, 2000
-    with serving("events.app:app") as server:
+    with serving("eddyline_events.app:app") as server:
         warm = await fetch(server.url + "/events?topic=warm")
         streams = [
             await fetch(server.url + "/events?topic=t", receive_buffer=4096, limit=1024)
@@ -150,7 +150,7 @@ async def publish(
 
 @pytest.mark.parametrize("goodbye", ["reset", "close"])
 async def test_a_storm_of_leaving_clients_leaves_no_memory(goodbye: str) -> None:
-    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+    with serving("eddyline_events.app:app", EDDYLINE_LIMIT_STREAMS="0") as server:
 
         async def storm() -> None:
             streams = [await fetch(server.url + "/events") for _ in range(1000)]
@@ -176,7 +176,7 @@ def open_streams(server: Server) -> int:
         sum(
             float(line.split()[-1])
             for line in text.splitlines()
-            if line.startswith("millrace_streams_open{")
+            if line.startswith("eddyline_streams_open{")
         )
     )
 
@@ -189,7 +189,7 @@ async def test_a_replay_of_40_000_events_to_a_slow_reader_costs_less_than_8_mib(
         for first in range(0, events, 500):
             numbers = range(first, first + 500)
             await journal.append([NewEntry("t", f"{n}:{'x' * 100}") for n in numbers])
-    with serving("events.app:app", EVENTS_REDIS_URL=redis_url, EVENTS_HUB=hub) as server:
+    with serving("eddyline_events.app:app", EVENTS_REDIS_URL=redis_url, EVENTS_HUB=hub) as server:
         await eventually(lambda: is_ready(server))
         # Once at full speed, so that what is read for the first time is not counted.
         url = server.url + "/events?topic=t&after=earliest"
@@ -209,7 +209,7 @@ async def test_a_replay_of_40_000_events_to_a_slow_reader_costs_less_than_8_mib(
 
 
 async def test_gauges_return_to_0_after_2_000_clients_are_reset_at_once() -> None:
-    with serving("events.app:app", MILLRACE_LIMIT_STREAMS="0") as server:
+    with serving("eddyline_events.app:app", EDDYLINE_LIMIT_STREAMS="0") as server:
         streams = [await fetch(f"{server.url}/events?topic=t{n % 50}") for n in range(2000)]
         assert open_streams(server) == 2000
         for stream in streams:
@@ -218,18 +218,18 @@ async def test_gauges_return_to_0_after_2_000_clients_are_reset_at_once() -> Non
         async with await fetch(server.url + "/metrics") as answer:
             text = (await answer.body()).decode()
         left = {
-            k: float(v) for k, v in re.findall(r"^(millrace_\w+(?:\{.*\})?) (\S+)$", text, re.M)
+            k: float(v) for k, v in re.findall(r"^(eddyline_\w+(?:\{.*\})?) (\S+)$", text, re.M)
         }
-        assert left['millrace_streams_started_total{kind="broadcast",service="events"}'] == 2000
+        assert left['eddyline_streams_started_total{kind="broadcast",service="events"}'] == 2000
         for name in ("topics", "audiences", "subscriptions"):
             for key, value in left.items():
-                assert not key.startswith(f"millrace_{name}") or value == 0, key
+                assert not key.startswith(f"eddyline_{name}") or value == 0, key
 
 
 async def test_those_whom_a_drain_ends_come_back_spread_over_its_window() -> None:
     # So few in so long a time that a busy machine, too, reads each when it comes.
     count, window = 1000, 4.0
-    variables = {"MILLRACE_DRAIN_WINDOW": str(window), "MILLRACE_LIMIT_STREAMS": "0"}
+    variables = {"EDDYLINE_DRAIN_WINDOW": str(window), "EDDYLINE_LIMIT_STREAMS": "0"}
     ends: list[float] = []
 
     async def read_to_the_end(stream: Stream) -> None:
@@ -238,7 +238,7 @@ async def test_those_whom_a_drain_ends_come_back_spread_over_its_window() -> Non
         ends.append(time.monotonic())
         assert stream.clean
 
-    with serving("events.app:app", **variables) as server:
+    with serving("eddyline_events.app:app", **variables) as server:
         streams = [await fetch(server.url + "/events?topic=t") for _ in range(count)]
         reading = [asyncio.create_task(read_to_the_end(stream)) for stream in streams]
         server.process.terminate()

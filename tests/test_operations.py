@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import AliasChoices
 
-from chat.settings import ChatSettings
-from downloads.settings import DownloadsSettings
-from events.settings import EventsSettings
-from logs.settings import LogsSettings
-from records.settings import RecordsSettings
-from streaming import metrics
-from streaming.settings import Settings
+from eddyline.service.settings import Settings
+from eddyline.telemetry import metrics
+from eddyline_chat.settings import ChatSettings
+from eddyline_downloads.settings import DownloadsSettings
+from eddyline_events.settings import EventsSettings
+from eddyline_logs.settings import LogsSettings
+from eddyline_records.settings import RecordsSettings
 
 TEXT = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -62,10 +62,10 @@ def test_no_setting_is_made_up() -> None:
 
 def test_the_metrics_are_those_of_the_code() -> None:
     text = metrics.exposition().decode()
-    names = set(re.findall(r"^# TYPE (millrace_\w+) ", text, re.MULTILINE))
+    names = set(re.findall(r"^# TYPE (eddyline_\w+) ", text, re.MULTILINE))
     assert set(rows("Metrics")) == {name for name in names if not name.endswith("_created")}
 
 
 def test_the_grace_is_the_one_that_gunicorn_gets() -> None:
-    graceful = runpy.run_module("streaming.gunicorn_config")["graceful_timeout"]
+    graceful = runpy.run_module("eddyline.server.gunicorn")["graceful_timeout"]
     assert f"{graceful} s with the defaults" in re.sub(r"\s+", " ", TEXT)

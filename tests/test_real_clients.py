@@ -15,8 +15,8 @@ import pytest
 from httpx_sse import aconnect_sse
 from playwright.async_api import async_playwright
 
-from streaming import sse
-from streaming.testing import PATIENCE, FaultProxy, eventually
+from eddyline.testing import PATIENCE, FaultProxy, eventually
+from eddyline.wire import sse
 
 CLIENTS = Path(__file__).parents[1] / ".tools" / "clients"
 
@@ -90,7 +90,7 @@ class Hub:
 
     async def streams(self, count: int) -> None:
         """Waits until so many are open."""
-        sample = 'millrace_streams_open{kind="broadcast",service="events"}'
+        sample = 'eddyline_streams_open{kind="broadcast",service="events"}'
         async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE):
             while True:
                 text = (await client.get(self._direct + "/metrics")).text
@@ -104,7 +104,7 @@ class Hub:
 def hub_of(launch: Any) -> Callable[..., Any]:
     @asynccontextmanager
     async def start(**variables: str) -> AsyncIterator[Hub]:
-        with launch("standalone.serve", "events", **variables) as served:
+        with launch("eddyline_standalone.serve", "events", **variables) as served:
             async with FaultProxy(served.port) as proxy:
                 yield Hub(served.port, proxy)
 
@@ -267,7 +267,7 @@ async def test_published_mercure_clients(hub_of: Any, run: Any) -> None:
         output, _ = await process.communicate()
         assert output.decode().split() == [f"urn:number:{number}" for number in numbers]
 
-    async with hub_of(MILLRACE_AUTH_KEY=KEY, EVENTS_ANONYMOUS="1") as hub:
+    async with hub_of(EDDYLINE_AUTH_KEY=KEY, EVENTS_ANONYMOUS="1") as hub:
         url = hub.url + "/.well-known/mercure"
         consumer = await run(*python, CONSUME, url, env=environment)
         await hub.streams(1)

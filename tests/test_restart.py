@@ -5,14 +5,14 @@ import signal
 
 import orjson
 
-from streaming.testing import Stream, fetch
+from eddyline.testing import Stream, fetch
 
 CLIENTS = 1000
 EVENTS = 120
 
 
 class Client:
-    """What an EventSource with a `millrace.reset` listener does."""
+    """What an EventSource with a `eddyline.reset` listener does."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -37,7 +37,7 @@ class Client:
     async def _read(self, stream: Stream) -> None:
         self.connected = True
         while len(self.seen) < EVENTS and (event := await stream.event(60)) is not None:
-            if event.event == "millrace.reset":
+            if event.event == "eddyline.reset":
                 # Another life of the journal: all that it has is new to us.
                 reset = orjson.loads(event.data)
                 assert reset["reason"] == "epoch"
@@ -69,7 +69,7 @@ async def publish(url: str, numbers: list[int]) -> None:
 
 async def test_nobody_misses_an_event_over_a_restart(launch) -> None:  # type: ignore[no-untyped-def]
     numbers = list(range(EVENTS))
-    with launch("standalone.serve", "events", MILLRACE_DRAIN_WINDOW="2") as old:
+    with launch("eddyline_standalone.serve", "events", EDDYLINE_DRAIN_WINDOW="2") as old:
         clients = [Client(old.url) for _ in range(CLIENTS)]
         running = [asyncio.create_task(client.run()) for client in clients]
         async with asyncio.timeout(60):
@@ -82,7 +82,7 @@ async def test_nobody_misses_an_event_over_a_restart(launch) -> None:  # type: i
         old.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(old.process.wait, 20) == 0
         assert "Traceback" not in old.output()
-    with launch("standalone.serve", "events", port=old.port) as new:
+    with launch("eddyline_standalone.serve", "events", port=old.port) as new:
         async with asyncio.timeout(60):
             await publishing
             await asyncio.gather(*running)

@@ -4,8 +4,8 @@ import runpy
 
 import pytest
 
-from streaming.server import GRACE
-from streaming.settings import Settings
+from eddyline.server.server import GRACE
+from eddyline.service.settings import Settings
 
 #: Seconds after the window in which what is left is cut (drain.py).
 CUT = 1.5
@@ -15,10 +15,10 @@ CUT = 1.5
 def test_each_stage_outlasts_the_one_before(
     monkeypatch: pytest.MonkeyPatch, notice: str, window: str
 ) -> None:
-    monkeypatch.setenv("MILLRACE_DRAIN_NOTICE", notice)
-    monkeypatch.setenv("MILLRACE_DRAIN_WINDOW", window)
+    monkeypatch.setenv("EDDYLINE_DRAIN_NOTICE", notice)
+    monkeypatch.setenv("EDDYLINE_DRAIN_WINDOW", window)
     settings = Settings.read()
-    gunicorn = runpy.run_module("streaming.gunicorn_config")
+    gunicorn = runpy.run_module("eddyline.server.gunicorn")
     drained = settings.drain_notice + settings.drain_window
     stopped = drained + CUT + GRACE
     assert drained < stopped < gunicorn["graceful_timeout"] <= gunicorn["timeout"]

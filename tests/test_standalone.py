@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.testing import eventually
+from eddyline.testing import eventually
 
 #: Seconds that Ctrl-C may take, and one more where coverage writes its data then.
 PATIENCE = 2.0 if not os.environ.get("COVERAGE_PROCESS_CONFIG") else 3.0
@@ -20,7 +20,7 @@ PATIENCE = 2.0 if not os.environ.get("COVERAGE_PROCESS_CONFIG") else 3.0
 
 @pytest.fixture
 def suite(launch) -> Iterator:  # type: ignore[no-untyped-def,type-arg]
-    with launch("standalone") as served:
+    with launch("eddyline_standalone") as served:
         yield served
 
 
@@ -53,7 +53,7 @@ async def test_ctrl_c_ends_it_within_two_seconds_with_streams_open(suite, get) -
 
 
 async def test_a_second_ctrl_c_ends_it_at_once(launch, get) -> None:  # type: ignore[no-untyped-def]
-    with launch("standalone", MILLRACE_DRAIN_WINDOW="60") as suite:
+    with launch("eddyline_standalone", EDDYLINE_DRAIN_WINDOW="60") as suite:
         for path in ("/events", "/logs/app.log", "/users/stream", "/download/huge.bin"):
             await get(f"{suite.url}{path}", receive_buffer=4096)
         suite.process.send_signal(signal.SIGINT)
@@ -82,7 +82,9 @@ def test_the_terminal_shows_where_it_is_and_what_to_try(suite) -> None:  # type:
     assert "{" not in text, "no logs of a start that went well"
 
 
-@pytest.mark.parametrize("module", [["standalone"], ["standalone.serve", "events"]])
+@pytest.mark.parametrize(
+    "module", [["eddyline_standalone"], ["eddyline_standalone.serve", "events"]]
+)
 def test_a_port_in_use_is_said_in_a_line(
     module: list[str], environment: dict[str, str], data: Path
 ) -> None:
@@ -97,17 +99,25 @@ def test_a_port_in_use_is_said_in_a_line(
 
 
 def test_what_is_open_to_others_needs_a_key(environment: dict[str, str], data: Path) -> None:
-    command = [sys.executable, "-m", "standalone", "--data", str(data), "--host", "0.0.0.0"]
+    command = [
+        sys.executable,
+        "-m",
+        "eddyline_standalone",
+        "--data",
+        str(data),
+        "--host",
+        "0.0.0.0",
+    ]
     done = subprocess.run(
         [*command, "--port", "0"], env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 3
-    assert "MILLRACE_AUTH_KEY" in done.stderr
+    assert "EDDYLINE_AUTH_KEY" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_service_is_told_the_known_ones(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "standalone.serve", "evens"]
+    command = [sys.executable, "-m", "eddyline_standalone.serve", "evens"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     for name in ("evens", "downloads", "events", "logs", "chat", "records"):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from streaming.testing import eventually
+from eddyline.testing import eventually
 
-INFO = {"MILLRACE_LOG_LEVEL": "info", "MILLRACE_DRAIN_WINDOW": "0.2"}
+INFO = {"EDDYLINE_LOG_LEVEL": "info", "EDDYLINE_DRAIN_WINDOW": "0.2"}
 
 
 def lines(served: Any, message: str) -> dict[str, dict[str, Any]]:
@@ -29,7 +29,7 @@ def lines(served: Any, message: str) -> dict[str, dict[str, Any]]:
 async def test_the_end_of_a_stream_has_the_id_of_its_request(  # type: ignore[no-untyped-def]
     launch, get, path: str, service: str, kind: str, size: bool
 ) -> None:
-    with launch("standalone", **INFO) as served:
+    with launch("eddyline_standalone", **INFO) as served:
         headers = {"X-Request-ID": "of-the-gateway", "Range": "bytes=0-199999"}
         stream = await get(served.url + path, headers=headers)
         body = b""
@@ -40,14 +40,14 @@ async def test_the_end_of_a_stream_has_the_id_of_its_request(  # type: ignore[no
         await eventually(lambda: lines(served, "stream ended"))
         end = lines(served, "stream ended")["of-the-gateway"]
         assert lines(served, "request")["of-the-gateway"]["path"] == path.partition("?")[0]
-        assert (end["service"], end["kind"], end["logger"]) == (service, kind, "millrace.stream")
-        assert end["reason"] == ("left" if kind == "broadcast" else "complete")
+        assert (end["service"], end["kind"], end["logger"]) == (service, kind, "eddyline.stream")
+        assert end["reason"] == ("client_closed" if kind == "broadcast" else "complete")
         assert 0 <= end["seconds"] < 60
         assert end.get("bytes") == (len(body) if size else None)
 
 
 async def test_a_drain_logs_each_of_its_streams_once(launch, get) -> None:  # type: ignore[no-untyped-def]
-    with launch("standalone", **INFO) as served:
+    with launch("eddyline_standalone", **INFO) as served:
         ids = []
         for _ in range(50):
             stream = await get(served.url + "/events?topic=a")
@@ -61,7 +61,7 @@ async def test_a_drain_logs_each_of_its_streams_once(launch, get) -> None:  # ty
 
 
 async def test_without_informative_lines_no_id_is_kept(launch, get) -> None:  # type: ignore[no-untyped-def]
-    with launch("standalone", MILLRACE_LOG_LEVEL="warning") as served:
+    with launch("eddyline_standalone", EDDYLINE_LOG_LEVEL="warning") as served:
         await (await get(served.url + "/download/file.pdf")).body()
         assert served.end() == 0
         assert "stream ended" not in served.output()

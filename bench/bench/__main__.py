@@ -19,7 +19,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     names = [server.name for server in event_servers(Path())]
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures Millrace beside other servers on this machine's loopback.",
+        description="Measures Eddyline beside other servers on this machine's loopback.",
         epilog="Rivals that are not there are skipped. MERCURE= and CENTRIFUGO= name programs.",
     )
     parser.add_argument(

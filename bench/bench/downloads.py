@@ -84,13 +84,13 @@ def _python(name: str, kind: str, files: Path) -> FileServer:
 def ours_at(files: Path) -> FileServer:
     return FileServer(
         name="ours",
-        command=ours("downloads.app:app"),
-        version=packages("millrace-downloads", "millrace-streaming", "uvicorn"),
+        command=ours("eddyline_downloads.app:app"),
+        version=packages("eddyline-downloads", "eddyline", "uvicorn"),
         environment={
             "DOWNLOADS_STORE": f"file://{files}",
-            "MILLRACE_AUTH": "off",
-            "MILLRACE_LIMIT_STREAMS": "0",
-            "MILLRACE_LIMIT_STREAMS_PER_ADDRESS": "0",
+            "EDDYLINE_AUTH": "off",
+            "EDDYLINE_LIMIT_STREAMS": "0",
+            "EDDYLINE_LIMIT_STREAMS_PER_ADDRESS": "0",
         },
         path="/download/",
     )

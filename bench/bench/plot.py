@@ -86,7 +86,7 @@ def draw(r: Results, path: Path) -> bool:
     if not shown:
         return False
     rows = (len(shown) + 1) // 2
-    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "millrace"}):
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "eddyline"}):
         figure, grid = pyplot.subplots(rows, 2, figsize=(9, 2.3 * rows), squeeze=False)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)

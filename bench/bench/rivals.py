@@ -163,12 +163,12 @@ def _floor(work: Path) -> EventServer:
 
 OURS = EventServer(
     name="ours",
-    command=ours("events.app:app"),
-    version=packages("millrace-events", "millrace-streaming", "uvicorn"),
+    command=ours("eddyline_events.app:app"),
+    version=packages("eddyline-events", "eddyline", "uvicorn"),
     environment={
-        "MILLRACE_AUTH": "off",
-        "MILLRACE_LIMIT_STREAMS": "0",
-        "MILLRACE_LIMIT_STREAMS_PER_ADDRESS": "0",
+        "EDDYLINE_AUTH": "off",
+        "EDDYLINE_LIMIT_STREAMS": "0",
+        "EDDYLINE_LIMIT_STREAMS_PER_ADDRESS": "0",
     },
     subscribe=request("GET /events?topic=bench", SSE),
     publish=_json_event,

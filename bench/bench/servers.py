@@ -189,7 +189,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def serve(server: Server) -> Iterator[Running]:
     """Runs the server pinned to its core, in a folder that is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="eddyline-bench-"))
     try:
         with _redis(server, folder) as (redis, at), _started(server, folder, at) as running:
             yield replace(running, redis=redis, redis_port=at)
@@ -241,6 +241,6 @@ def uvicorn(app: str) -> Command:
 
 def ours(app: str) -> Command:
     return lambda port, _: [
-        *(sys.executable, "-m", "streaming.serve", app),
+        *(sys.executable, "-m", "eddyline.server.cli", app),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from bench.servers import free_port
 from bench.tools import MARKER, BenchError, Load, event_data, request
-from streaming.testing import serving
+from eddyline.testing import serving
 
 SECONDS = 30.0  # for one phase; reached only when something is broken
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

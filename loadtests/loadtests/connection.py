@@ -44,7 +44,7 @@ class Origin:
 
     @staticmethod
     @cache
-    def of(url: str) -> "Origin":
+    def from_url(url: str) -> "Origin":
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no http:// or https:// URL with a host")
@@ -171,7 +171,7 @@ class Connection:
         """`receive_buffer`: bytes that the kernel may take for us; 0: what it likes. `timeout`:
         seconds to connect, and to the head of each answer.
         """
-        self.origin = Origin.of(url)
+        self.origin = Origin.from_url(url)
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self.reusable = False

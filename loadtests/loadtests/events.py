@@ -200,7 +200,7 @@ class Subscriber(StreamUser):
         for event in events:
             if event.event == "message":
                 self._on_message(stream, event)
-            elif event.event == "millrace.reset":
+            elif event.event == "eddyline.reset":
                 self.count.resets += 1
                 self.sequence.forget()
             else:

@@ -77,7 +77,7 @@ class Histogram:
         return [self.max, *(number for pair in self._counts.items() for number in pair)]
 
     @classmethod
-    def of(cls, compact: list[Any]) -> Self:
+    def from_compact(cls, compact: list[Any]) -> Self:
         """The histogram that `compact` was made of."""
         made = cls()
         made.max = compact[0]

@@ -46,20 +46,20 @@ AGREE = 0.01
 #: Seconds over which the rate of events is taken, which come in bursts.
 RATE = 10.0
 
-_SAMPLE = re.compile(r"^(millrace_\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
+_SAMPLE = re.compile(r"^(eddyline_\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
 
 #: What is kept of /metrics: sums over all labels, of this name in the export.
 METRICS = {
-    "millrace_streams_open": "open",
-    "millrace_streams_started_total": "started",
-    "millrace_sent_events_total": "events",
-    "millrace_sent_bytes_total": "bytes",
-    "millrace_laggards_total": "laggards",
-    "millrace_delivery_lag_seconds_sum": "lag_seconds",
-    "millrace_delivery_lag_seconds_count": "lags",
-    "millrace_event_loop_lag_seconds_sum": "loop_lag_seconds",
-    "millrace_event_loop_lag_seconds_count": "loop_lags",
-    "millrace_process_open_files": "files",
+    "eddyline_streams_open": "open",
+    "eddyline_streams_started_total": "started",
+    "eddyline_sent_events_total": "events",
+    "eddyline_sent_bytes_total": "bytes",
+    "eddyline_slow_consumers_total": "slow_consumers",
+    "eddyline_delivery_lag_seconds_sum": "lag_seconds",
+    "eddyline_delivery_lag_seconds_count": "lags",
+    "eddyline_event_loop_lag_seconds_sum": "loop_lag_seconds",
+    "eddyline_event_loop_lag_seconds_count": "loop_lags",
+    "eddyline_process_open_files": "files",
 }
 
 
@@ -183,9 +183,9 @@ def running_suite(folder: Path, services: Sequence[str] = SERVICES) -> Iterator[
     data = folder / "data"
     (data / "logs").mkdir(parents=True, exist_ok=True)
     environment = {
-        "MILLRACE_AUTH": "off",
-        "MILLRACE_DRAIN_WINDOW": "1",
-        "MILLRACE_LOG_LEVEL": "warning",
+        "EDDYLINE_AUTH": "off",
+        "EDDYLINE_DRAIN_WINDOW": "1",
+        "EDDYLINE_LOG_LEVEL": "warning",
         "DOWNLOADS_STORE": (data / "files").as_uri(),
         "DOWNLOADS_DEMO": "1",
         "LOGS_SOURCES": f"app.log={data / 'logs' / 'app.log'}",
@@ -200,7 +200,7 @@ def running_suite(folder: Path, services: Sequence[str] = SERVICES) -> Iterator[
             environment["EVENTS_REDIS_URL"] = f"redis://127.0.0.1:{port}"
         for name in services:
             suite.ports[name] = free_port()
-            command = [sys.executable, "-m", "streaming.serve", f"{name}.app:app"]
+            command = [sys.executable, "-m", "eddyline.server.cli", f"eddyline_{name}.app:app"]
             command += ["--port", str(suite.ports[name])]
             started(stack, suite, name, command, folder, environment)
         for name, port in suite.ports.items():

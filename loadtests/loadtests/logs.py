@@ -49,7 +49,7 @@ class LogFollower(StreamUser):
         self.check_end(self.parser)
 
     def _on_event(self, event: Event) -> None:
-        if event.event == "millrace.reset":
+        if event.event == "eddyline.reset":
             self.count.resets += 1
             self.sequence.forget()
         if event.event != "message":

@@ -61,7 +61,7 @@ class Counters:
     stalled: int = 0
     dirty: int = 0
     reconnects: int = 0
-    #: `millrace.reset`: the server said that it can't tell all.
+    #: `eddyline.reset`: the server said that it can't tell all.
     resets: int = 0
     #: Put off, or answered with an error status; not answered, or answered with the wrong thing.
     refused: int = 0
@@ -116,9 +116,9 @@ class Second:
         return [self.open, self.events, self.lost, self.repeated, self.latency.compact()]
 
     @classmethod
-    def of(cls, compact: list[Any]) -> "Second":
+    def from_compact(cls, compact: list[Any]) -> "Second":
         open, events, lost, repeated, latency = compact
-        return cls(open, events, lost, repeated, Histogram.of(latency))
+        return cls(open, events, lost, repeated, Histogram.from_compact(latency))
 
 
 class Measures:
@@ -233,12 +233,12 @@ class Measures:
             self.kinds[kind].add(changes)
             own[kind] += changes.get("open", 0)
         for name, compact in delta["histograms"].items():
-            self.histograms[name].merge(Histogram.of(compact))
+            self.histograms[name].merge(Histogram.from_compact(compact))
         for text, count in delta["faults"].items():
             self.note(text, count)
         for second, compact in delta["seconds"].items():
             if int(second) > self._settled_at and not self._ended:
-                self._seconds.setdefault(int(second), Second()).add(Second.of(compact))
+                self._seconds.setdefault(int(second), Second()).add(Second.from_compact(compact))
 
     def keep(self, workers: Iterable[str]) -> set[str]:
         """Returns which workers are not among these any more: what they had open is no more."""

@@ -14,7 +14,7 @@ from loadtests.connection import PIECE, Broken, Connection, Cut
 from loadtests.sse import Parser
 
 #: What the users show, where the suite asks for it: see `make token`.
-TOKEN = os.environ.get("MILLRACE_TOKEN", "")
+TOKEN = os.environ.get("EDDYLINE_TOKEN", "")
 
 #: Seconds that one who was put off waits, whatever the server asks for: a test is short.
 PATIENCE = 5.0

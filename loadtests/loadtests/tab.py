@@ -78,7 +78,7 @@ def add(environment: Any, snapshot: Callable[[], Snapshot], knobs: Iterable[str]
     # The form has the knobs in the order that it finds them in.
     web_ui.app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
     web_ui.template_args.setdefault("extended_tabs", []).append(
-        {"title": "Streams", "key": "streams", "component": "millrace-streams"}
+        {"title": "Streams", "key": "streams", "component": "eddyline-streams"}
     )
 
 
@@ -142,7 +142,7 @@ def _worst(span: list[Row]) -> Row:
 
 
 def _download(text: str, name: str, suffix: str) -> Response:
-    name = f"millrace-{name}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"
+    name = f"eddyline-{name}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"
     kind = "text/html" if suffix == "html" else "text/csv"
     return Response(
         text,

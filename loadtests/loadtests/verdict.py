@@ -46,12 +46,12 @@ class Thresholds:
     def read(cls, path: Path) -> "Thresholds":
         """Raises BadThresholds, which names the file, the key and the value."""
         try:
-            return cls.of(tomllib.loads(path.read_text()))
+            return cls.from_table(tomllib.loads(path.read_text()))
         except (OSError, ValueError, BadThresholds) as error:
             raise BadThresholds(f"{path}: {error}") from None
 
     @classmethod
-    def of(cls, found: dict[str, Any]) -> "Thresholds":
+    def from_table(cls, found: dict[str, Any]) -> "Thresholds":
         """Raises BadThresholds."""
         for section in found:
             _check_name("", section, ("most", "seconds"))

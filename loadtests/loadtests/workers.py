@@ -12,8 +12,8 @@ LAST_REPORTS = 15.0
 #: Seconds between two looks at who is there.
 LOOK = 1.0
 
-_REPORT = "millrace-report"
-_REPORTED = "millrace-reported"
+_REPORT = "eddyline-report"
+_REPORTED = "eddyline-reported"
 
 
 class Workers:

@@ -107,8 +107,8 @@ def test_a_head_that_is_none_is_named(answer: Answer) -> None:
 
 
 def test_origins() -> None:
-    assert Origin.of("https://hub.example/a/") == Origin(
+    assert Origin.from_url("https://hub.example/a/") == Origin(
         True, "hub.example", 443, "hub.example", "/a"
     )
     with pytest.raises(ValueError, match="'ftp://x' is no http"):
-        Origin.of("ftp://x")
+        Origin.from_url("ftp://x")

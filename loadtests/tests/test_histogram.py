@@ -37,7 +37,7 @@ def test_a_percentile_is_that_of_the_sorted_values(values: list[float], share: f
 @given(st.lists(seconds), st.lists(seconds))
 def test_two_merged_are_as_one(left: list[float], right: list[float]) -> None:
     merged = histogram(left)
-    merged.merge(Histogram.of(json.loads(json.dumps(histogram(right).compact()))))
+    merged.merge(Histogram.from_compact(json.loads(json.dumps(histogram(right).compact()))))
     assert merged.summary() == histogram(left + right).summary()
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from eddyline.testing import serving
 from loadtests.connection import Chunked
 from loadtests.local import Suite, running_suite, several, written_log
-from streaming.testing import serving
 
 pytestmark = pytest.mark.xdist_group("sabotage")
 

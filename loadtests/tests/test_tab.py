@@ -46,14 +46,14 @@ def client(
     web_ui = SimpleNamespace(app=app, template_args={}, auth_required_if_enabled=asked)
     environment = SimpleNamespace(web_ui=web_ui, parsed_options=options)
     tab.add(environment, measures.snapshot, ["stall"])
-    assert web_ui.template_args["extended_tabs"][0]["component"] == "millrace-streams"
+    assert web_ui.template_args["extended_tabs"][0]["component"] == "eddyline-streams"
     return app.test_client()
 
 
 def table(client: FlaskClient, name: str) -> list[dict[str, str]]:
     answer = client.get(f"/streams/{name}.csv")
     assert answer.headers["Content-Disposition"].startswith(
-        f'attachment; filename="millrace-{name}-'
+        f'attachment; filename="eddyline-{name}-'
     )
     return list(csv.DictReader(answer.text.splitlines()))
 
@@ -103,7 +103,7 @@ def test_a_report_has_all_in_it_and_asks_nobody(measures: Measures) -> None:
     assert told["kinds"] == measures.snapshot()["kinds"]
     assert told["settings"] == {"host": "http://suite", "stall": "40.0"}
     assert "class Chart" in page
-    assert "class MillraceStreams" in page
+    assert "class EddylineStreams" in page
 
 
 def test_where_locust_asks_for_a_login_all_of_it_does(measures: Measures) -> None:

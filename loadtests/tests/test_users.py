@@ -27,7 +27,7 @@ def test_a_user_asks_its_own_service_with_the_token() -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         with subprocess.Popen(
             [*COMMAND, "EventSubscriber"],
-            env=os.environ | {"EVENTS_URL": url, "MILLRACE_TOKEN": "secret"},
+            env=os.environ | {"EVENTS_URL": url, "EDDYLINE_TOKEN": "secret"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as run:

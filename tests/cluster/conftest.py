@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from kube import CLIENTS, WORKLOADS, exists, kubectl, rolled_out
 
-NAMESPACES = ("millrace", "millrace-logs")
+NAMESPACES = ("eddyline", "eddyline-logs")
 
 #: By this a namespace is known for one that a test made: no other is ever deleted.
-OURS = "millrace/test=true"
+OURS = "eddyline/test=true"
 
 
 def leave_nothing() -> None:
@@ -43,5 +43,5 @@ def suite(applied: str) -> None:
 
 @pytest.fixture(scope="session")
 def token(suite: None) -> str:
-    command = ("python", "-m", "streaming.mint", "--subject", "test", "--scope", "*:*")
-    return kubectl("exec", "-n", "millrace", "deployment/events", "--", *command).strip()
+    command = ("python", "-m", "eddyline.auth.mint", "--subject", "test", "--scope", "*:*")
+    return kubectl("exec", "-n", "eddyline", "deployment/events", "--", *command).strip()

@@ -12,14 +12,14 @@ import pytest
 import trustme
 from kube import exists, get, kubectl, wait
 
-HOST = "millrace.example.org"
+HOST = "eddyline.example.org"
 
 Tool = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
 def authority(suite: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificate of whoever signed the one that is in the Secret `millrace-tls`."""
+    """The certificate of whoever signed the one that is in the Secret `eddyline-tls`."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
@@ -28,7 +28,7 @@ def authority(suite: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in certificate.cert_chain_pems:
         part.write_to_path(folder / "cert.pem", append=True)
     files = (f"--cert={folder / 'cert.pem'}", f"--key={folder / 'key.pem'}")
-    kubectl("create", "secret", "tls", "millrace-tls", "-n", "millrace", *files)
+    kubectl("create", "secret", "tls", "eddyline-tls", "-n", "eddyline", *files)
     return folder / "authority.pem"
 
 
@@ -38,11 +38,11 @@ def gateway(authority: Path) -> Iterator[str]:
     if not exists("gatewayclass/traefik"):
         pytest.skip("this cluster has no GatewayClass traefik")
     kubectl("apply", "-k", "k8s/tests/gateway-api")
-    kubectl("wait", "gateway/millrace", "-n", "millrace", "--for=condition=Programmed")
-    status = get("gateway/millrace", "-n", "millrace")["status"]
+    kubectl("wait", "gateway/eddyline", "-n", "eddyline", "--for=condition=Programmed")
+    status = get("gateway/eddyline", "-n", "eddyline")["status"]
     yield str(status["addresses"][0]["value"])
-    kubectl("delete", "gateway,httproute", "--all", "-n", "millrace")
-    kubectl("delete", "httproute", "--all", "-n", "millrace-logs")
+    kubectl("delete", "gateway,httproute", "--all", "-n", "eddyline")
+    kubectl("delete", "httproute", "--all", "-n", "eddyline-logs")
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def ingress(authority: Path) -> Iterator[str]:
         pytest.skip("this cluster has no IngressClass")
     kubectl("apply", "-k", "k8s/tests/ingress")
     yield wait(address, "the Ingress has an address")
-    for namespace in ("millrace", "millrace-logs"):
+    for namespace in ("eddyline", "eddyline-logs"):
         kubectl("delete", "ingress", "--all", "-n", namespace)
 
 
 def address() -> Any:
-    status = get("ingress/millrace", "-n", "millrace")["status"]
+    status = get("ingress/eddyline", "-n", "eddyline")["status"]
     return next((found.get("ip") for found in status["loadBalancer"].get("ingress", [])), None)
 
 

@@ -13,12 +13,12 @@ def scaled(suite: None) -> Iterator[None]:
         pytest.skip("this cluster has no KEDA")
     # Else it would be set to one pod for a moment: see k8s/components/keda.
     remembered = "kubectl.kubernetes.io/last-applied-configuration-"
-    kubectl("annotate", "deployment/events", "-n", "millrace", remembered)
+    kubectl("annotate", "deployment/events", "-n", "eddyline", remembered)
     kubectl("apply", "-k", "k8s/tests/keda")
-    wait(lambda: exists("hpa/keda-hpa-events", "-n", "millrace"), "KEDA made an autoscaler")
+    wait(lambda: exists("hpa/keda-hpa-events", "-n", "eddyline"), "KEDA made an autoscaler")
     yield
-    kubectl("delete", "scaledobject/events", "-n", "millrace")
-    kubectl("scale", "deployment/events", "-n", "millrace", "--replicas=2")
+    kubectl("delete", "scaledobject/events", "-n", "eddyline")
+    kubectl("scale", "deployment/events", "-n", "eddyline", "--replicas=2")
     rolled_out("deployment/events")
 
 

@@ -30,9 +30,9 @@ def test_everything_gets_ready(suite: None) -> None:
 
 def test_the_lessons_urls_work(token: str) -> None:
     names = ("downloads", "events", "chat", "records")
-    urls = [f"{name}=http://{name}.millrace" for name in names]
-    urls.append("logs=http://logs.millrace-logs")
-    client = Client("lesson", "/clients/lesson.py", *urls, MILLRACE_TOKEN=token)
+    urls = [f"{name}=http://{name}.eddyline" for name in names]
+    urls.append("logs=http://logs.eddyline-logs")
+    client = Client("lesson", "/clients/lesson.py", *urls, EDDYLINE_TOKEN=token)
     print(client.result())
 
 
@@ -41,19 +41,19 @@ def test_no_stream_loses_its_place(token: str) -> None:
     herd = HerdPod("herd", token, SUBSCRIBERS)
     assert herd.flows()["connected"] == SUBSCRIBERS
 
-    kubectl("rollout", "restart", "deployment/events", "-n", "millrace")
+    kubectl("rollout", "restart", "deployment/events", "-n", "eddyline")
     rolled_out("deployment/events")
     wait(lambda: herd.status()["reconnects"] >= SUBSCRIBERS, "each stream was moved")
     assert herd.flows()["dirty"] == 0, "a stream was cut, not ended"
 
     victim = pods("events")[0]["metadata"]["name"]
-    kubectl("delete", "pod", victim, "-n", "millrace", "--force", "--grace-period=0")
+    kubectl("delete", "pod", victim, "-n", "eddyline", "--force", "--grace-period=0")
     rolled_out("deployment/events")
     herd.flows()
 
     restarts = redis_restarts()
     # The container may be gone before the command in it has ended.
-    kubectl("exec", "-n", "millrace", "redis-0", "--", "redis-cli", "shutdown", fails=None)
+    kubectl("exec", "-n", "eddyline", "redis-0", "--", "redis-cli", "shutdown", fails=None)
     wait(lambda: redis_restarts() > restarts, "Redis was restarted")
     rolled_out("statefulset/redis")
     herd.flows()
@@ -85,7 +85,7 @@ for count in itertools.count(start + 1):
 
 FOLLOWER = """
 import json, os, sys, urllib.request
-headers = {"Authorization": "Bearer " + os.environ["MILLRACE_TOKEN"]}
+headers = {"Authorization": "Bearer " + os.environ["EDDYLINE_TOKEN"]}
 request = urllib.request.Request(sys.argv[1], headers=headers)
 for line in urllib.request.urlopen(request, timeout=60):
     if line.startswith(b"data:"):
@@ -127,8 +127,8 @@ def test_a_log_is_followed_through_its_pods_restart(token: str) -> None:
     }
     kubectl("apply", "-n", CLIENTS, "-f", "-", input=json.dumps(pod))
     wait(lambda: get("pod", "counter", "-n", CLIENTS)["status"]["phase"] == "Running", "it runs")
-    url = f"http://logs.millrace-logs/logs/pods/{CLIENTS}/counter/counter?lines=1"
-    follower = Client("follower", "-c", FOLLOWER, url, MILLRACE_TOKEN=token)
+    url = f"http://logs.eddyline-logs/logs/pods/{CLIENTS}/counter/counter?lines=1"
+    follower = Client("follower", "-c", FOLLOWER, url, EDDYLINE_TOKEN=token)
     numbers = [int(line) for line in follower.result().split()]
     assert numbers == list(range(numbers[0], 251))
     assert numbers[0] < 200, "it was not there before the restart"
@@ -144,7 +144,7 @@ def test_the_budget_holds_an_eviction(suite: None) -> None:
 
 
 def evict(pod: str, fails: bool = False) -> str:
-    path = f"/api/v1/namespaces/millrace/pods/{pod}/eviction"
-    metadata = {"name": pod, "namespace": "millrace"}
+    path = f"/api/v1/namespaces/eddyline/pods/{pod}/eviction"
+    metadata = {"name": pod, "namespace": "eddyline"}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     return kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction), fails=fails)

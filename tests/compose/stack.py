@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from streaming.testing import free_port
+from eddyline.testing import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,12 +29,12 @@ STANDINS = {
 }
 
 #: The label of one that lacks nothing any more.
-COMPLETE = "millrace.standin"
+COMPLETE = "eddyline.standin"
 
 #: Drains take 20 s by default. It is the one thing that is not as it is shipped.
 OVERRIDE = {
     "services": {
-        name: {"environment": {"MILLRACE_DRAIN_WINDOW": "4"}}
+        name: {"environment": {"EDDYLINE_DRAIN_WINDOW": "4"}}
         for name in ("events", "downloads", "logs", "chat", "records")
     }
 }
@@ -65,7 +65,7 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 @dataclass
 class Stack:
     folder: Path
-    name: str = "millrace-compose-test"
+    name: str = "eddyline-compose-test"
     variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class Stack:
 
     def remove(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", "--rmi", "local")
-        images = self.run("docker", "images", "-q", "--filter", "reference=millrace/*:compose-test")
+        images = self.run("docker", "images", "-q", "--filter", "reference=eddyline/*:compose-test")
         if images.split():
             self.run("docker", "image", "rm", "--force", *set(images.split()))
 

@@ -221,7 +221,7 @@ def test_no_stream_loses_its_place(stack: Stack, client: Client) -> None:
 
 
 def three_tell_the_truth(stack: Stack) -> None:
-    streams = 'millrace_streams_open{service="events"}'
+    streams = 'eddyline_streams_open{service="events"}'
 
     def true() -> bool:
         """A replica that was started anew has another address, and no stream yet."""

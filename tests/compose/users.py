@@ -26,7 +26,7 @@ REQUESTS = (
 
 def mint(stack: Stack) -> str:
     return stack.inside(
-        "events", "python", "-m", "streaming.mint", "--key-file", "/run/millrace/auth-key",
+        "events", "python", "-m", "eddyline.auth.mint", "--key-file", "/run/eddyline/auth-key",
         "--subject", "test", "--scope", "*:*",
     ).strip()  # fmt: skip
 
@@ -41,7 +41,7 @@ class Client:
         self.authority.write_text(stack.inside("gateway", "cat", root))
         self.token = token
         self.environment = os.environ | {
-            "MILLRACE_TOKEN": token,
+            "EDDYLINE_TOKEN": token,
             "SSL_CERT_FILE": str(self.authority),
         }
 

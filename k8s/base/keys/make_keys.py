@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-NAME = "millrace-keys"
+NAME = "eddyline-keys"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -53,7 +53,7 @@ def main(namespaces: list[str]) -> None:
     data = next((data for data in found.values() if data), None) or fresh()
     for namespace in namespaces:
         if found[namespace] is None:
-            metadata = {"name": NAME, "labels": {"app.kubernetes.io/part-of": "millrace"}}
+            metadata = {"name": NAME, "labels": {"app.kubernetes.io/part-of": "eddyline"}}
             ask("POST", namespace, body={"metadata": metadata, "type": "Opaque", "data": data})
         print(f"{namespace}/{NAME}: {'made' if found[namespace] is None else 'was there'}")
 

@@ -1,6 +1,6 @@
 "use strict";
 
-/* <millrace-streams>: what the streams of a run did, in Locust's tab, live, or in a report, as it was. */
+/* <eddyline-streams>: what the streams of a run did, in Locust's tab, live, or in a report, as it was. */
 
 const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 
@@ -42,7 +42,7 @@ function scrollable(title, table) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, table);
 }
 
-class MillraceStreams extends HTMLElement {
+class EddylineStreams extends HTMLElement {
   connectedCallback() {
     this.data = this.querySelector("script[type='application/json']");
     this.build();
@@ -203,4 +203,4 @@ class MillraceStreams extends HTMLElement {
   }
 }
 
-customElements.define("millrace-streams", MillraceStreams);
+customElements.define("eddyline-streams", EddylineStreams);

@@ -5,8 +5,8 @@ import importlib
 import pytest
 from fastapi import FastAPI
 
-from chat import app
-from chat.settings import ChatSettings
+from eddyline_chat import app
+from eddyline_chat.settings import ChatSettings
 
 
 def test_the_module_is_imported_without_reading_the_environment(

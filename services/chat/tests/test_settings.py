@@ -2,8 +2,8 @@
 
 import pytest
 
-from chat.settings import ChatSettings
-from streaming.errors import SettingsError
+from eddyline.errors import SettingsError
+from eddyline_chat.settings import ChatSettings
 
 
 @pytest.fixture(autouse=True)

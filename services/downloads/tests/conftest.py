@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from downloads.app import create_app
-from downloads.settings import DownloadsSettings
-from streaming import testing
-from streaming.testing import Running, Stream, running
+from eddyline.testing import Running, Stream, running
+from eddyline.testing import server as testing
+from eddyline_downloads.app import create_app
+from eddyline_downloads.settings import DownloadsSettings
 
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
-    """`streaming.testing.fetch`, with streams that are closed after the test."""
+    """`eddyline.testing.fetch`, with streams that are closed after the test."""
     opened: list[Stream] = []
 
     async def fetched(url: str, **options: Any) -> Stream:

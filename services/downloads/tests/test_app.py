@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from downloads.app import create_app
-from downloads.settings import DownloadsSettings
-from streaming.testing import fetch, running
+from eddyline.testing import fetch, running
+from eddyline_downloads.app import create_app
+from eddyline_downloads.settings import DownloadsSettings
 
 
 def test_importing_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOWNLOADS_STORE", "s3://bucket")
-    sys.modules.pop("downloads.app", None)
-    importlib.import_module("downloads.app")
+    sys.modules.pop("eddyline_downloads.app", None)
+    importlib.import_module("eddyline_downloads.app")
 
 
 def test_bad_settings_end_the_process_with_code_3(
@@ -20,7 +20,7 @@ def test_bad_settings_end_the_process_with_code_3(
 ) -> None:
     monkeypatch.setenv("DOWNLOADS_STORE", "s3://bucket")
     with pytest.raises(SystemExit) as caught:
-        _ = importlib.import_module("downloads.app").app
+        _ = importlib.import_module("eddyline_downloads.app").app
     assert caught.value.code == 3
     assert "DOWNLOADS_STORE='s3://bucket'" in capsys.readouterr().err
 

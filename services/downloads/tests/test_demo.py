@@ -2,8 +2,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from downloads.demo import HUGE, make_files, pdf, png
-from streaming.file_response import strong_etag
+from eddyline.responses.file import strong_etag
+from eddyline_downloads.demo import HUGE, make_files, pdf, png
 
 
 def test_makes_files_and_leaves_them_alone(tmp_path: Path) -> None:

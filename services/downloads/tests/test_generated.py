@@ -1,4 +1,4 @@
-from downloads.generated import CHUNK, generated
+from eddyline_downloads.generated import CHUNK, generated
 
 
 def test_makes_a_chunk_when_it_is_asked_for() -> None:

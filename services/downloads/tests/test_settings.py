@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from downloads.settings import DownloadsSettings
-from streaming.errors import SettingsError
+from eddyline.errors import SettingsError
+from eddyline_downloads.settings import DownloadsSettings
 
 
 @pytest.mark.parametrize(

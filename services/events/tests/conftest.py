@@ -10,9 +10,9 @@ import jwt
 import orjson
 import pytest
 
-from events.app import create_app
-from events.settings import EventsSettings
-from streaming.testing import Running, Stream, fetch, running
+from eddyline.testing import Running, Stream, fetch, running
+from eddyline_events.app import create_app
+from eddyline_events.settings import EventsSettings
 
 
 @pytest.fixture(params=["detached", "asgi"])

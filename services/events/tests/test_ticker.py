@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from events.redis_state import RedisState
-from events.state import MemoryState, State
-from events.ticker import COUNT, TOPIC, tick
-from streaming.beside import beside
-from streaming.drain import Drain
-from streaming.journal import Journal, MemoryJournal
-from streaming.redis_journal import RedisJournal
+from eddyline.journal.base import Journal
+from eddyline.journal.memory import MemoryJournal
+from eddyline.redis.journal import RedisJournal
+from eddyline.service.drain import Drain
+from eddyline.tasks import background
+from eddyline_events.hub.redis_state import RedisState
+from eddyline_events.hub.state import MemoryState, State
+from eddyline_events.ticker import COUNT, TOPIC, tick
 
 SECOND = 0.02
 
@@ -61,7 +62,7 @@ async def test_the_processes_of_a_hub_count_together(
         ticking = []
         for journal, state in processes:
             one = await stack.enter_async_context(AsyncExitStack())
-            await one.enter_async_context(beside(tick(journal, state, Drain(), SECOND)))
+            await one.enter_async_context(background(tick(journal, state, Drain(), SECOND)))
             ticking.append(one)
         journal = processes[-1][0]
         # One after the other goes, and those that are left go on.
@@ -76,7 +77,7 @@ async def test_one_ticks_as_often_as_many() -> None:
     journal, state = MemoryJournal(), MemoryState()
     async with AsyncExitStack() as stack:
         for _ in range(5):
-            await stack.enter_async_context(beside(tick(journal, state, Drain(), SECOND)))
+            await stack.enter_async_context(background(tick(journal, state, Drain(), SECOND)))
         began = asyncio.get_running_loop().time()
         await until(journal, 20)
         assert asyncio.get_running_loop().time() - began >= 18 * SECOND
@@ -86,10 +87,10 @@ async def test_one_ticks_as_often_as_many() -> None:
 
 async def test_a_process_that_died_between_event_and_count_is_followed() -> None:
     journal, state = MemoryJournal(), MemoryState()
-    async with beside(tick(journal, state, Drain(), SECOND)):
+    async with background(tick(journal, state, Drain(), SECOND)):
         await until(journal, 5)
     await state.lend(COUNT, b"%d" % (len(await counts(journal)) - 1), 60)
-    async with beside(tick(journal, state, Drain(), SECOND)):
+    async with background(tick(journal, state, Drain(), SECOND)):
         await until(journal, 10)
     found = await counts(journal)
     assert found == list(range(1, len(found) + 1))
@@ -97,10 +98,10 @@ async def test_a_process_that_died_between_event_and_count_is_followed() -> None
 
 async def test_who_comes_when_the_first_keys_are_forgotten_goes_on_with_the_count() -> None:
     journal, state = MemoryJournal(), MemoryState()
-    async with beside(tick(journal, state, Drain(), SECOND)):
+    async with background(tick(journal, state, Drain(), SECOND)):
         await until(journal, 5)
         journal._keys.clear()
-        async with beside(tick(journal, state, Drain(), SECOND)):
+        async with background(tick(journal, state, Drain(), SECOND)):
             await until(journal, 10)
     found = await counts(journal)
     assert found == list(range(1, len(found) + 1))

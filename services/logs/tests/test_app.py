@@ -5,7 +5,7 @@ import importlib
 import pytest
 from fastapi import FastAPI
 
-from logs import app
+from eddyline_logs import app
 
 
 def test_the_module_is_imported_without_reading_the_environment(

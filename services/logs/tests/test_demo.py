@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from logs import demo
-from streaming.testing import eventually
+from eddyline.testing import eventually
+from eddyline_logs import demo
 
 
 async def test_lines_are_written_until_it_is_cancelled(tmp_path: Path) -> None:

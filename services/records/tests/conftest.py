@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from records.app import create_app
-from records.dataset import Dataset
-from records.settings import RecordsSettings
-from streaming import testing
-from streaming.testing import Running, Stream, running
+from eddyline.testing import Running, Stream, running
+from eddyline.testing import server as testing
+from eddyline_records.app import create_app
+from eddyline_records.settings import RecordsSettings
+from eddyline_records.sources.dataset import Dataset
 
 Serve = Callable[..., AbstractAsyncContextManager[Running]]
 
 
 @pytest.fixture
 async def fetch() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
-    """`streaming.testing.fetch`, with streams that are closed after the test."""
+    """`eddyline.testing.fetch`, with streams that are closed after the test."""
     opened: list[Stream] = []
 
     async def fetched(url: str, **options: Any) -> Stream:

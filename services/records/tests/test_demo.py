@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from records import demo
-from records.demo import make_users
+from eddyline_records import demo
+from eddyline_records.demo import make_users
 
 
 def rows(path: Path) -> list[tuple[int, str]]:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from records.settings import RecordsSettings
-from streaming.errors import SettingsError
+from eddyline.errors import SettingsError
+from eddyline_records.settings import RecordsSettings
 
 
 def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

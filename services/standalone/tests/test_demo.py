@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from downloads.settings import DownloadsSettings
-from logs.settings import LogsSettings
-from records.settings import RecordsSettings
-from standalone import demo
+from eddyline_downloads.settings import DownloadsSettings
+from eddyline_logs.settings import LogsSettings
+from eddyline_records.settings import RecordsSettings
+from eddyline_standalone import demo
 
 
 def test_a_half_made_folder_is_completed(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ import re
 
 from fastapi import FastAPI
 
-from standalone.page import router
-from streaming.app import Context, Service, create_app
-from streaming.settings import Settings
-from streaming.testing import fetch, running
+from eddyline.service.app import Context, Service, create_app
+from eddyline.service.settings import Settings
+from eddyline.testing import fetch, running
+from eddyline_standalone.page import router
 
 
 def app() -> FastAPI:
-    return create_app(Context.of(Settings()), [Service("standalone", router())], "Test")
+    return create_app(Context.from_settings(Settings()), [Service("standalone", router())], "Test")
 
 
 async def test_its_policy_allows_its_own_script_and_nothing_else() -> None:

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from standalone.server import listen, url_of
-from streaming.errors import SettingsError
-from streaming.settings import Settings
+from eddyline.errors import SettingsError
+from eddyline.service.settings import Settings
+from eddyline_standalone.server import listen, url_of
 
 
 def test_a_port_in_use() -> None:

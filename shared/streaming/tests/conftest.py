@@ -11,10 +11,11 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from streaming.connection import EXTENSION, Connection, StreamResponse
-from streaming.drain import Drain
-from streaming.settings import Settings
-from streaming.testing import Running, running
+from eddyline.connection.base import EXTENSION, Connection
+from eddyline.connection.response import StreamResponse
+from eddyline.service.drain import Drain
+from eddyline.service.settings import Settings
+from eddyline.testing import Running, running
 
 
 @dataclass

@@ -1,6 +1,6 @@
 import pytest
 
-from streaming import errors
+from eddyline import errors
 
 STATUS = {
     errors.BadRequest: 400,

@@ -1,0 +1,51 @@
+"""What the chat service can be told: `CHAT_*`, beside what every service reads."""
+
+from typing import Annotated
+
+import httpx
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from eddyline.service.settings import Settings
+
+#: The upstream that needs no server: it simulates answers.
+DEMO = "demo"
+
+
+class ChatSettings(Settings):
+    """`upstream` is `demo`, or the base URL of a server with OpenAI's API, such as `http://host:8000/v1`."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAT_")
+
+    upstream: str = DEMO
+    model: Annotated[str, Field(validate_default=True)] = ""
+    api_key: SecretStr | None = None
+
+    # Seconds: to connect to the upstream; without a token from it.
+    connect_timeout: float = Field(default=5.0, gt=0)
+    idle_timeout: float = Field(default=60.0, gt=0)
+
+    # Bytes of one message in UTF-8.
+    message_limit: int = Field(default=32 * 1024, gt=0)
+
+    @field_validator("upstream")
+    @classmethod
+    def _demo_or_url(cls, value: str) -> str:
+        if value == DEMO:
+            return value
+        try:
+            url = httpx.URL(value)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"not a URL: {error}") from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("expected `demo` or a URL such as http://host:8000/v1")
+        if url.userinfo or url.query or url.fragment:
+            raise ValueError("expected a bare URL: the key goes into CHAT_API_KEY")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("upstream", DEMO) != DEMO:
+            raise ValueError("an upstream other than `demo` must be told which model to run")
+        return value

@@ -1,0 +1,31 @@
+"""The demo upstream says what the lesson says, in the lesson's pieces."""
+
+import time
+from typing import Any
+
+from eddyline_chat.upstreams import demo
+from eddyline_chat.upstreams.demo import Demo
+
+QUESTION: Any = [{"role": "user", "content": "Hello"}]
+
+
+def test_the_lessons_words() -> None:
+    assert list(demo.words("Hello"))[:6] == ["Here ", "is ", "my ", "response ", "to ", "'Hello': "]
+    assert "".join(demo.words("Hello")) == (
+        "Here is my response to 'Hello': This is a streaming response that appears word by word. "
+    )
+
+
+def test_the_lessons_characters() -> None:
+    text = "You said: Hi. Here's my thoughtful response about that topic."
+    assert list(demo.characters("Hi")) == list(text)
+
+
+async def test_the_waits_come_before_the_first_token_and_after_each() -> None:
+    began = time.monotonic()
+    times = []
+    async for _ in Demo(demo.sentence, before=0.05, after=0.05).complete(QUESTION):
+        times.append(time.monotonic() - began)
+    assert len(times) == 1
+    assert times[0] >= 0.05
+    assert time.monotonic() - began >= 0.1

@@ -1,0 +1,47 @@
+"""What the downloads service can be told: `DOWNLOADS_*`, beside what every service reads."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import field_validator
+from pydantic_settings import SettingsConfigDict
+
+from eddyline.service.settings import Settings
+
+
+class DownloadsSettings(Settings):
+    """`store` is a folder: `file:///srv/files`, or a path. `demo_file` is a path in it."""
+
+    model_config = SettingsConfigDict(env_prefix="DOWNLOADS_")
+
+    store: str = "./files"
+
+    #: Whether files to try the service with are made in the store, unless they are there.
+    demo: bool = False
+
+    #: What `GET /static`, without a path, answers.
+    demo_file: str = "file.pdf"
+
+    @field_validator("store")
+    @classmethod
+    def _is_a_folder(cls, value: str) -> str:
+        folder_of(value)
+        return value
+
+    @property
+    def folder(self) -> Path:
+        return folder_of(self.store)
+
+
+def folder_of(store: str) -> Path:
+    """The folder that a store's URL or path names; raises ValueError."""
+    url = urlsplit(store)
+    if not store or "\0" in store:
+        raise ValueError("expected a folder: file:///srv/files, or a path")
+    if url.scheme == "s3":
+        raise ValueError("S3 stores are not supported yet: expected file:///srv/files, or a path")
+    if not url.scheme:
+        return Path(store)
+    if url.scheme != "file" or url.netloc not in ("", "localhost") or not url.path[1:]:
+        raise ValueError("expected file:///srv/files (three slashes), or a path")
+    return Path(unquote(url.path))

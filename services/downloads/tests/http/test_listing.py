@@ -1,0 +1,63 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from eddyline_downloads.http.listing import walk
+
+
+def paths(folder: Path, prefix: str = "", after: str = "") -> list[str]:
+    return [path for path, _ in walk(folder, prefix, after)]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> list[str]:
+    """Names whose order changes where a folder is taken for a file of its name."""
+    names = ["a", "a-b", "a.b", "a/1", "a0", "ab/c/d", "ab/c", "b/x", "b/y", "b/z", "é", "z"]
+    made = []
+    for name in names:
+        path = tmp_path / name
+        if (tmp_path / name).exists() or any(p.is_file() for p in path.parents):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        made.append(name)
+    return sorted(made)
+
+
+def test_is_in_the_order_of_paths(tmp_path: Path, tree: list[str]) -> None:
+    assert paths(tmp_path) == tree
+
+
+def test_goes_on_after_any_text(tmp_path: Path, tree: list[str]) -> None:
+    for cursor in [*tree, "", "a/", "ab", "ab/", "ab/c/", "b/xx", "b0", "zz", "/", "\x00", "~"]:
+        assert paths(tmp_path, after=cursor) == [path for path in tree if path > cursor]
+
+
+def test_keeps_to_the_prefix(tmp_path: Path, tree: list[str]) -> None:
+    for prefix in ["", "a", "a/", "ab", "ab/c", "b", "b/", "b/y", "é", "nothing", "../", "/"]:
+        expected = [path for path in tree if path.startswith(prefix)]
+        assert paths(tmp_path, prefix) == expected
+        assert paths(tmp_path, prefix, "b/x") == [path for path in expected if path > "b/x"]
+
+
+def test_has_regular_files_only(folder: Path) -> None:
+    assert paths(folder) == ["a.txt", "sub/b.txt", "sub/deep/c.txt"]
+
+
+def test_passes_over_names_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "good").touch()
+    try:
+        os.close(os.open(os.fsencode(tmp_path) + b"/bad\xff", os.O_CREAT | os.O_WRONLY))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert paths(tmp_path) == ["good"]
+
+
+def test_holds_no_folder_open_when_it_is_left(folder: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    walking = walk(folder, "sub", "")
+    next(walking)
+    assert len(os.listdir("/proc/self/fd")) > before
+    walking.close()
+    assert len(os.listdir("/proc/self/fd")) == before

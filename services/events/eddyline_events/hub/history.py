@@ -1,0 +1,71 @@
+"""What is retained, as JSON: entries of topics, and the topics themselves."""
+
+from typing import Any
+
+from eddyline.auth.principal import Principal
+from eddyline.broadcast.formats import message
+from eddyline.journal.cursor import EARLIEST, Cursor
+from eddyline_events.hub.hub import Hub
+from eddyline_events.hub.selection import Selection
+
+#: Entries, or topics, that one request looks at, be they for the asker or not.
+SCAN = 2048
+
+PAGE = 256
+
+
+async def history(hub: Hub, selection: Selection, id: str | None, limit: int) -> dict[str, Any]:
+    """Entries that the selection lets through, the oldest first.
+
+    `events` may be fewer than `limit`, or none, and still `more` to come after `cursor`: entries
+    for others are passed over, and so many are looked at. Raises Unavailable.
+    """
+    start = await hub.broadcast.locate(id or EARLIEST, selection)
+    after = start if isinstance(start, Cursor) else None
+    gap = "unknown" if start == "unknown" else None
+    events: list[dict[str, Any]] = []
+    looked_at = 0
+    while True:
+        page = await hub.journal.read(after, PAGE)
+        if page.gap is not None:
+            gap, after = page.gap, page.oldest
+            continue
+        after = page.oldest if after is None else after
+        for entry in page.entries:
+            after = entry.cursor
+            if selection.matches(entry):
+                events.append(message(entry))
+                if len(events) == limit:
+                    break
+        looked_at += len(page.entries)
+        if after.sequence >= page.head.sequence:
+            after = page.head  # the end of an epoch is the start of the next
+        more = after != page.head
+        if not more or not page.entries or len(events) == limit or looked_at >= SCAN:
+            break
+    reset = {"reset": {"reason": gap, "oldest": str(page.oldest)}} if gap else {}
+    return {"events": events, "cursor": str(after), "more": more} | reset
+
+
+async def topics(
+    hub: Hub, principal: Principal, before: Cursor | None, limit: int
+) -> dict[str, Any]:
+    """Retained topics that the principal may subscribe to, those with the newest entries first.
+
+    `before` is where to go on, as with `history`; None at the end. Raises Unavailable.
+    """
+    found: list[dict[str, str]] = []
+    looked_at = 0
+    while looked_at < SCAN:
+        page = await hub.journal.topics(PAGE, before.sequence if before is not None else None)
+        for topic, cursor in page:
+            before = cursor
+            if principal.allows("events", "subscribe", topic):
+                found.append({"topic": topic, "cursor": str(cursor)})
+                if len(found) == limit:
+                    return {"topics": found, "before": str(before)}
+        looked_at += len(page)
+        if len(page) < PAGE:
+            before = None
+            break
+    return {"topics": found, "before": str(before) if before is not None else None}

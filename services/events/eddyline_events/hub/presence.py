@@ -1,0 +1,184 @@
+"""Presence: who is subscribed, over all processes of a hub."""
+
+import asyncio
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, cast
+
+import orjson
+
+from eddyline.auth.principal import Principal, Scope
+from eddyline.broadcast.subscriber import Subscriber
+from eddyline.errors import Unavailable
+from eddyline.tasks import background
+from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.state import State
+
+KIND = "presence"
+
+#: Seconds between two looks at who has left, and who is not yet told to the other processes.
+TICK = 0.5
+
+#: Subscribers that are told of at once: each is a task meanwhile.
+TOLD_TOGETHER = 64
+
+_log = logging.getLogger("eddyline.events")
+
+
+class Present:
+    """One subscriber, as far as presence goes: the `Member` of its stream."""
+
+    __slots__ = (
+        "_presence",
+        "id",
+        "left_at",
+        "selection",
+        "since",
+        "subject",
+        "subscriber",
+        "token_id",
+    )
+
+    def __init__(self, presence: "Presence", principal: Principal, selection: Selection) -> None:
+        self.id = secrets.token_hex(8)
+        self.subject = principal.subject
+        self.token_id = principal.token_id
+        self.selection = selection
+        self.since = time.time()
+        self.left_at: float | None = None
+        self.subscriber: Subscriber | None = None
+        self._presence = presence
+
+    def joined(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        # Equal to the one it has, and kept by its audience anyway.
+        self.selection = cast(Selection, subscriber.selector)
+        self._presence.joined(self)
+
+    def left(self) -> None:
+        self.subscriber = None
+        self._presence.left(self)
+
+
+class Presence:
+    """All subscribers of this process, and what the others tell of theirs.
+
+    Whoever left stays for `grace` seconds, unless it is anonymous: who comes back in that time was
+    never away. What a killed process had stays until the state forgets it.
+    """
+
+    def __init__(self, state: State, shared: bool, grace: float) -> None:
+        self.on_join: list[Callable[[Present], None]] = []
+        self._state = state
+        self._shared = shared
+        self._grace = grace
+        self._here: dict[str, Present] = {}
+        self._leaving: dict[str, Present] = {}
+        #: Ids that the other processes do not know yet as they are here.
+        self._unsaid: set[str] = set()
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        try:
+            async with background(self._tick()):
+                yield
+        finally:
+            # Who left with this process is on the way to another: its grace goes on without us.
+            await self._say_or_leave_it()
+
+    def here(self) -> list[Present]:
+        """The subscribers of this process."""
+        return list(self._here.values())
+
+    def member(self, principal: Principal, selection: Selection) -> Present:
+        """To be given to `Broadcast.response`; its `id` is the subscriber's."""
+        return Present(self, principal, selection)
+
+    async def subscribers(self, topic: str | None) -> list[dict[str, Any]]:
+        """Who gets a topic's public events, or any: id, subject, topics, since (unix seconds).
+
+        Raises Unavailable.
+        """
+        values = (await self._state.all(KIND)).values() if self._shared else self._own()
+        records = [orjson.loads(value) for value in values]
+        there = {(record[1], *record[2]) for record in records if record[5] is None}
+        now = time.time()
+        return [
+            {"id": id, "subject": subject, "topics": topics, "since": since}
+            for id, subject, topics, grants, since, left_at in sorted(records, key=_since)
+            if left_at is None or (now - left_at <= self._grace and (subject, *topics) not in there)
+            if topic is None or _selection(tuple(topics), grants).may_match(topic)
+        ]
+
+    def joined(self, present: Present) -> None:
+        self._here[present.id] = present
+        self._changed(present)
+        for hook in self.on_join:
+            hook(present)
+
+    def left(self, present: Present) -> None:
+        self._here.pop(present.id, None)
+        if present.subject is not None and self._grace:
+            present.left_at = time.time()
+            self._leaving[present.id] = present
+        self._changed(present)
+
+    def _own(self) -> Iterator[bytes]:
+        for present in (*self._here.values(), *self._leaving.values()):
+            yield _record(present)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._forget(time.time())
+            await self._say_or_leave_it()
+
+    def _forget(self, now: float) -> None:
+        gone = [p for p in self._leaving.values() if now - (p.left_at or 0) > self._grace]
+        for present in gone:
+            del self._leaving[present.id]
+            self._changed(present)
+
+    def _changed(self, present: Present) -> None:
+        if self._shared:
+            self._unsaid.add(present.id)
+
+    async def _say_or_leave_it(self) -> None:
+        while self._unsaid:
+            ids = set(itertools.islice(self._unsaid, TOLD_TOGETHER))
+            self._unsaid -= ids
+            try:
+                await asyncio.gather(*(self._say(id) for id in ids))
+            except Unavailable:
+                self._unsaid |= ids
+                return
+            except Exception:
+                _log.exception("presence could not be told to the other processes")
+
+    async def _say(self, id: str) -> None:
+        present = self._here.get(id) or self._leaving.get(id)
+        if present is None:
+            await self._state.drop(KIND, id)
+        else:
+            await self._state.put(KIND, id, _record(present))
+
+
+def _record(present: Present) -> bytes:
+    grants = " ".join(str(scope) for scope in present.selection.grants)
+    fields = (present.id, present.subject, present.selection.texts(), grants)
+    return orjson.dumps((*fields, present.since, present.left_at))
+
+
+def _since(record: list[Any]) -> tuple[float, str]:
+    return record[4], record[0]
+
+
+@lru_cache(maxsize=1024)
+def _selection(texts: tuple[str, ...], grants: str) -> Selection:
+    scopes = tuple(Scope.parse(word) for word in grants.split())
+    return Selection.from_texts(Principal(None, None, scopes), texts)

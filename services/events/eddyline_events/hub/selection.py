@@ -1,0 +1,76 @@
+"""Which events a subscriber gets: what it asked for, as far as it is granted that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eddyline.auth.authenticator import Principal, Scope
+from eddyline.errors import BadRequest, Forbidden
+from eddyline.journal.base import Entry
+from eddyline_events.hub.publication import check_topic
+from eddyline_events.hub.templates import Template
+
+MAX_TOPICS = 256
+
+#: In place of a topic: every public one. The same as none at all.
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Subscribers with equal selections share an audience.
+
+    `exact` topics are granted, each was checked; what `templates` and `everything` select is
+    looked at entry by entry. Private entries are only for who named their topic, by a template at
+    the least.
+    """
+
+    exact: frozenset[str]
+    templates: frozenset[Template]
+    everything: bool
+    grants: tuple[Scope, ...]
+
+    @classmethod
+    def from_texts(cls, principal: Principal, texts: Sequence[str]) -> "Selection":
+        """Topics, templates (RFC 6570) and `*`, or nothing for all public topics.
+
+        Raises BadRequest that names the one that is neither, Forbidden where one is not granted.
+        """
+        if len(texts) > MAX_TOPICS:
+            raise BadRequest(
+                f"{len(texts)} topics were asked for: at most {MAX_TOPICS} are allowed"
+            )
+        everything = not texts or EVERYTHING in texts
+        selectors = [Template.parse(check_topic(text)) for text in texts if text != EVERYTHING]
+        exact = frozenset(selector.text for selector in selectors if selector.exact)
+        templates = frozenset(selector for selector in selectors if not selector.exact)
+        # Only what bears on subscribing: two users with other rights elsewhere still share an
+        # audience.
+        grants = tuple(s for s in principal.scopes if s.service in ("events", "*"))
+        for topic in exact:
+            principal.require("events", "subscribe", topic)
+        if not any(scope.action in ("subscribe", "*") for scope in grants):
+            raise Forbidden("the token grants no topic: it needs the scope events:subscribe")
+        return cls(exact, templates, everything, grants)
+
+    @property
+    def topics(self) -> frozenset[str] | None:
+        return None if self.templates or self.everything else self.exact
+
+    def matches(self, entry: Entry) -> bool:
+        return any(self._matches(topic, entry.private) for topic in entry.topics)
+
+    def may_match(self, topic: str) -> bool:
+        return self._matches(topic, False)
+
+    def texts(self) -> list[str]:
+        """What was asked for, in a fixed order."""
+        named = sorted([*self.exact, *(template.text for template in self.templates)])
+        return [EVERYTHING, *named] if self.everything else named
+
+    def _matches(self, topic: str, private: bool) -> bool:
+        if topic in self.exact:
+            return True
+        named = any(template.matches(topic) for template in self.templates)
+        if not named and (private or not self.everything):
+            return False
+        return any(scope.covers("events", "subscribe", topic) for scope in self.grants)

@@ -1,0 +1,114 @@
+"""Where a request of the Mercure protocol carries its token, and whether it is one.
+
+A token of revision 1.0 is an OAuth 2.0 access token (RFC 9068, `typ: at+jwt`); one of 0.x is any
+JWT. Failures are those of RFC 6750.
+"""
+
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import jwt
+from fastapi import Request
+
+from eddyline.auth.authenticator import Authenticator
+from eddyline.errors import BadRequest, Forbidden, Unauthorized
+from eddyline_events.mercure.access import Access
+from eddyline_events.mercure.form import query_fields
+from eddyline_events.settings import EventsSettings
+
+COOKIE = "__Secure-mercure_access_token"
+COOKIE_0X = "mercureAuthorization"
+
+_Way = Literal["header", "query", "cookie"]
+
+
+class NoToken(Unauthorized):
+    """None was presented, and one is needed."""
+
+
+class BadPresentation(BadRequest):
+    """A token was presented in a way that says nothing, or two things."""
+
+
+class MercureAuth:
+    """One for each hub and process; `base` is the hub's URL, `resource` what tokens are for."""
+
+    def __init__(self, authenticator: Authenticator, settings: EventsSettings, base: str) -> None:
+        self._authenticator = authenticator
+        self._settings = settings
+        self._base = base
+        self.resource = settings.mercure_url or settings.auth_audience
+
+    async def access(self, request: Request) -> Access:
+        """What its token grants; raises Unauthorized, BadPresentation, or Unavailable.
+
+        Where authentication is off, everything; for an anonymous subscriber, where one is let in,
+        nothing that is private.
+        """
+        if not self._authenticator.enabled:
+            await self._authenticator.principal(request)
+            return Access.everything()
+        token, way = _token(request)
+        if token is None:
+            if request.method != "POST" and self._settings.anonymous:
+                return Access()
+            raise NoToken("a token is needed: Authorization: Bearer <JWT>, or the hub's cookie")
+        if way == "cookie" and request.method == "POST":
+            self._check_origin(request)
+        # Read before the signature is verified: it decides only which rules hold.
+        if not _is_access_token(token):
+            # Revision 0.x knows neither issuers nor audiences: what makes its tokens names none.
+            claims = await self._authenticator.claims(token, may_lack=("iss", "aud"))
+            return Access.of_claim(claims, self._base)
+        if way == "query":
+            raise Unauthorized("an access token is not taken from the query (RFC 9700)")
+        return Access.of_details(await self._access_token(token), self._base)
+
+    async def _access_token(self, token: str) -> dict[str, Any]:
+        if self.resource is None or self._settings.auth_issuer is None:
+            raise Unauthorized(
+                "access tokens (at+jwt) are not taken here: EVENTS_MERCURE_URL and"
+                " EDDYLINE_AUTH_ISSUER must say for whom and by whom they are"
+            )
+        claims = await self._authenticator.claims(token, self.resource)
+        if claims.get("exp") is None:
+            raise Unauthorized("the token has no 'exp' claim")
+        return claims
+
+    def _check_origin(self, request: Request) -> None:
+        """A cookie comes with whatever page sends a request: that page must be trusted (CSRF)."""
+        source = request.headers.get("origin") or request.headers.get("referer") or ""
+        parts = urlsplit(source)
+        own = parts.netloc and parts.netloc == request.headers.get("host")
+        if not own and f"{parts.scheme}://{parts.netloc}" not in self._settings.cors_origins:
+            raise Forbidden(
+                f"a page of the origin {source[:80]!r} may not publish by cookie:"
+                " EVENTS_CORS_ORIGINS names those that may"
+            )
+
+
+def _token(request: Request) -> tuple[str | None, _Way]:
+    """The header beats the query, which beats the cookie."""
+    headers = request.headers.getlist("authorization")
+    if headers:
+        scheme, _, token = headers[0].partition(" ")
+        # Two of them: which one counts would depend on who reads, a proxy or we.
+        if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
+            raise BadPresentation("one Authorization header of the form `Bearer <JWT>` is needed")
+        return token.strip(), "header"
+    tokens = [value for name, value in query_fields(request) if name == "authorization"]
+    if tokens:
+        if len(tokens) > 1 or not tokens[0]:
+            raise BadPresentation("one `authorization` parameter with a JWT is needed")
+        return tokens[0], "query"
+    cookies = request.cookies
+    return cookies.get(COOKIE) or cookies.get(COOKIE_0X) or None, "cookie"
+
+
+def _is_access_token(token: str) -> bool:
+    """Whether its `typ` is `at+jwt` (RFC 7515 section 4.1.9 lets it be written in two ways)."""
+    try:
+        kind = jwt.get_unverified_header(token).get("typ", "")
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return False
+    return str(kind).lower().removeprefix("application/") == "at+jwt"

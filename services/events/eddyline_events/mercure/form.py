@@ -1,0 +1,44 @@
+"""What a request of the Mercure protocol carries: form-encoded names and values (WHATWG URL)."""
+
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from eddyline.errors import BadRequest, TooLarge
+from eddyline_events.http.body import whole_body
+
+FORM = "application/x-www-form-urlencoded"
+
+#: Fields of one query or body.
+MAX_FIELDS = 4096
+
+Fields = list[tuple[str, str]]
+
+
+def query_fields(request: Request) -> Fields:
+    """Raises BadRequest for what is not UTF-8."""
+    raw: bytes = request.scope["query_string"]
+    return _parse(raw, "query")
+
+
+async def body_fields(request: Request, limit: int) -> Fields:
+    """Raises TooLarge above `limit` bytes, however the body is framed; BadRequest for no form."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != FORM:
+        raise BadRequest(f"Content-Type {media_type[:80]!r}: must be {FORM}")
+
+    def check(body: bytearray) -> None:
+        if len(body) > limit:
+            raise TooLarge(f"an update may have {limit} bytes, encoded (EVENTS_MAX_EVENT_BYTES)")
+
+    return _parse(await whole_body(request, check), "body")
+
+
+def _parse(raw: bytes, where: str) -> Fields:
+    try:
+        text = raw.decode()
+        if text.count("&") >= MAX_FIELDS:
+            raise TooLarge(f"the {where} has more than {MAX_FIELDS} fields")
+        return parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest(f"the {where} is not UTF-8") from None

@@ -1,0 +1,121 @@
+"""What a publisher sends by the Mercure protocol, checked.
+
+Both revisions are held to the rules of 1.0 (section Publication): subscribers of that one may trust
+that what is in the hub's own namespace, or is of the type `mercure`, is from the hub.
+"""
+
+import re
+import uuid
+from urllib.parse import unquote
+
+from eddyline.errors import BadRequest, TooLarge
+from eddyline.journal.base import NewEntry
+from eddyline.journal.cursor import EARLIEST
+from eddyline_events.mercure.form import Fields
+from eddyline_events.mercure.pattern import components
+from eddyline_events.mercure.topics import MAX_TOPIC_BYTES, WILDCARD, check_text, has_invisible
+
+#: The path of the hub, which is that of its namespace, too.
+PATH = "/.well-known/mercure"
+
+#: The type of the hub's own events.
+HUB_TYPE = "mercure"
+
+MAX_TOPICS = 1000
+#: Bytes; an id travels in headers.
+MAX_ID_BYTES = 1024
+MAX_TYPE_BYTES = 256
+
+#: Milliseconds. No wait is longer than fifteen digits.
+_RETRY = re.compile(r"[0-9]+\Z")
+MAX_RETRY_DIGITS = 15
+
+# Which host the hub has makes no difference to the path.
+_SOME_HUB = f"https://localhost{PATH}"
+_UNRESERVED = re.compile(r"%(?:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
+
+
+def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
+    """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored.
+
+    `epoch`: that of the hub's own cursors.
+    """
+    topics = list(dict.fromkeys(value for name, value in fields if name == "topic"))
+    first = dict(reversed(fields))
+    if not topics:
+        raise BadRequest('Missing "topic" parameter: an update needs one or more')
+    if len(topics) > MAX_TOPICS:
+        raise TooLarge(f"an update may have {MAX_TOPICS} topics, this one has {len(topics)}")
+    for topic in topics:
+        _check_topic(topic)
+    data = first.get("data", "")
+    _check_size("data", data, max_data)
+    return NewEntry(
+        topics[0],
+        data,
+        _type(first.get("type", "")),
+        _id(first.get("id", ""), epoch),
+        _retry(first.get("retry", "")),
+        "private" in first,
+        tuple(topics[1:]),
+    )
+
+
+def new_id() -> str:
+    """A new IRI that tells nothing: neither an order nor that there are others."""
+    return uuid.uuid4().urn
+
+
+def is_reserved(topic: str) -> bool:
+    """Whether a topic, resolved against the hub's URL, is in the hub's namespace, on any host."""
+    parsed = components(topic, _SOME_HUB)
+    if parsed is None:
+        return False  # no URL names a path of the hub
+    # The parser has removed the dot segments; it leaves other encoded characters as they are.
+    path = _UNRESERVED.sub(lambda found: unquote(found[0]), parsed[0])
+    return path == PATH or path.startswith(f"{PATH}/")
+
+
+def _check_topic(topic: str) -> None:
+    _check_size("topic", topic, MAX_TOPIC_BYTES)
+    check_text(topic, "topic")
+    if topic == WILDCARD:
+        raise BadRequest(f"topic {WILDCARD!r} is the matcher of all topics, and none itself")
+    if is_reserved(topic):
+        raise BadRequest(f"topic {topic[:80]!r} lies under {PATH}, which is the hub's own")
+
+
+def _type(text: str) -> str | None:
+    _check_size("type", text, MAX_TYPE_BYTES)
+    if text == HUB_TYPE or has_invisible(text):
+        raise BadRequest(
+            f"type {text[:80]!r}: must not be {HUB_TYPE!r}, nor hold a control or format character"
+        )
+    return text or None
+
+
+def _id(text: str, epoch: str) -> str:
+    _check_size("id", text, MAX_ID_BYTES)
+    if text.startswith("#") or text == EARLIEST or has_invisible(text):
+        raise BadRequest(
+            f"id {text[:80]!r}: must not begin with '#', be {EARLIEST!r}, nor hold a control or"
+            " format character"
+        )
+    # Whoever resumed from such an id would be taken to where the hub's own cursor of that name is.
+    # A hub may make an id of its own in place of a publisher's.
+    return new_id() if not text or text.startswith(f"{epoch}.") else text
+
+
+def _retry(text: str) -> int | None:
+    if not text:
+        return None
+    if not _RETRY.match(text):
+        raise BadRequest(f"retry {text[:80]!r}: must be digits, milliseconds")
+    _check_size("retry", text, MAX_RETRY_DIGITS)
+    return int(text)
+
+
+def _check_size(field: str, text: str, limit: int) -> None:
+    size = len(text.encode())
+    if size > limit:
+        raise TooLarge(f"{field} has {size} bytes: {limit} are allowed")

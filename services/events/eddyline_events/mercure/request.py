@@ -1,0 +1,50 @@
+"""What a subscriber asks for by the Mercure protocol: topic matchers, and where to resume."""
+
+from fastapi import Request
+
+from eddyline.errors import BadRequest
+from eddyline_events.mercure.form import Fields
+from eddyline_events.mercure.pattern import MAX_PATTERNS_COST, pattern_cost
+from eddyline_events.mercure.topics import Kind, Matcher
+
+MAX_MATCHERS = 100
+
+#: Parameters that select topics; every other name that begins with `match` is reserved.
+PARAMETERS: dict[str, Kind] = {
+    "topic": "selector",
+    "match": "exact",
+    "match_exact": "exact",
+    "match_urlpattern": "urlpattern",
+}
+
+#: Of revision 1.0, of 0.x, and two that clients of 0.x still send.
+RESUME_PARAMETERS = ("last_event_id", "lastEventID", "lastEventId", "Last-Event-ID")
+
+
+def matchers_of(fields: Fields, base: str) -> list[Matcher]:
+    """Each once, in their order; raises BadRequest that names the parameter."""
+    asked = dict.fromkeys((PARAMETERS[name], value) for name, value in fields if name in PARAMETERS)
+    for name, _ in fields:
+        if name not in PARAMETERS and name.lower().startswith("match"):
+            raise BadRequest(
+                f"parameter {name[:80]!r}: expected match, match_exact or match_urlpattern"
+            )
+    if not asked:
+        raise BadRequest('Missing "topic" parameter (or match, match_urlpattern): what to send?')
+    if len(asked) > MAX_MATCHERS:
+        raise BadRequest(f"{len(asked)} topic matchers: {MAX_MATCHERS} are allowed")
+    if sum(pattern_cost(v) for kind, v in asked if kind == "urlpattern") > MAX_PATTERNS_COST:
+        raise BadRequest("the URL patterns are too long, together, or their expressions are")
+    return [Matcher.parse(kind, value, base) for kind, value in asked]
+
+
+def resume_id(request: Request, fields: Fields) -> str | None:
+    """The last event id that the client names, maybe ""; None where it names none.
+
+    The header beats every parameter: an EventSource reconnects with the URL that it was given.
+    """
+    for name, value in request.scope["headers"]:
+        if name == b"last-event-id":
+            # EventSource sends UTF-8; what is none was no id of ours.
+            return str(value.decode(errors="replace"))
+    return next((value for name, value in fields if name in RESUME_PARAMETERS), None)

@@ -1,0 +1,73 @@
+"""What the events service can be told: EVENTS_*."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from eddyline.journal.memory import KEY_AGE
+from eddyline.service.settings import Settings
+
+#: As browsers write it: lower case, no path, no slash at the end.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
+
+
+class EventsSettings(Settings):
+    """Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="EVENTS_")
+
+    #: Where the journal is; without it, in the memory of this one process. See redis_link.py.
+    redis_url: SecretStr | None = None
+    #: Hubs on one Redis know nothing of each other.
+    hub: str = Field(default="events", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+
+    #: What the journal retains: a client that was away for longer gets a reset.
+    journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    journal_entries: int = Field(default=1_000_000, gt=0)  # Redis only
+    journal_age: float = Field(default=3600.0, gt=0)
+    #: How long an idempotency key is remembered, beside the journal: 200 bytes for each.
+    key_age: float = Field(default=KEY_AGE, ge=60)
+
+    # Publishing. A rate of 0 is no limit.
+    max_event_bytes: int = Field(default=256 * 1024, gt=0)
+    max_batch_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    max_batch_events: int = Field(default=1000, gt=0)
+    #: Events per second and principal, in each process.
+    publish_rate: float = Field(default=0.0, ge=0)
+
+    #: Whoever comes back within this time was never away.
+    presence_grace: float = Field(default=5.0, ge=0)
+    #: How long a kicked subject or token is refused: at least as long as tokens are valid.
+    kick_seconds: float = Field(default=3600.0, gt=0)
+    #: Origins whose pages may ask, and publish by cookie, separated by commas:
+    #: https://example.com; `*` is any, without cookies.
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    #: Publish the lesson's demo event each second, one for all processes of the hub.
+    demo: bool = False
+
+    # The Mercure protocol: see mercure.py.
+    #: Where authentication is on: whether who has no token may read what is public.
+    anonymous: bool = False
+    #: The hub's public URL: what access tokens of Mercure 1.0 are for (`aud`), and what relative
+    #: topics and URL patterns are resolved against. Without it, no such token is taken.
+    mercure_url: str | None = Field(
+        default=None, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+/\.well-known/mercure$"
+    )
+    #: Whether subscriptions are published as events, and listed.
+    mercure_subscriptions: bool = False
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and _ORIGIN.match(origin) is None:
+                raise ValueError(f"{origin!r} is no origin: expected https://host[:port], or *")
+        return origins

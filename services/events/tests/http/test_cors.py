@@ -1,0 +1,89 @@
+"""CORS: pages of listed origins, and of no others."""
+
+import pytest
+
+from eddyline.errors import SettingsError
+from eddyline.testing import fetch
+from eddyline_events.app import create_app
+from eddyline_events.settings import EventsSettings
+
+PAGE = "https://app.example"
+
+
+async def test_without_a_list_nothing_is_said(hub):
+    async with await fetch(hub.url + "/events?poll=1&timeout=0", headers={"Origin": PAGE}) as one:
+        assert one.status == 200
+        assert not [name for name in one.headers if name.startswith("access-control")]
+    preflight = await fetch(hub.url + "/events", method="OPTIONS", headers={"Origin": PAGE})
+    assert preflight.status == 405
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/history", "/events/subscribers/x"])
+async def test_a_listed_origin_may_ask_by_every_way(hub_of, path):
+    async with hub_of(cors_origins=(PAGE, "http://localhost:3000")) as hub:
+        headers = {
+            "Origin": PAGE,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "last-event-id",
+        }
+        async with await fetch(hub.url + path, method="OPTIONS", headers=headers) as answer:
+            assert answer.status == 204
+            assert answer.headers["access-control-allow-origin"] == PAGE
+            assert answer.headers["access-control-allow-credentials"] == "true"
+            allowed = answer.headers["access-control-allow-headers"].split(", ")
+            assert {"authorization", "cache-control", "last-event-id", "content-type"} <= {*allowed}
+            assert "idempotency-key" in allowed
+            assert "DELETE" in answer.headers["access-control-allow-methods"]
+            assert answer.headers["vary"] == "Origin"
+
+
+async def test_streams_errors_and_soft_refusals_can_be_read(hub_of, subscribed):
+    async with hub_of(cors_origins=(PAGE,), limit_streams=1) as hub:
+        stream = await subscribed(hub, "", Origin=PAGE)
+        refused = await fetch(hub.url + "/events", headers={"Origin": PAGE})
+        soft = {"Origin": PAGE, "Accept": "text/event-stream"}
+        answers = [stream, refused, await fetch(hub.url + "/events", headers=soft)]
+        assert [answer.status for answer in answers] == [200, 429, 200]
+        for answer in answers:
+            assert answer.headers["access-control-allow-origin"] == PAGE
+            exposed = answer.headers["access-control-expose-headers"]
+            for name in ("Last-Event-ID", "Mercure-Last-Event-ID", "Link", "Retry-After"):
+                assert name in exposed.split(", ")
+            await answer.close()
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", PAGE + ".evil", "http" + PAGE])
+async def test_others_may_not(hub_of, origin):
+    async with hub_of(cors_origins=(PAGE,)) as hub:
+        for method in ("GET", "OPTIONS"):
+            url = hub.url + "/events?poll=1&timeout=0"
+            async with await fetch(url, method=method, headers={"Origin": origin}) as answer:
+                assert "access-control-allow-origin" not in answer.headers
+                assert answer.headers["vary"] == "Origin"
+
+
+async def test_any_origin_goes_without_cookies(hub_of):
+    async with hub_of(cors_origins=("*", PAGE)) as hub:
+        url = hub.url + "/events?poll=1&timeout=0"
+        async with await fetch(url, headers={"Origin": "https://any.example"}) as answer:
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in answer.headers
+        async with await fetch(url, headers={"Origin": PAGE}) as answer:
+            assert answer.headers["access-control-allow-origin"] == PAGE
+            assert answer.headers["access-control-allow-credentials"] == "true"
+        async with await fetch(url) as answer:
+            assert "access-control-allow-origin" not in answer.headers
+
+
+def test_the_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTS_CORS_ORIGINS", f"{PAGE}, http://localhost:3000,http://[::1]:80")
+    origins = EventsSettings.read().cors_origins
+    assert origins == (PAGE, "http://localhost:3000", "http://[::1]:80")
+    create_app(EventsSettings(cors_origins=origins))
+
+
+@pytest.mark.parametrize("bad", ["https://a.example/", "a.example", "https://A.example", "null"])
+def test_what_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    monkeypatch.setenv("EVENTS_CORS_ORIGINS", bad)
+    with pytest.raises(SettingsError, match=r"EVENTS_CORS_ORIGINS.*is no origin"):
+        EventsSettings.read()

@@ -1,0 +1,335 @@
+"""Logs over HTTP, on a real server and port, with real files."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from eddyline.testing import Running, Stream, eventually, fetch, running
+from eddyline.wire.sse import Event
+from eddyline_logs.app import create_app
+from eddyline_logs.reading import tail
+from eddyline_logs.settings import LogsSettings
+from eddyline_logs.sources.pods import ContainerTrail
+
+KEY = "k" * 32
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs"
+
+
+@pytest.fixture(params=["", "httptools"])
+async def server(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    """Ours, and plain uvicorn; every stream must have been given back at the end."""
+    options = {"http": request.param} if request.param else {}
+    async with running(create_app(LogsSettings(sources=str(folder))), **options) as server:
+        yield server
+        await eventually(lambda: server.app.state.context.limits.open == 0)
+
+
+@asynccontextmanager
+async def opened(url: str, headers: Any = None) -> AsyncIterator[Stream]:
+    stream = await fetch(url, headers=headers)
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+def append(path: Path, *lines: str) -> None:
+    with path.open("a") as file:
+        file.write("".join(line + "\n" for line in lines))
+
+
+def told(events: list[Event]) -> list[str]:
+    return [
+        json.loads(event.data)["line"] if event.event == "message" else f"<{event.event}>"
+        for event in events
+    ]
+
+
+async def test_the_last_lines_and_then_what_comes(server: Running, folder: Path) -> None:
+    append(folder / "app.log", *(f"line {n}" for n in range(20)))
+    async with opened(f"{server.url}/logs/app.log") as stream:
+        assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert told(await stream.events(10)) == [f"line {n}" for n in range(10, 20)]
+        append(folder / "app.log", "new")
+        event = await stream.event()
+        assert event is not None
+        assert json.loads(event.data) == {"line": "new", "source": "app.log"}
+        assert event.id
+
+
+async def test_only_the_last_lines(server: Running, folder: Path) -> None:
+    append(folder / "app.log", "a", "b", "c")
+    async with opened(f"{server.url}/logs/app.log?lines=2&follow=false") as stream:
+        assert told(await stream.events()) == ["b", "c"]
+        assert stream.clean
+    async with opened(f"{server.url}/logs/missing.log?follow=false") as stream:
+        assert stream.status == 404
+
+
+async def test_a_file_that_comes_later(server: Running, folder: Path) -> None:
+    async with opened(f"{server.url}/logs/web/later.log") as stream:
+        assert told(await stream.events(1)) == ["<waiting>"]
+        (folder / "web").mkdir()
+        append(folder / "web/later.log", "a", "b")
+        assert told(await stream.events(2)) == ["a", "b"]
+
+
+async def test_rotation_and_truncation_are_told(server: Running, folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "old")
+    async with opened(f"{server.url}/logs/app.log?lines=0") as stream:
+        append(path, "a")
+        path.rename(folder / "app.log.1")
+        append(path, "b", "b")
+        # In between, the name may be seen to be missing.
+        seen = [line for line in told(await stream.events(4)) if line != "<waiting>"]
+        assert seen[:3] == ["a", "<rotated>", "b"]
+        path.write_text("c\n")
+        while "c" not in seen:
+            seen += told(await stream.events(1))
+        assert seen[-2:] == ["<truncated>", "c"]
+
+
+async def test_a_client_that_returns_goes_on_where_it_was(server: Running, folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "old")
+    url = f"{server.url}/logs/app.log"
+    async with opened(url) as stream:
+        append(path, "1")
+        [_, last] = await stream.events(2)
+    append(path, "2", "3")
+    async with opened(url, headers={"Last-Event-ID": last.id}) as stream:
+        assert told(await stream.events(2)) == ["2", "3"]
+    async with opened(f"{url}?lines=5&after={last.id}") as stream:
+        assert told(await stream.events(2)) == ["2", "3"]
+
+
+async def test_a_client_that_saw_old_lines_only_can_return_too(
+    server: Running, folder: Path
+) -> None:
+    append(folder / "app.log", "old")
+    async with opened(f"{server.url}/logs/app.log") as stream:
+        await stream.event()
+        while not stream.parser.last_event_id:
+            assert await stream.read()
+        last = stream.parser.last_event_id
+    append(folder / "app.log", "new")
+    async with opened(f"{server.url}/logs/app.log", headers={"Last-Event-ID": last}) as stream:
+        assert told(await stream.events(1)) == ["new"]
+
+
+async def test_clients_see_their_own_source_only(server: Running, folder: Path) -> None:
+    async with (
+        opened(f"{server.url}/logs/a.log") as a,
+        opened(f"{server.url}/logs/b.log") as b,
+    ):
+        await a.events(1)
+        await b.events(1)
+        append(folder / "a.log", "a")
+        append(folder / "b.log", "b")
+        assert told(await a.events(1)) == ["a"]
+        assert told(await b.events(1)) == ["b"]
+
+
+async def test_no_line_is_lost_or_doubled_between_backlog_and_live_feed(
+    server: Running, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "POLL", 0.005)
+    append(folder / "app.log", "0")
+    with writing(folder / "app.log") as written:
+        readers = []
+        for _ in range(20):
+            # Each joins when the one before it is live.
+            live = asyncio.Event()
+            readers.append(asyncio.create_task(follow(f"{server.url}/logs/app.log?lines=20", live)))
+            await asyncio.wait_for(live.wait(), 10)
+    seen = await asyncio.gather(*readers)
+    for numbers in seen:
+        assert numbers == list(range(numbers[0], written[-1] + 1))
+    assert seen[0][0] < seen[-1][0]
+
+
+async def follow(url: str, live: asyncio.Event) -> list[int]:
+    """The numbers up to the last; lines of the backlog have no id."""
+    numbers: list[int] = []
+    async with opened(url) as stream:
+        while (event := await stream.event()) is not None:
+            line = json.loads(event.data)["line"]
+            if line == "end":
+                break
+            numbers.append(int(line))
+            if len(numbers) > 20:
+                live.set()
+    return numbers
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[list[int]]:
+    """Numbered lines from a thread, in bursts cut in the midst of a line; then `end`."""
+    written = [0]
+    stop = threading.Event()
+
+    def write() -> None:
+        with path.open("a") as file:
+            while not stop.wait(0.001):
+                numbers = range(written[-1] + 1, written[-1] + 8)
+                text = "".join(f"{n}\n" for n in numbers)
+                file.write(text[:-3])
+                file.flush()
+                file.write(text[-3:])
+                file.flush()
+                written.extend(numbers)
+            file.write("end\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield written
+    finally:
+        stop.set()
+        writer.join()
+
+
+async def test_the_sources_are_listed(server: Running, folder: Path) -> None:
+    append(folder / "my app.log", "a")
+    async with opened(f"{server.url}/logs") as stream:
+        [source] = (await stream.json())["sources"]
+    assert source == {"source": "my app.log", "url": "/logs/my%20app.log"}
+    async with opened(f"{server.url}{source['url']}?follow=false") as stream:
+        assert told(await stream.events()) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/logs/../secret",
+        "/logs/..%2fsecret",
+        "/logs/%2e%2e/secret",
+        "/logs/%2fetc%2fpasswd",
+        "/logs//etc/passwd",
+        "/logs/app.log%00",
+        "/logs/",
+        "/logs/link",
+    ],
+)
+async def test_no_way_out(server: Running, folder: Path, target: str) -> None:
+    (folder.parent / "secret").write_text("secret\n")
+    (folder / "link").symlink_to("../secret")
+    async with opened(server.url + target) as stream:
+        problem = await stream.body()
+        assert (stream.status, stream.headers["content-type"]) == (404, "application/problem+json")
+    assert str(folder).encode() not in problem
+
+
+@pytest.mark.parametrize("query", ["lines=-1", "lines=10001", "lines=x", "follow=maybe"])
+async def test_a_bad_parameter_is_named(server: Running, folder: Path, query: str) -> None:
+    async with opened(f"{server.url}/logs/app.log?{query}") as stream:
+        assert stream.status == 422
+        assert query.split("=")[0] in (await stream.json())["detail"]
+
+
+async def test_a_source_needs_its_scope(folder: Path) -> None:
+    append(folder / "mine.log", "a")
+    append(folder / "theirs.log", "a")
+    settings = LogsSettings(sources=str(folder), auth_key=SecretStr(KEY))
+    claims = {"sub": "a", "scope": "logs:read:mine.*", "exp": time.time() + 60}
+    headers = {"Authorization": f"Bearer {jwt.encode(claims, KEY, algorithm='HS256')}"}
+    async with running(create_app(settings)) as server:
+
+        def get(path: str, headers: Any = headers) -> AbstractAsyncContextManager[Stream]:
+            return opened(server.url + path, headers=headers)
+
+        for path, status in (("/logs/mine.log", 200), ("/logs/theirs.log", 403)):
+            async with get(path) as stream:
+                assert stream.status == status
+        async with get("/logs/mine.log", {}) as stream:
+            assert stream.status == 401
+        async with get("/logs") as stream:
+            assert [s["source"] for s in (await stream.json())["sources"]] == ["mine.log"]
+
+
+async def test_a_refused_stream_gives_its_lease_back(folder: Path) -> None:
+    async with running(create_app(LogsSettings(sources=str(folder), tails=1))) as server:
+        async with opened(f"{server.url}/logs/a.log"):
+            async with opened(f"{server.url}/logs/b.log") as stream:
+                assert stream.status == 429
+            assert server.app.state.context.limits.open == 1
+
+
+TIME = "2026-11-24T11:00:00.123456789Z"
+
+
+def cri(*texts: str, tag: str = "F", stream: str = "stdout") -> list[str]:
+    """Lines as a container's runtime writes them."""
+    return [f"{TIME} {stream} {tag} {text}" for text in texts]
+
+
+async def test_a_container_is_one_source_through_its_restarts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
+    app = folder / "shop_web-0_uid-1" / "app"
+    app.mkdir(parents=True)
+    append(app / "0.log", *cri("1"), *cri("2 a", "2 b", tag="P"))
+    append(app / "0.log", *cri("oh", stream="stderr"), *cri(" 2 c"))
+    async with running(create_app(LogsSettings(sources=f"pods=cri:{folder}"))) as server:
+        async with opened(f"{server.url}/logs") as stream:
+            [source] = (await stream.json())["sources"]
+        assert source["source"] == "pods/shop/web-0/app"
+        url = server.url + source["url"]
+        async with opened(f"{url}?lines=2&follow=false") as stream:
+            assert [json.loads(event.data) for event in await stream.events()] == [
+                {"line": "oh", "source": source["source"], "time": TIME, "stream": "stderr"},
+                {
+                    "line": "2 a2 b 2 c",
+                    "source": source["source"],
+                    "time": TIME,
+                    "stream": "stdout",
+                },
+            ]
+        async with opened(f"{url}?lines=1") as stream:
+            assert told(await stream.events(1)) == ["2 a2 b 2 c"]
+            append(app / "0.log", *cri("3"))
+            [last] = await stream.events(1)
+            assert told([last]) == ["3"]
+        # Whoever is away meanwhile misses nothing.
+        append(app / "0.log", *cri("4"))
+        append(app / "1.log", *cri("5"))
+        again = folder / "shop_web-0_uid-2" / "app"
+        again.mkdir(parents=True)
+        append(again / "0.log", *cri("6"))
+        for _ in range(2):
+            async with opened(url, headers={"Last-Event-ID": last.id}) as stream:
+                lines = ["4", "<rotated>", "5", "<rotated>", "6"]
+                assert told(await stream.events(5)) == lines
+        async with opened(f"{url}?lines=5") as stream:
+            assert told(await stream.events(1)) == ["6"]
+
+
+async def test_pods_of_one_namespace_need_their_scope(folder: Path) -> None:
+    for pod in ("mine_a_uid", "theirs_b_uid"):
+        (folder / pod / "app").mkdir(parents=True)
+        append(folder / pod / "app" / "0.log", *cri("x"))
+    settings = LogsSettings(sources=f"pods=cri:{folder}", auth_key=SecretStr(KEY))
+    claims = {"sub": "a", "scope": "logs:read:pods/mine/*", "exp": time.time() + 60}
+    headers = {"Authorization": f"Bearer {jwt.encode(claims, KEY, algorithm='HS256')}"}
+    async with running(create_app(settings)) as server:
+        async with opened(f"{server.url}/logs", headers) as stream:
+            found = [source["source"] for source in (await stream.json())["sources"]]
+        assert found == ["pods/mine/a/app"]
+        async with opened(f"{server.url}/logs/pods/theirs/b/app", headers) as stream:
+            assert stream.status == 403

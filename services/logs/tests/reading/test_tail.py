@@ -1,0 +1,435 @@
+"""A tail over real files that grow, rotate, shrink and vanish."""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from eddyline.journal.base import Entry
+from eddyline.journal.cursor import Cursor
+from eddyline.journal.memory import MemoryJournal
+from eddyline.testing import eventually
+from eddyline.wire.sse import Parser
+from eddyline_logs.reading import tail as module
+from eddyline_logs.reading.tail import Tail
+from eddyline_logs.sources.base import Source
+from eddyline_logs.sources.files import Sources
+from eddyline_logs.sources.pods import ContainerTrail
+
+Start = Callable[..., Awaitable["Followed"]]
+
+
+class Followed:
+    """A running tail and all that it has published."""
+
+    def __init__(self, source: Source, line_limit: int) -> None:
+        self.journal = MemoryJournal()
+        self.published: list[Any] = []
+        self._following = self.journal.follow(self)
+        self._source = source
+        self._line_limit = line_limit
+
+    async def __aenter__(self) -> "Followed":
+        await self._following.__aenter__()
+        self.tail = Tail(self._source, self.journal, self._line_limit)
+        self.task = asyncio.create_task(self.tail.run())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.tail.close()
+        await self._following.__aexit__(None, None, None)
+
+    def skip(self, head: Cursor) -> None:
+        assert head.sequence == 0
+
+    def deliver_ephemeral(self, topic: str, data: str) -> None: ...
+
+    def signal(self, message: bytes) -> None: ...
+
+    def deliver(self, entry: Entry) -> None:
+        [event] = Parser().feed(entry.frame)
+        value = json.loads(event.data)
+        assert value["source"] == entry.topic
+        self.published.append(value["line"] if event.event == "message" else f"<{event.event}>")
+
+    async def has(self, line: str) -> None:
+        await eventually(lambda: line in self.published, 5)
+
+    async def sees(self, *expected: str) -> None:
+        await eventually(lambda: len(self.published) >= len(expected), 5)
+        assert self.published == list(expected)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.log"
+
+
+@pytest.fixture
+async def start(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
+    monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
+    before = len(os.listdir("/proc/self/fd"))
+    running: list[Followed] = []
+
+    async def begin(line_limit: int = 1000, pods: Path | None = None) -> Followed:
+        source = Sources.parse(str(path.parent)).find(path.name)
+        if pods is not None:
+            source = Sources.parse(f"pods=cri:{pods}").find("pods/shop/web-0/app")
+        running.append(await Followed(source, line_limit).__aenter__())
+        return running[-1]
+
+    yield begin
+    for followed in running:
+        await followed.__aexit__()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def open_for_writing(path: Path) -> IO[bytes]:
+    return path.open("wb", buffering=0)
+
+
+def rename(path: Path, to: Path) -> None:
+    path.rename(to)
+
+
+async def test_it_begins_at_the_end_and_takes_whole_lines(start: Start, path: Path) -> None:
+    append(path, b"old\nbegun ")
+    followed = await start()
+    append(path, b"and ")
+    append(path, "ended ü\r\nnext\npart".encode())
+    await followed.sees("begun and ended ü", "next")
+
+
+async def test_bytes_of_a_character_may_come_apart(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    for byte in "日\r\n".encode():
+        append(path, bytes([byte]))
+        await asyncio.sleep(0.02)
+    await followed.sees("日")
+
+
+async def test_a_rename_rotation_loses_nothing_and_keeps_order(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"1\n")
+        rename(path, path.with_suffix(".1"))
+        writer.write(b"2\n")
+        append(path, b"3\n")
+        await followed.sees("1", "2", "<rotated>", "3")
+        # A writer that has not noticed the rotation yet.
+        writer.write(b"late\n")
+        append(path, b"4\n")
+        await eventually(lambda: len(followed.published) == 6, 5)
+        assert sorted(followed.published[4:]) == ["4", "late"]
+
+
+async def test_what_comes_just_before_a_rotation_comes_before_the_new_file(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(path, b"")
+    followed = await start()
+    append(path, b"1\n")
+    await followed.has("1")
+    look = os.stat
+    old = [f"{n:0100}" for n in range(3000)]
+
+    def rotate_first(name: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+        # After the last read of the old file and before the look at its name.
+        if name == path:
+            monkeypatch.setattr(os, "stat", look)
+            append(path, "".join(line + "\n" for line in old).encode())
+            rename(path, path.with_suffix(".1"))
+            append(path, b"new\n")
+        return look(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", rotate_first)
+    await followed.sees("1", "<rotated>", *old, "new")
+
+
+async def test_an_empty_successor_does_not_end_the_old_file(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    with path.open("ab", buffering=0) as writer:
+        rename(path, path.with_suffix(".1"))
+        append(path, b"")
+        writer.write(b"1\n")
+        await followed.sees("1")
+        append(path, b"2\n")
+        await followed.sees("1", "<rotated>", "2")
+
+
+async def test_many_rotations(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    for n in range(20):
+        append(path, b"%d\n" % n)
+        await followed.has(str(n))
+        rename(path, path.with_suffix(f".{n}"))
+    lines = [line for line in followed.published if not line.startswith("<")]
+    assert lines == [str(n) for n in range(20)]
+
+
+async def test_the_rest_of_a_rotated_file_is_a_line(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROTATE_WAIT", 0.05)
+    append(path, b"")
+    followed = await start()
+    append(path, b"whole\nunfinished")
+    await followed.sees("whole")
+    rename(path, path.with_suffix(".1"))
+    append(path, b"new\n")
+    await followed.sees("whole", "<rotated>", "new", "unfinished")
+
+
+async def test_a_name_that_is_swapped_back_repeats_nothing(start: Start, path: Path) -> None:
+    one, two = path.with_name("one"), path.with_name("two")
+    append(one, b"")
+    append(two, b"2\n")
+    link(path, "one")
+    followed = await start()
+    append(one, b"1\n")
+    await followed.sees("1")
+    link(path, "two")
+    await followed.sees("1", "<rotated>", "2")
+    link(path, "one")
+    append(one, b"3\n")
+    await eventually(lambda: len(followed.published) == 5, 5)
+    # The old file is still read, so that either may come first.
+    assert sorted(followed.published[3:]) == ["3", "<rotated>"]
+
+
+async def test_a_symlink_that_is_swapped_to_the_outside_is_not_followed(
+    start: Start, path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    secret = tmp_path_factory.mktemp("outside") / "secret"
+    append(secret, b"secret\n")
+    append(path.with_name("one"), b"")
+    link(path, "one")
+    followed = await start()
+    link(path, str(secret))
+    await followed.sees("<waiting>")
+    append(secret, b"more\n")
+    link(path, "one")
+    append(path, b"back\n")
+    await followed.sees("<waiting>", "back")
+
+
+async def test_truncation_begins_anew(start: Start, path: Path) -> None:
+    append(path, b"old old old\nunfinished")
+    followed = await start()
+    overwrite(path, b"new\n")
+    await followed.sees("<truncated>", "new")
+
+
+async def test_truncation_is_seen_though_the_file_has_grown_again(start: Start, path: Path) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    append(path, b"1\n")
+    await followed.sees("1")
+    overwrite(path, b"longer than all that was before\nand more\n")
+    await followed.sees("1", "<truncated>", "longer than all that was before", "and more")
+
+
+async def test_the_hole_of_a_writer_that_was_truncated_is_no_line(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    with open_for_writing(path) as writer:
+        writer.write(b"x" * 5000 + b"\n")
+        await followed.sees("x" * 1000)
+        os.truncate(path, 0)
+        writer.write(b"1\n")
+        await followed.sees("x" * 1000, "<truncated>", "1")
+
+
+async def test_a_file_that_comes_later_is_read_from_its_start(start: Start, path: Path) -> None:
+    followed = await start()
+    assert followed.tail.state == "waiting"
+    assert followed.tail.mark() is None
+    assert b"event: waiting\n" in followed.tail.announcement()
+    append(path, b"1\n2\n")
+    await followed.sees("<waiting>", "1", "2")
+    assert followed.tail.announcement() == b""
+
+
+async def test_a_deleted_file_is_waited_for_and_comes_back(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    with path.open("ab", buffering=0) as writer:
+        os.unlink(path)
+        await followed.sees("<waiting>")
+        writer.write(b"1\n")
+        await followed.sees("<waiting>", "1")
+    append(path, b"2\n")
+    await followed.sees("<waiting>", "1", "<rotated>", "2")
+
+
+async def test_an_unreadable_file_is_told(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAULT_PAUSE", 0.01)
+    append(path, b"old\n")
+    opened = os.open
+
+    def refuse(name: Any, *args: Any, **kwargs: Any) -> int:
+        if name == path:
+            raise PermissionError(13, "no", str(path))
+        return opened(name, *args, **kwargs)
+
+    # chmod does not stop root, who may run the tests.
+    monkeypatch.setattr(os, "open", refuse)
+    followed = await start()
+    await followed.sees("<unreadable>")
+    monkeypatch.setattr(os, "open", opened)
+    await eventually(lambda: followed.tail.state == "reading", 5)
+    append(path, b"new\n")
+    await followed.sees("<unreadable>", "new")
+
+
+async def test_a_fault_of_the_disk_is_survived(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAULT_PAUSE", 0.01)
+    append(path, b"")
+    followed = await start()
+    read = os.pread
+
+    def fail(*args: Any) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    append(path, b"1\n")
+    await followed.sees("<unreadable>")
+    monkeypatch.setattr(os, "pread", read)
+    await followed.sees("<unreadable>", "1")
+
+
+async def test_a_long_line_is_cut(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start(line_limit=64)
+    append(path, b"x" * 200_000)
+    append(path, b"\nnext\n")
+    await followed.sees("x" * 64, "next")
+
+
+async def test_a_huge_append_leaves_the_loop_free(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    append(path, b"\n" * 200_000)
+    most, before = 0, 0
+    while before < 200_000:
+        await asyncio.sleep(0)
+        most, before = max(most, len(followed.published) - before), len(followed.published)
+    # Lines published in one turn of the loop.
+    assert most <= 512
+
+
+async def test_the_mark_is_what_is_published(start: Start, path: Path) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    append(path, b"".join(b"%04d\n" % n for n in range(5000)))
+    while len(followed.published) < 5000:
+        mark = followed.tail.mark()
+        assert mark is not None
+        os.close(mark.file)
+        assert mark.end == 4 + 5 * len(followed.published)
+        await asyncio.sleep(0)
+
+
+def link(path: Path, target: str) -> None:
+    """As `ln -sfn` does it: in one step."""
+    new = path.with_name("link.new")
+    new.symlink_to(target)
+    new.rename(path)
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Path:
+    return tmp_path / "pods"
+
+
+def log(pods: Path, uid: str, restarts: int, *texts: str, tag: str = "F") -> Path:
+    """Writes lines as a container's runtime does."""
+    path = pods / f"shop_web-0_{uid}" / "app" / f"{restarts}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"2026-11-24T11:00:00Z stdout {tag} {text}\n" for text in texts)
+    append(path, "".join(lines).encode())
+    return path
+
+
+async def test_a_container_is_followed_through_rotation_restart_and_a_new_pod(
+    start: Start, pods: Path
+) -> None:
+    path = log(pods, "uid-1", 0, "old")
+    followed = await start(pods=pods)
+    log(pods, "uid-1", 0, "1")
+    path.rename(path.with_name("0.log.20261124-110000"))
+    log(pods, "uid-1", 0, "2")
+    await followed.sees("1", "<rotated>", "2")
+    log(pods, "uid-1", 0, "3")
+    log(pods, "uid-1", 1, "4")
+    await followed.sees("1", "<rotated>", "2", "3", "<rotated>", "4")
+    log(pods, "uid-2", 0, "5", "6")
+    await followed.sees("1", "<rotated>", "2", "3", "<rotated>", "4", "<rotated>", "5", "6")
+
+
+async def test_a_pod_that_is_not_there_yet_and_one_that_goes_are_waited_for(
+    start: Start, pods: Path
+) -> None:
+    followed = await start(pods=pods)
+    await followed.sees("<waiting>")
+    path = log(pods, "uid-1", 0, "1")
+    log(pods, "uid-1", 1, "2")
+    await followed.sees("<waiting>", "1", "<rotated>", "2")
+    shutil.rmtree(path.parents[1])
+    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>")
+    log(pods, "uid-2", 0, "3")
+    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>", "<rotated>", "3")
+
+
+async def test_partial_lines_are_whole_over_a_rotation_and_end_with_their_container(
+    start: Start, pods: Path
+) -> None:
+    path = log(pods, "uid-1", 0, "a", "b", tag="P")
+    followed = await start(pods=pods)
+    path.rename(path.with_name("0.log.20261124-110000"))
+    log(pods, "uid-1", 0, "c")
+    await followed.sees("<rotated>", "abc")
+    log(pods, "uid-1", 0, "d", tag="P")
+    log(pods, "uid-1", 1, "e")
+    await followed.sees("<rotated>", "abc", "d", "<rotated>", "e")
+
+
+async def test_a_file_in_between_is_read_though_the_one_before_it_is_compressed(
+    start: Start, pods: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = log(pods, "uid-1", 0, "1")
+    followed = await start(pods=pods)
+    # Two rotations between two looks; the first of them is compressed with the second.
+    monkeypatch.setattr(ContainerTrail, "interval", 1.0)
+    await asyncio.sleep(0.1)
+    log(pods, "uid-1", 0, "2")
+    path.rename(path.with_name("0.log.20261124-110000.gz"))
+    log(pods, "uid-1", 0, "3")
+    path.rename(path.with_name("0.log.20261124-110010"))
+    log(pods, "uid-1", 0, "4")
+    await followed.sees("2", "<rotated>", "3", "<rotated>", "4")

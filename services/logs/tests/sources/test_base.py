@@ -1,0 +1,84 @@
+"""A file and its name: what may have changed under it, and what is never read."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from eddyline.errors import NotFound
+from eddyline_logs.sources.files import Sources
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs"
+    (folder / "web").mkdir(parents=True)
+    for name in ("app.log", "web/access.log"):
+        (folder / name).write_text("x\n")
+    (tmp_path / "secret.log").write_text("secret\n")
+    return folder
+
+
+def read(folder: Path, id: str) -> bytes:
+    source = Sources.parse(str(folder)).find(id)
+    assert source.exists()
+    file = source.open()
+    try:
+        return os.read(file, 100)
+    finally:
+        os.close(file)
+
+
+def test_a_symlink_may_lead_around_but_not_out(logs: Path) -> None:
+    (logs / "current.log").symlink_to("web/access.log")
+    (logs / "out.log").symlink_to(logs.parent / "secret.log")
+    (logs / "folder").symlink_to(logs.parent)
+    (logs / "loop.log").symlink_to("loop.log")
+    (logs / "dangling.log").symlink_to("not-there")
+    assert read(logs, "current.log") == b"x\n"
+    for id in ("out.log", "folder/secret.log", "loop.log", "dangling.log"):
+        with pytest.raises(NotFound):
+            Sources.parse(str(logs)).find(id).exists()
+    listed = [source.id for source in Sources.parse(str(logs)).list()]
+    assert "current.log" in listed
+    assert "out.log" not in listed
+
+
+def test_a_directory_beside_with_the_same_start_is_outside(logs: Path) -> None:
+    beside = logs.with_name("logs-private")
+    beside.mkdir()
+    (beside / "x.log").write_text("secret\n")
+    (logs / "x.log").symlink_to(beside / "x.log")
+    with pytest.raises(NotFound):
+        Sources.parse(str(logs)).find("x.log").exists()
+
+
+def test_pipes_and_sockets_are_no_sources(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(logs / "pipe")
+    monkeypatch.chdir(logs)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        for id in ("pipe", "socket"):
+            with pytest.raises(NotFound):
+                Sources.parse(str(logs)).find(id).exists()
+
+
+def test_a_file_may_come_later(logs: Path) -> None:
+    source = Sources.parse(str(logs)).find("new/later.log")
+    assert not source.exists()
+    (logs / "new").mkdir()
+    (logs / "new/later.log").write_text("x\n")
+    assert source.exists()
+
+
+def test_no_file_stays_open(logs: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for id in ("app.log", "web", "missing"):
+        source = Sources.parse(str(logs)).find(id)
+        for _ in range(3):
+            try:
+                source.exists()
+            except NotFound:
+                assert id == "web"
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,33 @@
+"""What the records service can be told: `RECORDS_*`, beside what every service reads."""
+
+from pathlib import Path
+
+from pydantic import field_validator
+from pydantic_settings import SettingsConfigDict
+
+from eddyline.service.settings import Settings
+from eddyline_records.sources.dataset import Dataset, parse_datasets
+
+
+class RecordsSettings(Settings):
+    """`datasets`: see dataset.py, which has the grammar."""
+
+    model_config = SettingsConfigDict(env_prefix="RECORDS_")
+
+    datasets: str = ""
+
+    #: Where the million users are made at the first start; they are the dataset `users` then.
+    demo: Path | None = None
+
+    @field_validator("datasets")
+    @classmethod
+    def _parses(cls, value: str) -> str:
+        parse_datasets(value)
+        return value
+
+    @property
+    def by_name(self) -> dict[str, Dataset]:
+        configured = parse_datasets(self.datasets)
+        if self.demo is None:
+            return configured
+        return {"users": Dataset("users", self.demo, "users", "id"), **configured}

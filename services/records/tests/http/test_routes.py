@@ -1,0 +1,179 @@
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from prometheus_client import REGISTRY
+
+from eddyline.testing import Stream, eventually
+from eddyline_records.demo import make_users
+from eddyline_records.sources.dataset import Dataset
+
+Make = Callable[..., Dataset]
+Serve = Callable[..., Any]
+Fetch = Callable[..., Awaitable[Stream]]
+KEY = "k" * 32
+
+
+@pytest.fixture(params=[{}, {"http": "httptools"}], ids=["ours", "plain uvicorn"])
+def server(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+async def get(fetch: Fetch, url: str, **options: Any) -> tuple[int, Any]:
+    stream = await fetch(url, **options)
+    return stream.status, await stream.json()
+
+
+async def lines(fetch: Fetch, url: str) -> list[Any]:
+    stream = await fetch(url)
+    assert stream.status == 200
+    assert stream.headers["content-type"] == "application/x-ndjson"
+    values = [value async for value in stream.values()]
+    assert stream.clean
+    return values
+
+
+def bearer(scope: str) -> dict[str, str]:
+    token = jwt.encode({"exp": 2**32, "scope": scope}, KEY, "HS256")
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_streams_the_users_of_the_lesson(
+    serve: Serve, fetch: Fetch, tmp_path: Path, server: Any
+) -> None:
+    make_users(tmp_path / "users.db", 20_000)
+    async with serve(server, demo=tmp_path / "users.db") as run:
+        stream = await fetch(f"{run.url}/users/stream")
+        assert (await stream.read()).startswith(b'{"id":0,"name":"User 0"}\n{"id":1,')
+        expected = [{"id": i, "name": f"User {i}"} for i in range(20_000)]
+        assert await lines(fetch, f"{run.url}/users/stream") == expected
+
+
+async def test_a_million_users(serve: Serve, fetch: Fetch, tmp_path: Path) -> None:
+    async with serve(demo=tmp_path / "users.db") as run:
+        stream = await fetch(f"{run.url}/users/stream")
+        count, last = 0, b""
+        async for chunk in stream.chunks():
+            count += chunk.count(b"\n")
+            last = chunk
+        assert stream.clean
+    assert count == 1_000_000
+    assert last.endswith(b'{"id":999999,"name":"User 999999"}\n')
+
+
+async def test_pages_by_the_last_key(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+) -> None:
+    dataset = make((i, f"n{i}") for i in range(0, 50, 2))
+    async with serve(datasets=configured(dataset)) as run:
+        url = f"{run.url}/records/things?limit=10"
+        got = page = await lines(fetch, url)
+        while page:
+            page = await lines(fetch, f"{url}&after={got[-1]['id']}")
+            got += page
+        assert [row["id"] for row in got] == list(range(0, 50, 2))
+        assert await lines(fetch, f"{run.url}/records/things?columns=name&after=46") == [
+            {"name": "n48"}
+        ]
+
+
+async def test_lists_the_datasets(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+) -> None:
+    async with serve(datasets=configured(make([]))) as run:
+        assert await get(fetch, f"{run.url}/records") == (
+            200,
+            {"datasets": [{"name": "things", "key": "id", "columns": ["id", "name"]}]},
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        ("/users/stream", 404, "there is no dataset 'users'; there are: things"),
+        ("/records/other", 404, "there is no dataset 'other'; there are: things"),
+        ("/records/things?columns=id,salary", 400, "there is no column 'salary'"),
+        ("/records/things?after=x", 400, "after='x': the key 'id' is of type INTEGER"),
+        ("/records/things?limit=0", 422, "limit"),
+        ("/records/things?limit=-1", 422, "limit"),
+    ],
+)
+async def test_bad_requests_are_named(
+    serve: Serve,
+    fetch: Fetch,
+    make: Make,
+    configured: Callable[[Dataset], str],
+    path: str,
+    status: int,
+    detail: str,
+) -> None:
+    async with serve(datasets=configured(make([]))) as run:
+        got, body = await get(fetch, run.url + path)
+        assert got == status
+        assert detail in body["detail"]
+        assert run.app.state.context.limits.open == 0
+
+
+async def test_a_dataset_that_is_away_is_503_and_tells_no_path(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+) -> None:
+    dataset = make([])
+    dataset.path.unlink()
+    async with serve(datasets=configured(dataset)) as run:
+        status, body = await get(fetch, f"{run.url}/records/things")
+        assert status == 503
+        assert str(dataset.path) not in str(body)
+
+
+async def test_a_row_that_fails_is_no_regular_end(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str], server: Any
+) -> None:
+    dataset = make([*((i, "x" * 100) for i in range(2000)), (2000, b"a blob")])
+    async with serve(server, datasets=configured(dataset)) as run:
+        stream = await fetch(f"{run.url}/records/things")
+        body = await stream.body()
+        assert body.startswith(b'{"id":0,')
+        assert stream.clean is False
+
+
+async def test_scopes(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+) -> None:
+    async with serve(datasets=configured(make([(1, "x")])), auth_key=KEY) as run:
+        url = f"{run.url}/records"
+        assert (await get(fetch, f"{url}/things"))[0] == 401
+        other = bearer("records:read:other")
+        assert (await get(fetch, f"{url}/things", headers=other))[0] == 403
+        assert (await get(fetch, url, headers=other)) == (200, {"datasets": []})
+        # Whoever may not read it is not told whether it is there.
+        assert (await get(fetch, f"{url}/absent", headers=other))[0] == 403
+        _, body = await get(fetch, f"{url}/other", headers=other)
+        assert "things" not in body["detail"]
+        assert (await get(fetch, f"{url}/things", headers=bearer("records:read:things")))[0] == 200
+
+
+async def test_all_is_closed_when_the_client_leaves(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str], server: Any
+) -> None:
+    dataset = make((i, "x" * 1000) for i in range(30_000))
+    async with serve(server, datasets=configured(dataset)) as run:
+        before = left()
+        stream = await fetch(f"{run.url}/records/things", receive_buffer=8192)
+        await stream.read()
+        assert dataset.path in open_files()
+        stream.reset()
+        await eventually(lambda: left() == before + 1)
+        assert run.app.state.context.limits.open == 0
+        assert dataset.path not in open_files()
+
+
+def open_files() -> set[Path]:
+    folder = Path("/proc/self/fd")
+    return {link.resolve() for link in folder.iterdir() if link.is_symlink()}
+
+
+def left() -> float:
+    labels = {"service": "records", "kind": "pull", "reason": "client_closed"}
+    return REGISTRY.get_sample_value("eddyline_streams_ended_total", labels) or 0

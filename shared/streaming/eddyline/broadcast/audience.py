@@ -1,0 +1,206 @@
+"""Audiences: subscribers who get the same bytes. Fan-out and coalescing happen here, once for
+all of them.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from eddyline.broadcast.coalescing import BUSY, FlushGovernor
+from eddyline.broadcast.formats import Format
+from eddyline.connection.base import frame_chunk
+from eddyline.journal.base import Entry
+from eddyline.journal.cursor import Cursor
+from eddyline.telemetry.metrics import StreamMetrics
+
+if TYPE_CHECKING:
+    from eddyline.broadcast.subscriber import Subscriber
+
+#: A flush is written before it grows beyond this, so that no write can fill a connection far past
+#: its high-water mark.
+FLUSH_BYTES = 16 * 1024
+
+
+#: Seconds that an audience rests at most because of others.
+LONGEST_REST = 0.1
+#: Of the newest flush in the running average of events a second.
+RATE_WEIGHT = 0.1
+
+
+class Selector(Protocol):
+    """Which entries an audience gets: what its subscribers selected and what they are granted.
+    Hashable.
+    """
+
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """The exact topics; None where only `matches` can tell."""
+
+    def matches(self, entry: Entry) -> bool: ...
+
+    def may_match(self, topic: str) -> bool:
+        """Whether `matches` can be true of an entry with this topic, private or not. Its answer is
+        remembered.
+        """
+
+
+class Audience:
+    """The live subscribers of one selector and format. Those behind the head are not in it until
+    they have caught up.
+    """
+
+    __slots__ = (
+        "_bare",
+        "_chunked",
+        "_filled",
+        "_flushed_at",
+        "_flushing",
+        "_last",
+        "_metrics",
+        "_not_before",
+        "_oldest",
+        "_pace",
+        "_pending",
+        "_pending_bytes",
+        "_rate",
+        "_timer",
+        "_worked",
+        "format",
+        "last_write",
+        "selector",
+        "size",
+    )
+
+    def __init__(
+        self, selector: Selector, format: Format, metrics: StreamMetrics, pace: FlushGovernor
+    ) -> None:
+        self.selector = selector
+        self.format = format
+        #: All subscribers, live or behind: an audience without any is dropped.
+        self.size = 0
+        #: When anything was last written to all of them, on the monotonic clock.
+        self.last_write = time.monotonic()
+        self._metrics = metrics
+        self._pace = pace
+        # Apart, because the one wants the bytes framed as a chunk and the other as they are.
+        self._chunked: set[Subscriber] = set()
+        self._bare: set[Subscriber] = set()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._last = Cursor("0", 0)
+        self._oldest = 0.0  # the time of the oldest pending entry
+        self._timer: asyncio.TimerHandle | None = None
+        self._not_before = 0.0
+        self._flushed_at = self.last_write
+        self._rate = 0.0  # events a second
+        self._worked = pace.worked  # by all audiences until the last flush of this one
+        self._flushing = False
+        self._filled: list[Subscriber] = []
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._pending)
+
+    def join(self, subscriber: "Subscriber") -> None:
+        """From now on it gets every entry that is not yet flushed: flush first."""
+        self.flush()
+        self._members(subscriber).add(subscriber)
+
+    def leave(self, subscriber: "Subscriber") -> None:
+        if self._flushing:
+            # A full connection tells so in the midst of the loop over the set.
+            self._filled.append(subscriber)
+        else:
+            self._members(subscriber).discard(subscriber)
+
+    def _members(self, subscriber: "Subscriber") -> "set[Subscriber]":
+        return self._chunked if subscriber.connection.chunked else self._bare
+
+    def push(self, entry: Entry) -> None:
+        """Writes at once after a quiet moment; under load, together with what comes within the
+        interval.
+        """
+        if not self._chunked and not self._bare:
+            return
+        if not self._pending:
+            self._oldest = entry.time
+        frame = self.format.entry(entry)
+        self._pending.append(frame)
+        self._pending_bytes += len(frame)
+        self._last = entry.cursor
+        if self._pending_bytes >= FLUSH_BYTES:
+            self.flush()
+        elif self._timer is None:
+            now = time.monotonic()
+            if now >= self._not_before:
+                self.flush()
+            else:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self._not_before - now, self.flush)
+
+    def flush(self) -> None:
+        """Once per flush: joining, framing, counting. Once per subscriber: a write."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flushing or not self._pending:
+            return
+        began = time.monotonic()
+        data = self.format.join(self._pending, self._last)
+        events = len(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        self._flushing = True
+        try:
+            if self._chunked:
+                framed = frame_chunk(data)
+                for subscriber in self._chunked:
+                    subscriber.connection.write_framed(framed)
+            for subscriber in self._bare:
+                subscriber.connection.write_framed(data)
+        finally:
+            self._flushing = False
+        receivers = len(self._chunked) + len(self._bare)
+        for subscriber in self._filled:
+            self._members(subscriber).discard(subscriber)
+        self._filled.clear()
+        self.last_write = now = time.monotonic()
+        self._not_before = now + self._rest(events, began, now)
+        self._metrics.events.inc(events * receivers)
+        self._metrics.bytes.inc(len(data) * receivers)
+        if self._pace.sampled(now):
+            self._metrics.lag.observe(max(0.0, time.time() - self._oldest))
+        if self.format.once:
+            self._complete()
+
+    def _rest(self, events: int, began: float, now: float) -> float:
+        """Seconds until the next flush.
+
+        Where writing each event by itself would keep the process busy, a large audience rests as
+        long as it worked, and one of many as long as all of them together: events are joined
+        instead of queued, and other work gets its turn.
+        """
+        pace, worked = self._pace, now - began
+        pace.flushed(events, began, now)
+        by_all, self._worked = pace.worked - self._worked, pace.worked
+        rate = events / max(began - self._flushed_at, pace.interval, 0.001)
+        self._rate += RATE_WEIGHT * (rate - self._rate)
+        self._flushed_at = began
+        if pace.busy and by_all > 2 * worked:
+            # A round of all of them and a rest as long; the others of the round come after it.
+            return max(pace.interval, worked, min(2 * by_all - worked, LONGEST_REST))
+        return max(pace.interval, worked) if self._rate * worked > BUSY else pace.interval
+
+    def _complete(self) -> None:
+        """What was written was all that these get. Not at once: this runs inside of deliveries to
+        all audiences, of which the last subscriber's end drops one.
+        """
+        served = [*self._chunked, *self._bare]
+        self._chunked.clear()
+        self._bare.clear()
+        for subscriber in served:
+            asyncio.get_running_loop().call_soon(subscriber.end, "complete")
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

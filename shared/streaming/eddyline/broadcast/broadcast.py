@@ -1,0 +1,245 @@
+"""Broadcast: one journal read by very many connections."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eddyline.broadcast.audience import Audience, Selector
+from eddyline.broadcast.coalescing import FlushGovernor
+from eddyline.broadcast.formats import SSE, Format
+from eddyline.broadcast.subscriber import PAGE_ENTRIES, Member, Start, Subscriber
+from eddyline.broadcast.timer_wheel import TimerWheel
+from eddyline.broadcast.topic_index import TopicIndex
+from eddyline.connection.base import Connection
+from eddyline.connection.response import StreamResponse
+from eddyline.errors import BadCursor, Unavailable
+from eddyline.journal.base import Entry, Journal, Page
+from eddyline.journal.cursor import EARLIEST, Cursor
+from eddyline.journal.memory import Window
+from eddyline.service.admission import Permit
+from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.wire import sse
+
+if TYPE_CHECKING:
+    from eddyline.service.app import Context
+
+#: Recent frames kept in the process, so that a reader a little behind costs the journal nothing.
+#: Bytes.
+RECENT_BYTES = 8 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The plain selector: public entries of exact topics."""
+
+    topics: frozenset[str]
+
+    def matches(self, entry: Entry) -> bool:
+        return not entry.private and not self.topics.isdisjoint(entry.topics)
+
+    def may_match(self, topic: str) -> bool:
+        return topic in self.topics
+
+
+class Broadcast:
+    """Delivers a journal to connections; use it within `async with broadcast.run()`.
+
+    Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
+    """
+
+    def __init__(self, journal: Journal, metrics: StreamMetrics, context: "Context") -> None:
+        self.journal = journal
+        self.metrics = metrics
+        self.settings = context.settings
+        self.timer_wheel = TimerWheel()
+        self.recent = Window(Cursor("0", 0), RECENT_BYTES)
+        self.subscribers: set[Subscriber] = set()
+        #: Whether the journal was reached at all: before, there is no place to start from.
+        self.synced = False
+        #: Called with each signal of the hub's processes.
+        self.on_signal: list[Callable[[bytes], None]] = []
+        self._drain = context.drain
+        self._pace = FlushGovernor(context.settings.flush_interval)
+        self._audiences: dict[tuple[Selector, Format], Audience] = {}
+        self._index = TopicIndex()
+        self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
+        # Subscribers whose journal is ahead of what was delivered here.
+        self._waiting: set[Subscriber] = set()
+        self._reads: dict[Cursor | None, asyncio.Task[Page]] = {}
+
+    @property
+    def head(self) -> Cursor:
+        """The last entry that was delivered here."""
+        return self.recent.head
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Follows the journal; streams that are still open at the end are ended."""
+        async with self.journal.follow(self):
+            self._drain.on_begin(self, self._end_within)
+            try:
+                yield
+            finally:
+                self._drain.forget(self)
+                for subscriber in list(self.subscribers):
+                    subscriber.end("closed")
+                self.timer_wheel.close()
+
+    def response(
+        self,
+        permit: Permit,
+        selector: Selector,
+        *,
+        after: Start = None,
+        expires: float | None = None,
+        first: bytes = b"",
+        format: Format = SSE,
+        member: Member | None = None,
+        seconds: float | None = None,
+        headers: Mapping[str, str] = sse.STREAM_HEADERS,
+    ) -> StreamResponse:
+        """The entries that `selector` matches, until the client leaves.
+
+        `after`: where it starts, as `locate` tells; None: from now on. `expires`: unix seconds.
+        `first`: bytes for this client alone, before all others. `member` is told of its coming and
+        going. `seconds`: the longest that it may last, in place of the settings'.
+        """
+        requested = time.monotonic()
+
+        def open(connection: Connection) -> None:
+            self.metrics.begin()
+            audience = self._audience(selector, format)
+            subscriber = Subscriber(self, audience, connection, permit, expires, member, seconds)
+            self.subscribers.add(subscriber)
+            subscriber.start(after, first)
+            self.metrics.first_byte.observe(time.monotonic() - requested)
+            if self._drain.draining:
+                self._end_within(self._drain.window, [subscriber])
+
+        return StreamResponse(open, permit.release, format.media_type, headers)
+
+    async def locate(self, id: str | None, selector: Selector) -> Start:
+        """Where a client that resumes from an event id starts; raises Unavailable.
+
+        A private entry's own id tells a stranger as much as an id that nobody gave: nothing.
+        """
+        if not self.synced:
+            raise Unavailable("the journal is not reached yet: connect again in a moment", 2.0)
+        if not id:
+            return None
+        if id == EARLIEST:
+            return EARLIEST
+        try:
+            cursor = Cursor.parse(id)
+        except BadCursor:
+            cursor = None
+        if cursor is not None and cursor.epoch == self.head.epoch:
+            return cursor
+        own = await self.journal.locate(id)
+        if own is None:
+            return cursor or "unknown"
+        entries = (await self.journal.read(Cursor(own.epoch, own.sequence - 1), 1)).entries
+        if not entries or (entries[0].private and not selector.matches(entries[0])):
+            return "unknown"
+        return own
+
+    async def read(self, after: Cursor | None) -> Page:
+        """A page of the journal; those who want the same one at the same time share it."""
+        task = self._reads.get(after)
+        if task is None:
+            task = asyncio.create_task(self.journal.read(after, PAGE_ENTRIES))
+            self._reads[after] = task
+            task.add_done_callback(lambda _: self._reads.pop(after, None))
+        return await asyncio.shield(task)
+
+    def heartbeat(self, format: Format) -> bytes:
+        """Moves a client's cursor to the head, so that a quiet topic's never ages out."""
+        known = self._heartbeats.get(format)
+        if known is None or known[0] is not self.head:
+            known = self._heartbeats[format] = (self.head, format.heartbeat(self.head))
+        return known[1]
+
+    def wait(self, subscriber: Subscriber) -> None:
+        """Resumes a subscriber that is behind as soon as more is delivered here."""
+        self._waiting.add(subscriber)
+
+    def forget(self, subscriber: Subscriber, audience: Audience) -> None:
+        """Called by a subscriber that has ended."""
+        self.subscribers.discard(subscriber)
+        self._waiting.discard(subscriber)
+        audience.size -= 1
+        if audience.size == 0:
+            self._drop(audience)
+
+    def log_failure(self, error: Exception) -> None:
+        logger.error("a catch-up read failed: %s", error, exc_info=error)
+
+    def deliver(self, entry: Entry) -> None:
+        cursor = entry.cursor
+        if cursor.sequence != self.head.sequence + 1:
+            self.skip(Cursor(cursor.epoch, cursor.sequence - 1))
+        self.recent.add(entry)
+        self._push(entry)
+        if self._waiting:
+            self._resume(self._waiting)
+
+    def skip(self, head: Cursor) -> None:
+        """A hole in the bus, or another life of the journal: all fall behind, and read in the
+        journal what is missing.
+        """
+        behind = {*self.subscribers, *self._waiting}
+        for subscriber in self.subscribers:
+            subscriber.fall_behind()
+        self.recent = Window(head, RECENT_BYTES)
+        self.synced = True
+        self._resume(behind)
+
+    def deliver_ephemeral(self, topic: str, data: str) -> None:
+        frame = sse.encode(data)
+        self._push(Entry(self.head, topic, frame, False, time.time(), ""))
+
+    def signal(self, message: bytes) -> None:
+        for hook in self.on_signal:
+            hook(message)
+
+    def _push(self, entry: Entry) -> None:
+        for audience in self._index.candidates(entry):
+            if audience.selector.matches(entry):
+                audience.push(entry)
+
+    def _resume(self, behind: set[Subscriber]) -> None:
+        loop = asyncio.get_running_loop()
+        for subscriber in behind:
+            loop.call_soon(subscriber.resume)
+        self._waiting.clear()
+
+    def _audience(self, selector: Selector, format: Format) -> Audience:
+        audience = self._audiences.get((selector, format))
+        if audience is None:
+            audience = Audience(selector, format, self.metrics, self._pace)
+            self._audiences[selector, format] = audience
+            self._index.add(audience)
+            self.metrics.audiences.inc()
+            self.metrics.topics.set(self._index.topics)
+        audience.size += 1
+        return audience
+
+    def _drop(self, audience: Audience) -> None:
+        audience.close()
+        del self._audiences[audience.selector, audience.format]
+        self._index.remove(audience)
+        self.metrics.audiences.dec()
+        self.metrics.topics.set(self._index.topics)
+
+    def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        for subscriber in list(self.subscribers) if subscribers is None else subscribers:
+            delay = random.uniform(0, window)
+            loop.call_later(delay, subscriber.drain, window - delay)

@@ -1,0 +1,223 @@
+"""A client of server-sent events that does not give up: the twin of events/static/eddyline.js.
+
+    async with EventSource("https://hub.example/events?topic=orders") as events:
+        async for event in events:
+            ...
+
+A stream that drops, ends, or is silent for three heartbeats is made again and resumed by
+`Last-Event-ID`: nothing lost, nothing twice. What can't be resumed comes as an event named
+`eddyline.reset`, whose data is JSON with `reason` and `oldest`.
+"""
+
+import asyncio
+import inspect
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Self
+
+import httpx
+import orjson
+
+from eddyline.errors import StreamingError
+from eddyline.wire.sse import EVENT_STREAM, Event, Parser
+
+#: A text, or what gives one at each connect.
+Given = str | Callable[[], str | Awaitable[str]]
+
+#: Those that may pass, though 4xx.
+PASSING = (408, 425, 429)
+
+#: Seconds: no server may send a client away for longer.
+LONGEST_WAIT = 3600.0
+
+#: Seconds after which a stream was a stream, though it brought nothing.
+PROVEN = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Refused(StreamingError):
+    """The server refuses for good; `status` is its answer's, the text is its own where it has one.
+
+    Trying again would not help: no token or a bad one, no right, no such stream, a bad request.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class EventSource:
+    """Events of `url`, until 204, which ends them, or any other final answer, which is Refused.
+
+    Times are in seconds: `timeout` is the silence after which a stream is given up, `max_delay` the
+    longest wait between attempts, unless the server asks for more. `ticket`: sent as `?ticket=`,
+    good for one connect. `client`: yours, and yours to close.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        last_event_id: str = "",
+        token: Given | None = None,
+        ticket: Given | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 45.0,
+        max_delay: float = 30.0,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._url = httpx.URL(url)
+        self._token = token
+        self._ticket = ticket
+        self._headers = dict(headers or {})
+        self._timeout = timeout
+        self._max_delay = max_delay
+        self._client = client or httpx.AsyncClient()
+        self._owns_client = client is None
+        self._taken = last_event_id
+        self._parser = Parser(last_event_id)
+        self._events: deque[Event] = deque()
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self._opened_at = 0.0
+        self._moved = False
+        self._failures = 0
+        self._retry = 0.0
+        self._ended = False
+
+    @property
+    def last_event_id(self) -> str:
+        """Where another EventSource would go on after the last event that was taken here."""
+        return self._taken
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._ended:
+                raise StopAsyncIteration
+            await self._receive()
+        event = self._events.popleft()
+        self._taken = event.id
+        return event
+
+    async def close(self) -> None:
+        self._ended = True
+        await self._hang_up()
+        if self._owns_client:
+            await self._client.aclose()
+
+    async def _receive(self) -> None:
+        """Connects, or takes the next bytes, or waits: one step towards the next event."""
+        try:
+            if self._chunks is None:
+                await self._connect()
+            else:
+                self._take(await anext(self._chunks))
+        except StopAsyncIteration:
+            await self._pause("the server ended the stream")
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+            raise  # no server is at fault
+        except httpx.RequestError as error:
+            await self._pause(str(error) or type(error).__name__)
+
+    def _take(self, chunk: bytes) -> None:
+        before = self._parser.last_event_id
+        self._events.extend(self._parser.feed(chunk))
+        self._moved |= bool(self._events) or self._parser.last_event_id != before
+        if not self._events:
+            self._taken = self._parser.last_event_id
+
+    async def _connect(self) -> None:
+        self._moved = False
+        self._opened_at = time.monotonic()
+        # A block that was cut off comes again in full.
+        self._parser = Parser(self._parser.last_event_id)
+        request = await self._request()
+        self._response = await self._client.send(request, stream=True, follow_redirects=True)
+        if self._response.status_code == 204:
+            self._ended = True
+        elif self._response.status_code != 200:
+            await self._refused(self._response)
+        elif not self._response.headers.get("content-type", "").startswith(EVENT_STREAM):
+            await self._pause(f"the answer is not {EVENT_STREAM}")
+        else:
+            self._chunks = self._response.aiter_bytes()
+
+    async def _request(self) -> httpx.Request:
+        headers: list[tuple[bytes, bytes]] = [(b"Accept", EVENT_STREAM.encode())]
+        headers += [(name.encode(), value.encode()) for name, value in self._headers.items()]
+        if self._parser.last_event_id:
+            headers.append((b"Last-Event-ID", self._parser.last_event_id.encode()))
+        url = self._url
+        if self._token is not None:
+            headers.append((b"Authorization", b"Bearer " + (await _value(self._token)).encode()))
+        if self._ticket is not None:
+            url = url.copy_merge_params({"ticket": await _value(self._ticket)})
+        # One heartbeat in three may be late: httpx counts anew with each read.
+        return self._client.build_request("GET", url, headers=headers, timeout=self._timeout)
+
+    async def _refused(self, response: httpx.Response) -> None:
+        """Waits, where that may help; raises Refused otherwise."""
+        status = response.status_code
+        detail = f"the server answered {status}"
+        if "json" in response.headers.get("content-type", ""):
+            detail = _detail(await response.aread()) or detail
+        if 400 <= status < 500 and status not in PASSING:
+            raise Refused(status, detail)
+        await self._pause(detail, _seconds(response.headers.get("retry-after", "")))
+
+    async def _pause(self, reason: str, retry_after: float = 0.0) -> None:
+        lasted = time.monotonic() - self._opened_at
+        # A body that says nothing and ends is how a hub refuses, which must not come to a storm.
+        proven = self._moved or (self._chunks is not None and lasted > PROVEN)
+        await self._hang_up()
+        self._failures = 0 if proven else self._failures + 1
+        if self._parser.retry is not None:
+            self._retry = self._parser.retry / 1000
+        # What the server asked for, and full jitter on top: those sent away together return apart.
+        floor = min(LONGEST_WAIT, max(self._retry, retry_after))
+        delay = floor + random.uniform(0, min(self._max_delay, 2.0 ** min(self._failures, 16)))
+        _log.info("%s: %s; next attempt in %.1f s", self._url.copy_with(query=None), reason, delay)
+        await asyncio.sleep(delay)
+
+    async def _hang_up(self) -> None:
+        response, self._response, self._chunks = self._response, None, None
+        if response is not None:
+            await response.aclose()
+
+
+async def _value(given: Given) -> str:
+    value = given() if callable(given) else given
+    return await value if inspect.isawaitable(value) else value
+
+
+def _detail(body: bytes) -> str | None:
+    """What a problem document (RFC 9457) says."""
+    try:
+        detail = orjson.loads(body)["detail"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return detail if isinstance(detail, str) else None
+
+
+def _seconds(retry_after: str) -> float:
+    """RFC 9110 §10.2.3: seconds, or a date; 0 where it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return 0.0

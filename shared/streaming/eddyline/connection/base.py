@@ -1,0 +1,114 @@
+"""Connections: where the bytes of a stream go, whatever the server.
+
+A response that streams to a `Broadcast` **detaches**: it sends its head, takes the transport over
+and returns, so that
+nothing of the request stays in memory. Where the server cannot do that, `AsgiConnection` behaves
+the same.
+"""
+
+from typing import Protocol
+
+#: The key in `scope["extensions"]` under which `server.StreamProtocol` puts a `ResponseTransport`.
+EXTENSION = "eddyline.connection"
+
+#: Bytes that a connection may hold for a slow peer before it counts as full, and when it is
+#: writable again.
+HIGH_WATER = 32 * 1024
+LOW_WATER = 8 * 1024
+
+
+class StreamClosed(ConnectionError):
+    """The peer has left, or was cut off."""
+
+
+class StreamStalled(StreamClosed):
+    """The peer took no byte for the whole of the write timeout."""
+
+
+class Listener(Protocol):
+    """Who writes to a connection and must know how it fares. Callbacks run in the event loop
+    and never block.
+    """
+
+    def on_full(self) -> None:
+        """More than `HIGH_WATER` bytes wait for the peer: write no more."""
+
+    def on_writable(self) -> None:
+        """Fewer than `LOW_WATER` bytes wait."""
+
+    def on_close(self) -> None:
+        """Once: the peer left, or `close` or `abort` has done its work."""
+
+
+class Connection(Protocol):
+    """The body of one response. Writing never blocks; framing is the connection's business."""
+
+    listener: Listener | None
+
+    @property
+    def full(self) -> bool:
+        """Whether more than `HIGH_WATER` bytes wait for the peer."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
+
+    @property
+    def chunked(self) -> bool:
+        """Whether `write_framed` wants chunks (`frame_chunk`) or bare bytes."""
+
+    def write(self, data: bytes) -> None:
+        """Hands over bytes of the body."""
+
+    def write_framed(self, data: bytes) -> None:
+        """Hands over bytes that are framed already: one framing serves a whole audience."""
+
+    def close(self) -> None:
+        """Ends the body cleanly, after what was written."""
+
+    def abort(self) -> None:
+        """Ends it at once, so that the client sees an error."""
+
+
+class ResponseTransport(Protocol):
+    """What `StreamProtocol` offers to the response of one request, in its ASGI scope."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes written and not yet taken by the kernel."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether the peer is there, and a write goes to the kernel at once: nothing waits."""
+
+    def acked(self) -> int:
+        """Bytes that the peer has acknowledged on this connection; -1 where the system does not
+        tell.
+        """
+
+    async def send_file(
+        self, file: int, offset: int, count: int, stall_timeout: float = 60.0
+    ) -> None:
+        """Sends `count` bytes of an open file as body, by sendfile(2) where it can.
+
+        Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed when the
+        peer left or the
+        file ends early; the connection is gone then.
+        """
+
+    @property
+    def detachable(self) -> bool:
+        """Whether `detach` would succeed."""
+
+    def detach(self) -> Connection | None:
+        """Takes the transport over, once the head is sent; None where the response must stay
+        attached.
+        """
+
+    def abort(self) -> None:
+        """Resets the connection, also while the request's body is still coming."""
+
+
+def frame_chunk(data: bytes) -> bytes:
+    """One chunk of HTTP/1.1's chunked coding (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,0 +1,57 @@
+"""The response whose body is written by the owner of its connection."""
+
+from collections.abc import Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from eddyline.connection.asgi import AsgiConnection
+from eddyline.connection.base import EXTENSION, Connection, ResponseTransport
+
+
+class StreamResponse(Response):
+    """A response whose body is written by whoever `open` hands its connection to.
+
+    `open` is called once, after the head is sent; `abandon` instead where there is no body (HEAD, a
+    failed send).
+    """
+
+    def __init__(
+        self,
+        open: Callable[[Connection], None],
+        abandon: Callable[[], None],
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.open = open
+        self.abandon = abandon
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        # No `self.body`: Starlette would take its length for the Content-Length.
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
+        detach = transport is not None and transport.detachable and scope["method"] != "HEAD"
+        headers = list(self.raw_headers)
+        if detach:
+            # The transport is not handed back: the client must not send another request on it.
+            headers.append((b"connection", b"close"))
+        opened = False
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            opened = True
+            connection = transport.detach() if transport is not None and detach else None
+            if connection is not None:
+                self.open(connection)
+            else:
+                attached = AsgiConnection()
+                self.open(attached)
+                await attached.run(receive, send)
+        finally:
+            if not opened:
+                self.abandon()

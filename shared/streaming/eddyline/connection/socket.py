@@ -1,0 +1,187 @@
+"""A detached connection on its socket alone: asyncio's transport would be most of what an idle
+stream costs (measured: it takes 3.0 kB in Python 3.13, where its empty buffer is a deque).
+"""
+
+import asyncio
+import contextvars
+import socket
+from typing import Any, Literal
+
+from eddyline.connection.base import HIGH_WATER, LOW_WATER, Listener, frame_chunk
+from eddyline.connection.transport import (
+    LINGER,
+    TransportConnection,
+    bound_kernel_buffers,
+    reset_on_close,
+)
+
+#: Of what the client sends and nobody wants, so much is taken at once.
+DROPPED = 64 * 1024
+
+#: Callbacks keep the context that they are registered in: not that of a request.
+_NO_REQUEST = contextvars.Context()
+
+#: Whom a transport that is let go tells of its end.
+_NOBODY = asyncio.Protocol()
+
+
+class SocketConnection:
+    """All that is left of a request while its stream is open: a socket, and who writes to it.
+
+    It joins `peers`, the server's set of connections, so that a server that stops still sees and
+    waits for it.
+    """
+
+    __slots__ = ("_peers", "_socket", "_state", "_unsent", "chunked", "full", "listener")
+
+    def __init__(self, sock: socket.socket, peers: set[Any], chunked: bool) -> None:
+        self._socket = sock
+        self._peers = peers
+        self._state: Literal["open", "closing", "closed"] = "open"
+        #: What the kernel has not taken; None where it takes all.
+        self._unsent: bytearray | None = None
+        self.chunked = chunked
+        self.full = False
+        self.listener: Listener | None = None
+        peers.add(self)
+        bound_kernel_buffers(sock)
+        loop = asyncio.get_running_loop()
+        _NO_REQUEST.run(loop.add_reader, sock.fileno(), self._on_readable)
+
+    @property
+    def buffered(self) -> int:
+        return len(self._unsent) if self._unsent is not None else 0
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self.write_framed(frame_chunk(data) if self.chunked else data)
+
+    def write_framed(self, data: bytes) -> None:
+        if self._state != "open":
+            return
+        if self._unsent is not None:
+            self._unsent += data
+        else:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._drop()
+                return
+            if sent == len(data):
+                return
+            self._unsent = bytearray(data[sent:])
+            loop = asyncio.get_running_loop()
+            _NO_REQUEST.run(loop.add_writer, self._socket.fileno(), self._on_sendable)
+        if len(self._unsent) > HIGH_WATER and not self.full:
+            self.full = True
+            if self.listener is not None:
+                self.listener.on_full()
+
+    def close(self) -> None:
+        if self.chunked:
+            self.write_framed(b"0\r\n\r\n")
+        self._end()
+
+    def abort(self) -> None:
+        if self._state != "closed":
+            reset_on_close(self._socket)
+            self._drop()
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops."""
+        self.close()
+
+    # What the event loop calls.
+
+    def _on_readable(self) -> None:
+        """Bytes that the client sends are dropped unparsed: no pipelined response can land inside
+        a stream.
+        """
+        try:
+            if not self._socket.recv(DROPPED):
+                self._end()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop()
+
+    def _on_sendable(self) -> None:
+        assert self._unsent is not None
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop()
+            return
+        del self._unsent[:sent]
+        if self.full and self.buffered <= LOW_WATER:
+            self.full = False
+            if self.listener is not None:
+                self.listener.on_writable()
+        if not self._unsent:
+            self._unsent = None
+            asyncio.get_running_loop().remove_writer(self._socket.fileno())
+            if self._state == "closing":
+                self._drop()
+
+    # The end.
+
+    def _end(self) -> None:
+        """Once what is unsent is sent, or does not go."""
+        if self._state != "open":
+            return
+        self._state = "closing"
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket.fileno())
+        if self._unsent is None:
+            self._drop()
+        else:
+            loop.call_later(LINGER, self._drop)
+
+    def _drop(self) -> None:
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        self._unsent = None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket.fileno())
+        loop.remove_writer(self._socket.fileno())
+        # In a turn of its own: this may run in the midst of a write to a whole audience.
+        loop.call_soon(self._closed)
+
+    def _closed(self) -> None:
+        self._socket.close()
+        self._peers.discard(self)
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.on_close()
+
+
+def take_over(
+    transport: asyncio.Transport, peers: set[Any], chunked: bool, full: bool
+) -> SocketConnection | TransportConnection:
+    """What is left of a connection whose transport is nobody else's any more."""
+    own = _own_socket(transport)
+    if own is None:
+        return TransportConnection(transport, peers, chunked, full)
+    # It closes its own descriptor of the socket. Not by `abort`, which would leave it to the
+    # garbage collector (as either does in Python 3.11).
+    transport.set_protocol(_NOBODY)
+    transport.close()
+    return SocketConnection(own, peers, chunked)
+
+
+def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
+    """None where the transport must stay: TLS is in it, or bytes that are not sent yet."""
+    sock = transport.get_extra_info("socket")
+    under_tls = transport.get_extra_info("sslcontext") is not None
+    if sock is None or under_tls or transport.get_write_buffer_size():
+        return None
+    try:
+        own: socket.socket = sock.dup()
+    except OSError:  # as many files are open as may be
+        return None
+    return own

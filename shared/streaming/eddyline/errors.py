@@ -1,0 +1,81 @@
+"""Every error that Eddyline raises on purpose.
+
+StreamingError
+├── SettingsError            a setting has a bad value: exit code 3
+├── BadRequest               400  the request names a bad value
+│   └── BadCursor            400  the text is not a cursor
+├── Unauthorized             401  no token, or one that does not verify
+├── Forbidden                403  the token does not grant this
+├── NotFound                 404
+├── TooLarge                 413
+├── UpstreamError            502  a server that we depend on failed
+└── Unavailable              503  not now: draining, or a dependency is away
+    └── Overloaded           429  a limit is reached
+"""
+
+
+class StreamingError(Exception):
+    """Base of all errors here; the text names the value and what would be right."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class SettingsError(StreamingError):
+    """A setting is missing or has a bad value; the process exits with code 3."""
+
+
+class BadRequest(StreamingError):
+    status = 400
+    title = "Bad request"
+
+
+class BadCursor(BadRequest):
+    title = "Bad cursor"
+
+
+class Unauthorized(StreamingError):
+    status = 401
+    title = "Unauthorized"
+
+
+class Forbidden(StreamingError):
+    status = 403
+    title = "Forbidden"
+
+
+class NotFound(StreamingError):
+    status = 404
+    title = "Not found"
+
+
+class TooLarge(StreamingError):
+    status = 413
+    title = "Too large"
+
+
+class UpstreamError(StreamingError):
+    status = 502
+    title = "Upstream failed"
+
+
+class Unavailable(StreamingError):
+    """Not now; `retry_after` is in seconds."""
+
+    status = 503
+    title = "Unavailable"
+
+    def __init__(self, detail: str, retry_after: float = 5.0) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Overloaded(Unavailable):
+    """A limit on streams or rate is reached; `retry_after` is in seconds."""
+
+    status = 429
+    title = "Too many streams"

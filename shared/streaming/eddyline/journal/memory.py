@@ -1,0 +1,168 @@
+"""The journal of a single process, bounded by bytes and by age."""
+
+import itertools
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from eddyline.journal.base import Entry, Follower, Gap, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.cursor import Cursor, new_epoch
+
+#: What an entry costs beside its frame, in bytes: objects, indexes.
+ENTRY_OVERHEAD = 500
+
+
+#: Seconds for which an idempotency key is remembered, where nothing else is said.
+KEY_AGE = 3600.0
+
+
+class Window:
+    """Consecutive entries, the newest ones: bounded by bytes and age (seconds)."""
+
+    def __init__(self, head: Cursor, max_bytes: int, max_age: float | None = None) -> None:
+        self.head = head
+        self._base = head
+        self._first = head.sequence + 1
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+        self._bytes = 0
+        # By sequence, for a look-up in the middle. Sequences have no holes: the oldest is always
+        # `_first`.
+        self._entries: dict[int, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def oldest(self) -> Cursor:
+        """The cursor before the oldest entry."""
+        return Cursor(self.head.epoch, self._first - 1)
+
+    def add(self, entry: Entry) -> list[Entry]:
+        """Adds the next entry; returns those that had to go."""
+        self._entries[entry.cursor.sequence] = entry
+        self._bytes += len(entry.frame) + ENTRY_OVERHEAD
+        self.head = entry.cursor
+        return self.trim(entry.time)
+
+    def trim(self, now: float) -> list[Entry]:
+        gone = []
+        while self._entries and self._is_over(self._entries[self._first], now):
+            entry = self._entries.pop(self._first)
+            self._bytes -= len(entry.frame) + ENTRY_OVERHEAD
+            self._first += 1
+            self._base = entry.cursor
+            gone.append(entry)
+        return gone
+
+    def _is_over(self, entry: Entry, now: float) -> bool:
+        if self._bytes > self._max_bytes and len(self._entries) > 1:
+            return True
+        return self._max_age is not None and now - entry.time > self._max_age
+
+    def page(self, after: Cursor | None, limit: int) -> Page:
+        gap = None if after is None else self.gap(after)
+        if gap is not None:
+            return Page([], self.oldest, self.head, gap)
+        start = self._first if after is None else after.sequence + 1
+        stop = min(start + limit, self.head.sequence + 1)
+        return Page([self._entries[n] for n in range(start, stop)], self.oldest, self.head)
+
+    def gap(self, after: Cursor) -> Gap | None:
+        """Why what follows a cursor is not all here; entries may be of several epochs."""
+        sequence, current = after.sequence, after.epoch == self.head.epoch
+        if sequence > self.head.sequence:
+            return "future" if current else "epoch"
+        if sequence < self._first - 1:
+            return "trimmed" if current else "epoch"
+        known = self._base if sequence == self._first - 1 else self._entries[sequence].cursor
+        return None if current or known == after else "epoch"
+
+
+class MemoryJournal:
+    """A journal in the memory of one process, bounded by bytes and by age (seconds)."""
+
+    def __init__(
+        self,
+        max_bytes: int = 64 * 1024 * 1024,
+        max_age: float | None = 3600.0,
+        key_age: float = KEY_AGE,
+    ) -> None:
+        self._window = Window(Cursor(new_epoch(), 0), max_bytes, max_age)
+        self._followers: list[Follower] = []
+        self._own_ids: dict[str, Cursor] = {}
+        #: In the order of their newest entries.
+        self._topics: dict[str, Cursor] = {}
+        #: By idempotency key, the oldest first: when, what, and its receipt.
+        self._keys: dict[str, tuple[float, str, Receipt]] = {}
+        self._key_age = key_age
+
+    async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
+        return [self._append_once(new) for new in batch]
+
+    def append_now(self, new: NewEntry) -> Entry:
+        """Appends one entry, for callers that are no coroutines and use no idempotency key."""
+        head = self._window.head
+        entry = Entry.from_new(new, Cursor(head.epoch, head.sequence + 1), time.time())
+        if new.id is not None:
+            self._own_ids.setdefault(new.id, entry.cursor)
+        for topic in entry.topics:
+            self._topics.pop(topic, None)
+            self._topics[topic] = entry.cursor
+        self._forget(self._window.add(entry))
+        for follower in self._followers:
+            follower.deliver(entry)
+        return entry
+
+    async def read(self, after: Cursor | None, limit: int) -> Page:
+        self._forget(self._window.trim(time.time()))
+        return self._window.page(after, limit)
+
+    async def locate(self, id: str) -> Cursor | None:
+        return self._own_ids.get(id)
+
+    async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
+        self._forget(self._window.trim(time.time()))
+        found = (
+            (topic, cursor)
+            for topic, cursor in reversed(self._topics.items())
+            if before is None or cursor.sequence < before
+        )
+        return list(itertools.islice(found, limit))
+
+    @asynccontextmanager
+    async def follow(self, follower: Follower) -> AsyncIterator[None]:
+        follower.skip(self._window.head)
+        self._followers.append(follower)
+        try:
+            yield
+        finally:
+            self._followers.remove(follower)
+
+    async def signal(self, message: bytes) -> None:
+        for follower in self._followers:
+            follower.signal(message)
+
+    def _append_once(self, new: NewEntry) -> Receipt:
+        if new.key is None:
+            entry = self.append_now(new)
+            return Receipt(entry.cursor, entry.id)
+        now = time.time()
+        while self._keys and now - next(iter(self._keys.values()))[0] > self._key_age:
+            del self._keys[next(iter(self._keys))]
+        known = self._keys.get(new.key)
+        if known is not None:
+            outcome: Outcome = "repeated" if known[1] == new.digest() else "conflict"
+            return Receipt(known[2].cursor, known[2].id, outcome)
+        entry = self.append_now(new)
+        receipt = Receipt(entry.cursor, entry.id)
+        self._keys[new.key] = (now, new.digest(), receipt)
+        return receipt
+
+    def _forget(self, gone: list[Entry]) -> None:
+        for entry in gone:
+            if self._own_ids.get(entry.id) == entry.cursor:
+                del self._own_ids[entry.id]
+            for topic in entry.topics:
+                if self._topics.get(topic) == entry.cursor:
+                    del self._topics[topic]

@@ -1,0 +1,259 @@
+"""A journal in Redis: shared by all processes of a hub, and there when they are gone.
+
+What is appended is in the stream before anybody hears of it. state.lua, append.lua and read.lua
+document the keys, and how an epoch ends where a primary could have lost something.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from eddyline.errors import Unavailable
+from eddyline.journal.base import Follower, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.cursor import Cursor, new_epoch
+from eddyline.journal.memory import KEY_AGE
+from eddyline.redis import record as redis_record
+from eddyline.redis.link import CALL_TIMEOUT, Primary, RedisLink, Script
+from eddyline.redis.listener import RedisListener
+from eddyline.tasks import background
+
+#: Appends that come while one is on its way go together: so many entries, so many bytes.
+BATCH_ENTRIES = 512
+BATCH_BYTES = 1024 * 1024
+
+#: Bytes of appends that may wait for Redis; what comes then is refused at once.
+WAITING_BYTES = 32 * 1024 * 1024
+
+#: Bytes of a page: about what a connection takes at once.
+PAGE_BYTES = 64 * 1024
+
+#: Seconds between two attempts to send a batch.
+SEND_AGAIN = 0.1
+
+_PUBLISH = Script.load("state.lua", "append.lua")
+_READ = Script.load("state.lua", "read.lua")
+
+
+@dataclass(slots=True, eq=False)
+class _Append:
+    """One call of `append`, until its receipts are there."""
+
+    batch: Sequence[NewEntry]
+    records: list[bytes]
+    deadline: float
+    receipts: "asyncio.Future[list[Receipt]]"
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = sum(map(len, self.records))
+
+
+class RedisJournal:
+    """One hub's journal; use it within `async with`. Bounded by entries, bytes and age (seconds).
+
+    `url` as in redis_link.py. `key_age`: seconds for which idempotency keys are remembered; it must
+    be longer than any append takes. All processes of a hub must be given the same bounds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        hub: str = "events",
+        *,
+        max_entries: int = 1_000_000,
+        max_bytes: int = 256 * 1024 * 1024,
+        max_age: float = 3600.0,
+        key_age: float = KEY_AGE,
+    ) -> None:
+        prefix = f"eddyline:{{{hub}}}:"
+        self.hub = hub
+        self.prefix = prefix
+        #: What any client of Redis publishes there, to `<topic>`, is relayed.
+        self.live_channel = "eddyline:live:" if hub == "events" else f"eddyline:{hub}:live:"
+        self.bus_channel = prefix + "bus"
+        self.primary = Primary(url, prefix)
+        #: For reads and all small calls; appends have their own, which a long read can't hold up.
+        self.link = RedisLink(self.primary)
+        self._publishing = RedisLink(self.primary)
+        self._keys = [prefix + name for name in ("meta", "journal", "epochs", "ids", "topics")]
+        self._bounds = (max_entries, max_bytes, int(max_age * 1000))
+        self._key_age = int(key_age * 1000)
+        self._batch_key = f"{prefix}batch:{secrets.token_hex(8)}"
+        self._batch = 0
+        self._queue: deque[_Append] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._listeners: set[RedisListener] = set()
+
+    async def __aenter__(self) -> "RedisJournal":
+        self._writer = asyncio.create_task(self._write())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        for waiting in self._queue:
+            self._fail(waiting, Unavailable("the process is stopping", 2.0))
+        self._queue.clear()
+        await self.link.close()
+        await self._publishing.close()
+
+    @property
+    def fault(self) -> str | None:
+        """Why streams may be behind at this moment; None where the bus is proven."""
+        faults = (listener.fault for listener in self._listeners)
+        return next((fault for fault in faults if fault), None)
+
+    async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
+        records = [redis_record.encode(new) for new in batch]
+        loop = asyncio.get_running_loop()
+        append = _Append(batch, records, loop.time() + CALL_TIMEOUT, loop.create_future())
+        if self._waiting and self._waiting + append.size > WAITING_BYTES:
+            raise Unavailable("too many events wait for Redis: nothing was done", 2.0)
+        self._waiting += append.size
+        self._queue.append(append)
+        self._wake.set()
+        return await append.receipts
+
+    async def read(self, after: Cursor | None, limit: int) -> Page:
+        epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
+        arguments = (new_epoch(), *self._bounds, epoch, sequence, limit, PAGE_BYTES)
+        answer = await self.link.run(_READ, self._keys, arguments)
+        name, head, first, gap, rows = answer
+        epoch = name.decode()
+        oldest = Cursor(epoch, first - 1)
+        entries = redis_record.from_stream(rows)
+        return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None)
+
+    async def locate(self, id: str) -> Cursor | None:
+        sequence = await self.link.call("ZSCORE", self._keys[3], id)
+        if sequence is None:
+            return None
+        at = int(sequence)
+        epoch = await self.link.call("HGET", self._keys[0], "epoch")
+        return Cursor(epoch.decode(), at) if epoch is not None else None
+
+    async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
+        newest = "+inf" if before is None else f"({before}"
+        rest = (newest, "-inf", "WITHSCORES", "LIMIT", 0, limit)
+        found = await self.link.call("ZREVRANGEBYSCORE", self._keys[4], *rest)
+        epoch = await self.link.call("HGET", self._keys[0], "epoch")
+        scored = zip(found[::2], found[1::2], strict=True)
+        return [
+            (topic.decode(), Cursor((epoch or b"0").decode(), int(sequence)))
+            for topic, sequence in scored
+        ]
+
+    async def signal(self, message: bytes) -> None:
+        await self.link.call("PUBLISH", self.bus_channel, b"signal\n" + message)
+
+    @asynccontextmanager
+    async def follow(self, follower: Follower) -> AsyncIterator[None]:
+        """Goes on once what is retained was told, or without it where Redis is away."""
+        listener = RedisListener(self, follower)
+        self._listeners.add(listener)
+        try:
+            async with background(listener.run()):
+                await listener.tried.wait()
+                yield
+        finally:
+            self._listeners.discard(listener)
+
+    # Appending: one batch is on its way, those who come meanwhile go together in the next.
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._send(self._take())
+
+    def _take(self) -> list[_Append]:
+        taken = [self._queue.popleft()]
+        entries, size = len(taken[0].batch), taken[0].size
+        while self._queue:
+            following = self._queue[0]
+            entries, size = entries + len(following.batch), size + following.size
+            if entries > BATCH_ENTRIES or size > BATCH_BYTES:
+                break
+            taken.append(self._queue.popleft())
+        return taken
+
+    async def _send(self, appends: list[_Append]) -> None:
+        """Sends a batch until it is there, or the first of its appends has waited too long."""
+        self._batch += 1
+        deadline = appends[0].deadline
+        loop = asyncio.get_running_loop()
+        failure: Exception
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    self._settle(appends, await self._publish(appends))
+                return
+            except (Unavailable, TimeoutError) as error:
+                failure = error
+            except Exception as error:
+                # Redis refuses what it was sent: to send it again would not help.
+                failure = error
+                break
+            if loop.time() + SEND_AGAIN >= deadline:
+                break
+            await asyncio.sleep(SEND_AGAIN)
+        if isinstance(failure, TimeoutError):
+            failure = Unavailable("Redis does not answer: what was sent may have been done", 2.0)
+        for append in appends:
+            self._fail(append, failure)
+
+    async def _publish(self, appends: list[_Append]) -> Any:
+        keys: list[str] = []
+        entries: list[bytes | str | int] = []
+        count = 0
+        for append in appends:
+            for new, record in zip(append.batch, append.records, strict=True):
+                count += 1
+                key, digest = 0, ""
+                if new.key is not None:
+                    keys.append(f"{self.prefix}key:{new.key}")
+                    key, digest = len(keys), new.digest()
+                topics = (new.topic, *new.alternates)
+                entries += (record, new.id or "", key, digest, len(topics), *topics)
+        fixed = (new_epoch(), *self._bounds, self.bus_channel, self._batch, self._key_age)
+        return await self._publishing.run(
+            _PUBLISH, (*self._keys, self._batch_key, *keys), (*fixed, count, *entries)
+        )
+
+    def _settle(self, appends: list[_Append], answer: Any) -> None:
+        name, sequence, *others = answer
+        epoch = name.decode()
+        known = {other[0]: other for other in others}
+        index = 0
+        for append in appends:
+            receipts = []
+            for new in append.batch:
+                if known and (other := known.get(index)) is not None:
+                    receipts.append(_known_receipt(*other[1:]))
+                else:
+                    cursor = Cursor(epoch, sequence)
+                    receipts.append(Receipt(cursor, new.id or str(cursor)))
+                    sequence += 1
+                index += 1
+            self._waiting -= append.size
+            if not append.receipts.done():
+                append.receipts.set_result(receipts)
+
+    def _fail(self, append: _Append, error: Exception) -> None:
+        self._waiting -= append.size
+        if not append.receipts.done():
+            append.receipts.set_exception(error)
+
+
+def _known_receipt(outcome: bytes, epoch: bytes, sequence: bytes | int, id: bytes) -> Receipt:
+    cursor = Cursor(epoch.decode(), int(sequence))
+    answer: Outcome = "conflict" if outcome == b"conflict" else "repeated"
+    return Receipt(cursor, id.decode() or str(cursor), answer)

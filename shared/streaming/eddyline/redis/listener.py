@@ -1,0 +1,218 @@
+"""The supervised subscription to a hub's bus: proven by probes, rebuilt after any fault, refilled.
+
+It subscribes first and reads the stream then: what is published between the two comes twice and is
+dropped by its sequence; nothing can come not at all. Whatever goes wrong, the way back is the same:
+a new connection, and the missing entries from the stream. Followers notice nothing.
+"""
+
+import asyncio
+import itertools
+import logging
+import random
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from eddyline.errors import Unavailable
+from eddyline.journal.base import Follower
+from eddyline.journal.cursor import Cursor
+from eddyline.redis import record as redis_record
+from eddyline.redis.link import CONNECT_TIMEOUT, Failure, RedisConnection, info
+from eddyline.telemetry import metrics
+
+if TYPE_CHECKING:
+    from eddyline.redis.journal import RedisJournal
+
+#: Seconds between probes, and for one to come back: then the connection is given up.
+PROBE_INTERVAL = 1.0
+PROBE_TIMEOUT = 4.0
+
+#: Probes to one look at how full Redis is.
+PROBES_TO_A_LOOK = 10
+
+#: Seconds between two attempts to connect, doubled up to the second, jittered.
+BACKOFF = (0.05, 2.0)
+
+#: Entries that a process reads at its start, so that who was at another one finds them here: about
+#: what the broadcast keeps at hand.
+BACKLOG = 16_384
+PAGE = 512
+
+_log = logging.getLogger("eddyline.bus")
+
+
+class BusFault(Exception):
+    """The connection can't be trusted any more."""
+
+
+class RedisListener:
+    """Tells one follower what the journal gets, for as long as `run` runs."""
+
+    def __init__(self, journal: "RedisJournal", follower: Follower) -> None:
+        #: Set after the first attempt, whether it succeeded or not.
+        self.tried = asyncio.Event()
+        self._journal = journal
+        self._follower = follower
+        self._head: Cursor | None = None
+        self._probe_channel = f"{journal.prefix}probe:{secrets.token_hex(8)}".encode()
+        self._proven_at: float | None = None
+        self._proven = metrics.bus_proven_at.labels(journal.hub)
+        self._last_fault = "it was not reached yet"
+        #: The probe that is on its way: its text, and the head that was seen before it.
+        self._probe: tuple[bytes, Cursor] | None = None
+
+    @property
+    def fault(self) -> str | None:
+        now = time.monotonic()
+        if self._proven_at is not None and now - self._proven_at < PROBE_TIMEOUT:
+            return None
+        return f"the bus (Redis) is not proven: {self._last_fault}"
+
+    async def run(self) -> None:
+        backoff = BACKOFF[0]
+        while True:
+            began = time.monotonic()
+            try:
+                await self._listen()
+            except* Exception as group:
+                error = _first(group)
+                self._last_fault = f"{type(error).__name__}: {error}"
+                expected = isinstance(error, (BusFault, Unavailable, *Failure))
+                cause = None if expected else error
+                _log.warning("the bus is rebuilt: %s", self._last_fault, exc_info=cause)
+            self._proven_at = self._probe = None
+            self._proven.set(0)
+            self.tried.set()
+            if time.monotonic() - began > BACKOFF[1]:
+                backoff = BACKOFF[0]
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
+            backoff = min(2 * backoff, BACKOFF[1])
+
+    async def _listen(self) -> None:
+        connection = await self._journal.primary.connect()
+        metrics.bus_connects.inc()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._subscribe(connection)
+            await self._refill()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(connection))
+                tasks.create_task(self._keep_proving(connection))
+        finally:
+            await connection.close()
+
+    async def _subscribe(self, connection: RedisConnection) -> None:
+        journal = self._journal
+        await connection.send("SUBSCRIBE", journal.bus_channel, self._probe_channel)
+        await connection.send("PSUBSCRIBE", _escaped(journal.live_channel) + "*")
+        for _ in range(3):
+            await connection.read()
+
+    # What the bus brings.
+
+    async def _read(self, connection: RedisConnection) -> None:
+        while True:
+            await self._on_message(await connection.read())
+
+    async def _on_message(self, message: list[Any]) -> None:
+        match message:
+            case [b"message", channel, data] if channel == self._probe_channel:
+                await self._on_probe(data)
+            case [b"message", _, data] if data.startswith(b"signal\n"):
+                self._follower.signal(data[7:])
+            case [b"message", _, data]:
+                await self._on_entries(data)
+            case [b"pmessage", _, channel, data]:
+                topic = channel.decode(errors="replace").removeprefix(self._journal.live_channel)
+                self._follower.deliver_ephemeral(topic, data.decode(errors="replace"))
+
+    async def _on_entries(self, data: bytes) -> None:
+        assert self._head is not None
+        first, _, _ = redis_record.place_in_bus(data)
+        if first.epoch != self._head.epoch or first.sequence > self._head.sequence + 1:
+            metrics.bus_gaps.inc()
+            await self._refill()
+        # What was in the stream already came twice.
+        for entry in redis_record.from_bus(data, self._head.sequence + 1 - first.sequence):
+            if entry.cursor.sequence == self._head.sequence + 1:
+                self._head = entry.cursor
+                self._follower.deliver(entry)
+
+    async def _refill(self) -> None:
+        """Reads in the stream what the bus did not bring, up to the head."""
+        if self._head is None:
+            page = await self._journal.read(None, 0)
+            first = max(page.oldest.sequence, page.head.sequence - BACKLOG)
+            self._skip(Cursor(page.head.epoch, first))
+        while True:
+            assert self._head is not None
+            page = await self._journal.read(self._head, PAGE)
+            if page.gap is not None:
+                self._skip(page.head)
+                return
+            for entry in page.entries:
+                self._head = entry.cursor
+                self._follower.deliver(entry)
+            metrics.bus_refilled.inc(len(page.entries))
+            if self._head.sequence >= page.head.sequence:
+                break
+        if self._head.epoch != page.head.epoch:
+            self._skip(page.head)  # an epoch has begun, and no entry of it yet
+
+    def _skip(self, head: Cursor) -> None:
+        self._head = head
+        self._follower.skip(head)
+
+    # Whether the bus brings anything: a connection can be open and silent for ever.
+
+    async def _keep_proving(self, connection: RedisConnection) -> None:
+        for number in itertools.count():
+            await self._send_probe(connection)
+            if number % PROBES_TO_A_LOOK == 0:
+                await self._look_at_memory()
+            # Jittered, so that the processes of a hub don't probe together.
+            await asyncio.sleep(PROBE_INTERVAL * random.uniform(0.8, 1.2))
+            if self._probe is not None:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    while self._probe is not None:
+                        await asyncio.sleep(PROBE_INTERVAL / 10)
+
+    async def _send_probe(self, connection: RedisConnection) -> None:
+        journal = self._journal
+        head = (await journal.read(None, 0)).head
+        if journal.link.run_id != connection.run_id:
+            raise BusFault("calls and messages are of two servers, or two lives of one")
+        self._probe = (secrets.token_bytes(8), head)
+        await journal.link.call("PUBLISH", self._probe_channel, self._probe[0])
+
+    async def _look_at_memory(self) -> None:
+        memory = info(await self._journal.link.call("INFO", "memory"))
+        metrics.redis_memory.labels(self._journal.hub).set(int(memory["used_memory"]))
+        metrics.redis_memory_limit.labels(self._journal.hub).set(int(memory["maxmemory"]))
+
+    async def _on_probe(self, text: bytes) -> None:
+        if self._probe is None or text != self._probe[0]:
+            return
+        # Whatever came into the journal before the probe was sent has come over the bus before it.
+        _, head = self._probe
+        self._probe = None
+        assert self._head is not None
+        if head.epoch != self._head.epoch or head.sequence > self._head.sequence:
+            metrics.bus_gaps.inc()
+            await self._refill()
+        self._proven_at = time.monotonic()
+        self._proven.set(time.time())
+        self.tried.set()
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """One of the errors; of a group of groups, one from the innermost."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _escaped(text: str) -> str:
+    """A pattern of Redis that means the text itself."""
+    return "".join("\\" + c if c in "*?[]\\" else c for c in text)

@@ -1,0 +1,232 @@
+"""Files, sent by sendfile(2) where the server can, by large reads where not; memory is constant."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import formatdate, parsedate_to_datetime
+from io import FileIO
+from secrets import token_hex
+from time import time
+
+from starlette import responses
+from starlette.datastructures import MutableHeaders
+from starlette.responses import MalformedRangeHeader
+from starlette.types import Message, Receive, Scope, Send
+
+from eddyline.connection.base import StreamClosed
+from eddyline.errors import StreamingError
+from eddyline.responses.stream import ByteStream, Terms, send_whole, transport_of
+from eddyline.responses.threaded import ThreadedIterator
+
+#: A large read: where there is no sendfile.
+READ = 512 * 1024
+#: How much sendfile is asked for at once; between slices the file is checked, and bytes counted.
+SLICE = 16 * 1024 * 1024
+#: The end of a range is read, not sent by the kernel: a change shows before the range is whole.
+TAIL = 64 * 1024
+
+#: Bytes `start` up to, not including, `end`.
+Range = tuple[int, int]
+
+
+class FileChanged(StreamingError):
+    """The file was truncated or written to while it was sent: what was sent is of no version."""
+
+
+def strong_etag(status: os.stat_result) -> str:
+    """Changes with every write; copies with the same times have the same on every replica.
+
+    Without the inode, then: a file that takes the name over must have another time or size.
+    """
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+
+
+class FileResponse(responses.FileResponse):
+    """Starlette's ranges over a file that is open already; the response closes it.
+
+    Opened by the caller: a path that was checked may lead elsewhere by the time it is opened.
+    """
+
+    def __init__(
+        self, file: FileIO, terms: Terms, *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        self.file = file
+        self.terms = terms
+        self.version = self.stat_result = os.fstat(file.fileno())
+        self.path = "-"  # for Starlette's error texts only
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        # Starlette's __init__ would look through all headers for each that it adds.
+        self.init_headers({**headers, "accept-ranges": "bytes", **_version_headers(self.version)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = transport_of(scope)
+        try:
+            whole = self._whole(scope) if transport is not None and transport.idle else None
+            if transport is None or whole is None:
+                await self._stream(scope, receive, send)
+            else:
+                await send_whole(self.terms, send, _head(200, self.raw_headers), whole)
+        finally:
+            self.file.close()
+
+    def _whole(self, scope: Scope) -> bytes | None:
+        """The file, if it is small, all of it is asked for, and no disk has to be waited for."""
+        if self.version.st_size > TAIL or scope["method"] != "GET" or _asks_for_range(scope):
+            return None
+        data = _read_cached(self.file.fileno(), self.version.st_size)
+        # One that has changed is for `_stream`, which cuts it off and counts it.
+        return None if self._is_changed() else data
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
+        alone: Scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
+        self.stream = ByteStream(self.terms, scope, send)
+        respond = super().__call__
+        await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[Range]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            # RFC 9110 §14.2: what is not understood is as if it were not there.
+            return []
+
+    def _should_use_range(self, http_if_range: str) -> bool:
+        if http_if_range.startswith('"'):
+            return http_if_range == self.headers["etag"]
+        # RFC 9110 §8.8.2.2: a date that is this second's may stand for two versions.
+        fresh = time() - self.version.st_mtime < 2
+        return not fresh and _same_moment(http_if_range, self.headers["last-modified"])
+
+    async def _handle_simple(self, send: Send, send_header_only: bool, _: bool) -> None:
+        await self._start(send, 200, {})
+        await self._send_only_range(0, 0 if send_header_only else self.version.st_size)
+
+    async def _handle_single_range(
+        self, send: Send, start: int, end: int, file_size: int, send_header_only: bool
+    ) -> None:
+        headers = {
+            "content-range": f"bytes {start}-{end - 1}/{file_size}",
+            "content-length": str(end - start),
+        }
+        await self._start(send, 206, headers)
+        await self._send_only_range(start, start if send_header_only else end)
+
+    async def _handle_multiple_ranges(
+        self, send: Send, ranges: Sequence[Range], file_size: int, send_header_only: bool
+    ) -> None:
+        boundary = token_hex(13)
+        length, part_head = self.generate_multipart(
+            ranges, boundary, file_size, self.headers["content-type"]
+        )
+        headers = {
+            "content-type": f"multipart/byteranges; boundary={boundary}",
+            "content-length": str(length),
+        }
+        await self._start(send, 206, headers)
+        if send_header_only:
+            return await _finish(send)
+        for start, end in ranges:
+            await _more(send, part_head(start, end))
+            await self._send_range(start, end)
+            await _more(send, b"\r\n")
+        await _finish(send, f"--{boundary}--".encode())
+
+    async def _start(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+        merged = MutableHeaders(raw=list(self.raw_headers))
+        merged.update(headers)
+        await send(_head(status, merged.raw))
+
+    async def _send_only_range(self, start: int, end: int) -> None:
+        if start == end:
+            return await _finish(self.stream.send)
+        await self._send_range(start, end, last=True)
+
+    async def _send_range(self, start: int, end: int, *, last: bool = False) -> None:
+        if self.stream.transport is not None:
+            zero_copy_end = max(start, end - TAIL)
+            await self._send_slices(start, zero_copy_end)
+            start = zero_copy_end
+        reads = ThreadedIterator(self._reads(start, end))
+        try:
+            async for chunk in reads:
+                start += len(chunk)
+                # A client may leave once it has all bytes: the end must be with the last of them.
+                finish = last and start == end
+                await (_finish if finish else _more)(self.stream.send, chunk)
+        finally:
+            await reads.aclose()
+
+    async def _send_slices(self, start: int, end: int) -> None:
+        for offset in range(start, end, SLICE):
+            try:
+                await self.stream.send_file(self.file.fileno(), offset, min(SLICE, end - offset))
+            except StreamClosed:
+                # A file that ends early is the reason as often as a client that left.
+                self._check_unchanged()
+                raise
+            self._check_unchanged()
+
+    def _reads(self, start: int, end: int) -> Iterator[bytes]:
+        while start < end:
+            chunk = os.pread(self.file.fileno(), min(READ, end - start), start)
+            self._check_unchanged()
+            if not chunk:
+                raise FileChanged(f"the file ends at byte {start}, {end} were promised")
+            yield chunk
+            start += len(chunk)
+
+    def _check_unchanged(self) -> None:
+        if self._is_changed():
+            was, now = self.version.st_size, os.fstat(self.file.fileno()).st_size
+            raise FileChanged(f"the file was written to: {was} bytes long before, {now} now")
+
+    def _is_changed(self) -> bool:
+        now, was = os.fstat(self.file.fileno()), self.version
+        return (now.st_size, now.st_mtime_ns) != (was.st_size, was.st_mtime_ns)
+
+
+def _version_headers(version: os.stat_result) -> dict[str, str]:
+    return {
+        "content-length": str(version.st_size),
+        "last-modified": formatdate(version.st_mtime, usegmt=True),
+        "etag": strong_etag(version),
+    }
+
+
+def _asks_for_range(scope: Scope) -> bool:
+    return any(name == b"range" for name, _ in scope["headers"])
+
+
+def _read_cached(file: int, size: int) -> bytes | None:
+    """The first `size` bytes, if they are in the page cache; None else."""
+    if sys.platform != "linux":
+        return None
+    data = bytearray(size)
+    try:
+        read = os.preadv(file, [data], 0, os.RWF_NOWAIT)
+    except OSError:  # it would block, or its file system cannot tell
+        return None
+    return bytes(data) if read == size else None
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+async def _more(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _finish(send: Send, data: bytes = b"") -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+def _same_moment(one: str, other: str) -> bool:
+    try:
+        return parsedate_to_datetime(one) == parsedate_to_datetime(other)
+    except ValueError:
+        return False

@@ -1,0 +1,212 @@
+"""One body on its way to a client: counted, paced by the socket, ended when it may not go on.
+
+`pull.PullResponse` (a producer) and `file_response.FileResponse` (a file) are made of it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from eddyline.connection.base import EXTENSION, ResponseTransport, StreamClosed, StreamStalled
+from eddyline.service.admission import Permit
+from eddyline.service.app import Context
+from eddyline.telemetry import logs as jsonlog
+from eddyline.telemetry.metrics import Reason, StreamMetrics
+
+_log = logging.getLogger("eddyline.stream")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The conditions of one body. `permit` is given back; `expires` is in Unix seconds."""
+
+    context: Context
+    metrics: StreamMetrics
+    permit: Permit
+    expires: float | None = None
+
+
+async def send_whole(terms: Terms, send: Send, head: Message, body: bytes) -> None:
+    """Sends a body that is at hand to a connection that is idle: there is nothing to watch."""
+    began = time.monotonic()
+    reason: Reason = "failed"
+    terms.metrics.begin()
+    try:
+        await send(head)
+        await send({"type": "http.response.body", "body": body})
+        terms.metrics.first_byte.observe(time.monotonic() - began)
+        terms.metrics.bytes.inc(len(body))
+        reason = "complete"
+    finally:
+        terms.metrics.end(reason, time.monotonic() - began)
+        terms.permit.release()
+
+
+def transport_of(scope: Scope) -> ResponseTransport | None:
+    """None where the server is not ours."""
+    transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
+    return transport
+
+
+class ByteStream:
+    """Runs the coroutine that sends a body until it ends, or until the stream must.
+
+    It must when the client leaves or stalls, at the drain's deadline, and when the token expires.
+    A body that was cut short never gets its regular end: the client can tell.
+    """
+
+    def __init__(self, terms: Terms, scope: Scope, send: Send) -> None:
+        self.transport = transport_of(scope)
+        self._terms = terms
+        self._scope = scope
+        self._send = send
+        self._began = time.monotonic()
+        self._head_sent = False
+        self._first_byte_sent = False
+        self._finished = False
+        self._leaving: asyncio.Task[None] | None = None
+        self._cut: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._patience = terms.context.settings.write_timeout
+        self._sending = False
+        self._sends = 0
+        self._bytes = 0
+        self._mark: tuple[int, ...] = ()
+        self._progress = 0.0
+
+    async def run(self, receive: Receive, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Raises what `body` raises before the head is sent; a later fault is a line in the log."""
+        work = asyncio.create_task(body())
+        leaving = self._leaving = asyncio.create_task(_client_leaves(receive))
+        reason: Reason = "closed"
+        self._begin()
+        try:
+            ends: set[asyncio.Future[Any]] = {work, leaving, self._cut}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            reason = self._reason(work)
+        finally:
+            work.cancel()
+            leaving.cancel()
+            await asyncio.gather(work, leaving, return_exceptions=True)
+            self._end(reason)
+        if reason == "failed":
+            self._report(work)
+        elif reason not in ("complete", "client_closed"):
+            self._abort()
+
+    async def send(self, message: Message) -> None:
+        """An ASGI `send` that counts, and watches that the client takes what is sent."""
+        self._sends += 1
+        self._sending = True
+        try:
+            await self._send(message)
+        except OSError as error:
+            raise StreamClosed(str(error)) from error
+        finally:
+            self._sending = False
+        if self._leaving is not None and self._leaving.done():
+            # uvicorn drops what is sent to a client that left, and says nothing.
+            raise StreamClosed("the client left")
+        if message["type"] == "http.response.start":
+            self._head_sent = True
+        else:
+            self._finished = not message.get("more_body", False)
+            self._count(len(message.get("body", b"")))
+
+    async def send_file(self, file: int, offset: int, count: int) -> None:
+        """Sends a slice of a file by the transport, which must be there."""
+        assert self.transport is not None
+        await self.transport.send_file(file, offset, count, self._patience)
+        self._count(count)
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._terms.metrics.begin()
+        self._terms.context.drain.on_deadline(self, lambda: self._cut_short("drain"))
+        if self._terms.expires is not None:
+            left = self._terms.expires - time.time()
+            self._timers["expiry"] = loop.call_later(left, self._cut_short, "expired")
+        self._watch()
+
+    def _end(self, reason: Reason) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._terms.context.drain.forget(self)
+        metrics, seconds = self._terms.metrics, time.monotonic() - self._began
+        metrics.end(reason, seconds)
+        request_id = self._terms.permit.request_id
+        jsonlog.stream_ended(metrics, reason, seconds, request_id, bytes=self._bytes)
+        self._terms.permit.release()
+
+    def _cut_short(self, reason: Reason) -> None:
+        if not self._cut.done():
+            self._cut.set_result(reason)
+
+    def _reason(self, work: asyncio.Task[None]) -> Reason:
+        if self._finished:
+            return "complete"
+        if not work.done():
+            return self._cut.result() if self._cut.done() else "client_closed"
+        error = _error(work)
+        if isinstance(error, StreamStalled):
+            return "stalled"
+        return "client_closed" if isinstance(error, StreamClosed) else "failed"
+
+    def _count(self, size: int) -> None:
+        if size and not self._first_byte_sent:
+            self._first_byte_sent = True
+            self._terms.metrics.first_byte.observe(time.monotonic() - self._began)
+        self._bytes += size
+        self._terms.metrics.bytes.inc(size)
+
+    def _watch(self) -> None:
+        """Progress is what the peer acknowledges: one `send` to a slow peer may take for ever."""
+        loop = asyncio.get_running_loop()
+        mark: tuple[int, ...] = (self._sends,)
+        if self.transport is not None and self._sending:
+            mark = (self._sends, self.transport.acked(), self.transport.buffered)
+        if not self._sending or mark != self._mark:
+            self._mark, self._progress = mark, loop.time()
+        elif loop.time() - self._progress >= self._patience:
+            self._cut_short("stalled")
+            return
+        self._timers["watch"] = loop.call_later(self._patience / 4, self._watch)
+
+    def _abort(self) -> None:
+        """A mere close would first wait until a stalled peer has read what is buffered."""
+        connection = self.transport.detach() if self.transport is not None else None
+        if connection is not None:
+            connection.abort()
+        elif self.transport is not None:
+            self.transport.abort()
+
+    def _report(self, work: asyncio.Task[None]) -> None:
+        error = _error(work)
+        if not self._head_sent and error is not None:
+            raise error
+        fields = {
+            "path": self._scope["path"],
+            "request_id": self._scope.get("request_id"),
+            "error": repr(error),
+        }
+        _log.error("a stream was cut short: its producer failed", extra=fields)
+        if self._scope["http_version"] == "1.0":
+            # Without framing a close is a regular end; only a reset tells.
+            self._abort()
+
+
+def _error(work: asyncio.Task[None]) -> BaseException | None:
+    if work.cancelled():
+        # Not by us: the producer awaited something that was cancelled.
+        return RuntimeError("the producer was cancelled")
+    return work.exception()
+
+
+async def _client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,63 @@
+"""A blocking iterator, awaited: one step at a time in a bounded pool of threads.
+
+A slow client holds no thread: between two steps there is none.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+
+#: More would only queue at the disk or the database; a step is short.
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+
+
+@cache
+def pool() -> ThreadPoolExecutor:
+    """The threads in which producers run; apart from asyncio's own, which name look-ups share."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="eddyline-pull")
+
+
+class ThreadedIterator:
+    """Steps through `source`. While the caller is busy with a chunk the next one is made.
+
+    `interrupt` makes a step that runs return early; it is called from the event loop.
+    """
+
+    def __init__(
+        self, source: Iterator[bytes], interrupt: Callable[[], None] | None = None
+    ) -> None:
+        self._source = source
+        self._interrupt = interrupt
+        self._step: Future[bytes | None] | None = None
+
+    def __aiter__(self) -> "ThreadedIterator":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await asyncio.wrap_future(self._step or self._start())
+        if chunk is None:
+            raise StopAsyncIteration
+        self._start()
+        return chunk
+
+    async def aclose(self) -> None:
+        """Waits for the step that runs, then closes the source in the pool."""
+        # A second cancellation would take the closing out of the pool's queue.
+        await asyncio.shield(asyncio.create_task(self._close()))
+
+    async def _close(self) -> None:
+        step, self._step = self._step, None
+        if step is not None and not step.cancel():
+            if self._interrupt is not None and not step.done():
+                self._interrupt()
+            # A generator that is closed while a thread runs it raises ValueError and stays open.
+            await asyncio.gather(asyncio.wrap_future(step), return_exceptions=True)
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            await asyncio.wrap_future(pool().submit(close))
+
+    def _start(self) -> Future[bytes | None]:
+        self._step = pool().submit(next, self._source, None)
+        return self._step

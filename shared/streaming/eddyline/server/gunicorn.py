@@ -1,0 +1,52 @@
+"""gunicorn's configuration for streams: the shutdown arithmetic, and metrics of several workers.
+
+drain notice + window < uvicorn's graceful end < graceful_timeout <= timeout
+"""
+
+from typing import Any
+
+from eddyline.errors import SettingsError
+from eddyline.server.server import GRACE
+from eddyline.service.settings import Settings, exit_on_bad_settings
+from eddyline.telemetry.metrics import multiprocess
+from eddyline.telemetry.workers import worker_died
+
+try:
+    _settings = Settings.read()
+except SettingsError as error:
+    exit_on_bad_settings(error)
+
+#: Seconds until all streams have ended; what is left is cut 1.5 s later (drain.py).
+_drained = _settings.drain_notice + _settings.drain_window + 1.5
+
+bind = f"{_settings.host}:{_settings.port}"
+forwarded_allow_ips = _settings.forwarded_allow_ips
+keepalive = _settings.keep_alive
+worker_class = "eddyline.server.worker.StreamWorker"
+graceful_timeout = int(_drained + GRACE + 2)
+timeout = graceful_timeout + 5
+# A stream is one request, however long: recycling by count is for those who ask for it.
+max_requests = _settings.max_requests
+max_requests_jitter = _settings.max_requests // 10
+control_socket_disable = True
+accesslog = None
+# As jsonlog.py has it; a worker's own logging is configured by its app.
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "eddyline.telemetry.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": _settings.log_level.upper(), "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": _settings.log_level.upper()}},
+}
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Takes a dead worker out of the gauges, however it died; what it counted stays."""
+    if not multiprocess():
+        return
+    try:
+        worker_died(worker.pid, server.WORKERS)
+    except Exception as error:
+        # From here it would end the master, and with it all streams.
+        server.log.warning("The metrics of dead workers are not folded yet: %r", error)

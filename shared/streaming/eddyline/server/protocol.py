@@ -1,0 +1,194 @@
+"""uvicorn's HTTP/1.1 protocol, whose responses can take their connection over."""
+
+import asyncio
+from typing import Any
+
+from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from eddyline.connection.base import EXTENSION, Connection, StreamClosed
+from eddyline.connection.sendfile import (
+    SLICE,
+    acked,
+    can_sendfile,
+    corked,
+    read_slice,
+    sendfile_now,
+    sendfile_slice,
+    unless_stalled,
+)
+from eddyline.connection.socket import take_over
+from eddyline.connection.transport import reset
+
+#: Seconds that a new connection gets to bring its first request when the server stops.
+FIRST_REQUEST = 0.5
+
+
+class StreamProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
+
+    _stopping = False
+
+    #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
+    running: RequestResponseCycle
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: Any = {EXTENSION: HttpTransport(self, self.scope)}
+        self.scope["extensions"] = extensions
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Called when the server stops: uvicorn closes what is idle, and lets answers finish.
+
+        A connection that has only just been accepted is not idle: its first request is on its way,
+        and its client could not tell a refusal from a crash.
+        """
+        if self.cycle is None:
+            self._stopping = True
+            self.loop.call_later(FIRST_REQUEST, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None and self in self.connections:  # not one that has detached
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            cycle = self.cycle = UnframedCycle.from_cycle(cycle)
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
+
+
+class UnframedCycle(RequestResponseCycle):
+    """HTTP/1.0 knows no chunks, though uvicorn sends them: here the body ends where the
+    connection does.
+    """
+
+    unframed = False
+
+    @classmethod
+    def from_cycle(cls, cycle: RequestResponseCycle) -> "UnframedCycle":
+        new = cls.__new__(cls)
+        vars(new).update(vars(cycle))
+        return new
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            names = (name.lower() for name, _ in message.get("headers", []))
+            self.unframed = b"content-length" not in names
+            if self.unframed:
+                # To uvicorn a HEAD response has neither framing nor a length to keep.
+                self.scope = {**self.scope, "method": "HEAD"}
+        elif self.unframed and message["type"] == "http.response.body":
+            await self.flow.drain()
+            if not self.disconnected:
+                self.transport.write(message.get("body", b""))
+        await super().send(message)
+
+
+class HttpTransport:
+    """The `ResponseTransport` of one request on a `StreamProtocol`."""
+
+    __slots__ = ("_protocol", "_scope")
+
+    def __init__(self, protocol: StreamProtocol, scope: Any) -> None:
+        self._protocol = protocol
+        self._scope = scope
+
+    @property
+    def buffered(self) -> int:
+        return self._protocol.transport.get_write_buffer_size()
+
+    @property
+    def idle(self) -> bool:
+        return self.detachable and self.buffered == 0
+
+    def acked(self) -> int:
+        return acked(self._protocol.transport)
+
+    async def send_file(
+        self, file: int, offset: int, count: int, stall_timeout: float = 60.0
+    ) -> None:
+        with corked(self._protocol.transport):
+            await self._send_slices(file, offset, count, stall_timeout)
+
+    async def _send_slices(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
+        cycle, transport = self._protocol.running, self._protocol.transport
+        native = can_sendfile(transport)
+        while count > 0:
+            if cycle.disconnected or transport.is_closing():
+                cycle.disconnected = True
+                raise StreamClosed("the peer left")
+            size = min(SLICE, count)
+            try:
+                sent = sendfile_now(transport, file, offset, size) if native else 0
+                if sent:
+                    await asyncio.sleep(0)
+                else:
+                    sent = await self._send_slice(file, offset, size, stall_timeout)
+            except BaseException:
+                # Else uvicorn logs a response that was not completed, for each client that leaves.
+                cycle.disconnected = True
+                raise
+            cycle.expected_content_length -= sent
+            offset, count = offset + sent, count - sent
+
+    async def _send_slice(self, file: int, offset: int, size: int, stall_timeout: float) -> int:
+        transport = self._protocol.transport
+        if can_sendfile(transport):
+            work = sendfile_slice(transport, file, offset, size)
+        else:
+            work = read_slice(transport, self._protocol.flow.drain, file, offset, size)
+        sent = await unless_stalled(transport, work, stall_timeout)
+        if sent < size:
+            reset(transport)
+            raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
+        return sent
+
+    @property
+    def detachable(self) -> bool:
+        protocol = self._protocol
+        cycle = protocol.cycle
+        return (
+            cycle is not None
+            # Another request has begun on this connection, or waits: its bytes are in the parser
+            # already.
+            and protocol.scope is self._scope
+            and not protocol.pipeline
+            and not cycle.more_body
+            and not cycle.disconnected
+            and not protocol.transport.is_closing()
+        )
+
+    def detach(self) -> Connection | None:
+        if not self.detachable:
+            return None
+        protocol = self._protocol
+        cycle, transport, flow = protocol.cycle, protocol.transport, protocol.flow
+        protocol._unset_keepalive_if_required()
+        protocol.connections.discard(protocol)
+        protocol.server_state.total_requests += 1
+        # The cycle is over for uvicorn: it neither closes the transport nor logs an incomplete
+        # response.
+        cycle.disconnected = True
+        flow.resume_reading()
+        connection = take_over(
+            transport, protocol.connections, bool(cycle.chunked_encoding), flow.write_paused
+        )
+        # They refer to each other: without this the request would wait for the garbage collector.
+        protocol.parser = protocol.scope = protocol.flow = None  # type: ignore[assignment]
+        protocol.cycle = protocol.running = None  # type: ignore[assignment]
+        self._scope = None
+        return connection
+
+    def abort(self) -> None:
+        protocol = self._protocol
+        if protocol.scope is self._scope and protocol.cycle is not None:
+            protocol.cycle.disconnected = True
+            reset(protocol.transport)

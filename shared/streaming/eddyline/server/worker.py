@@ -1,0 +1,42 @@
+"""The gunicorn worker: a `StreamServer` in each worker process."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from gunicorn.arbiter import Arbiter
+from uvicorn_worker import UvicornWorker
+
+from eddyline.server.server import OPTIONS, StreamServer, prepare_process
+
+#: Seconds between signs of life to gunicorn's master, and looks for one of it.
+NOTIFY = 5
+
+
+class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
+    """uvicorn's worker, whose server drains on SIGTERM, SIGINT, SIGQUIT, HUP and `max_requests`
+    alike.
+    """
+
+    CONFIG_KWARGS = OPTIONS | {"timeout_notify": NOTIFY}
+
+    _server: StreamServer | None = None
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = self._server = StreamServer(self.config, self.wsgi.state.context.drain)
+        # gunicorn's master turns SIGINT into SIGQUIT, which uvicorn does not know.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGINT, None
+        )
+        prepare_process()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def callback_notify(self) -> None:
+        self.notify()
+        if self._server is not None and self.ppid != os.getppid():
+            # The master was killed: nobody would ever stop or replace this worker.
+            self._server.should_exit = True

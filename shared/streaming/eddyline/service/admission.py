@@ -1,0 +1,128 @@
+"""Admission: how many streams may be open, in this process, for one principal, from one address."""
+
+import ipaddress
+from collections.abc import Hashable
+
+from fastapi import Request
+
+from eddyline.auth.principal import Principal
+from eddyline.errors import Overloaded
+from eddyline.service.drain import Drain
+from eddyline.service.settings import Settings
+from eddyline.telemetry import logs as jsonlog
+from eddyline.telemetry import metrics
+
+
+class Limits:
+    """One for each process. A limit of 0 is none."""
+
+    def __init__(self, settings: Settings, drain: Drain) -> None:
+        self._drain = drain
+        self._limit = settings.limit_streams
+        self._subjects = _Counter("principal", settings.limit_streams_per_principal)
+        self._networks = _Counter("address", settings.limit_streams_per_address)
+        self._open = 0
+        metrics.streams_limit.set(self._limit)
+
+    @property
+    def open(self) -> int:
+        """Permits that are not released."""
+        return self._open
+
+    def admit(
+        self, subject: str | None, address: str | None, request_id: str | None = None
+    ) -> "Permit":
+        """A permit, until the stream ends; raises Unavailable while draining, or Overloaded."""
+        self._drain.admit()
+        if self._limit and self._open >= self._limit:
+            metrics.streams_refused.labels("process").inc()
+            raise Overloaded(f"the limit of streams per process ({self._limit}) is reached")
+        network = network_of(address) if address and self._networks.limit else None
+        self._subjects.check(subject)
+        self._networks.check(network)
+        # Nothing raises from here on: what is counted is released with the permit.
+        self._open += 1
+        self._drain.opened()
+        counted = self._subjects.add(subject), self._networks.add(network)
+        return Permit(self, *counted, request_id if jsonlog.logs_ends() else None)
+
+    def for_request(self, request: Request, principal: Principal) -> "Permit":
+        """`admit` for whom a request comes from."""
+        address = request.client.host if request.client else None
+        return self.admit(principal.subject, address, request.scope.get("request_id"))
+
+    def _release(self, subject: Hashable, network: Hashable) -> None:
+        self._open -= 1
+        self._drain.closed()
+        self._subjects.remove(subject)
+        self._networks.remove(network)
+
+
+class Permit:
+    """One admitted stream; `release()` may be called any number of times, wherever it ends."""
+
+    __slots__ = ("_limits", "_network", "_subject", "request_id")
+
+    def __init__(
+        self,
+        limits: Limits,
+        subject: Hashable,
+        network: Hashable,
+        request_id: str | None,
+    ) -> None:
+        #: Of the request that it was given to, for the line in the log when the stream ends.
+        self.request_id = request_id
+        self._limits: Limits | None = limits
+        self._subject = subject
+        self._network = network
+
+    def release(self) -> None:
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits._release(self._subject, self._network)
+
+
+class _Counter:
+    """Streams for each key, while it has any; nothing is counted without a limit, or for None."""
+
+    __slots__ = ("_counts", "_noun", "limit")
+
+    def __init__(self, noun: str, limit: int) -> None:
+        self._noun = noun
+        self.limit = limit
+        self._counts: dict[Hashable, int] = {}
+
+    def check(self, key: Hashable) -> None:
+        if self.limit and self._counts.get(key, 0) >= self.limit:
+            metrics.streams_refused.labels(self._noun).inc()
+            raise Overloaded(
+                f"the limit of streams per {self._noun} ({self.limit}) is reached: close one first"
+            )
+
+    def add(self, key: Hashable) -> Hashable:
+        """The key to give to `remove`."""
+        if not self.limit or key is None:
+            return None
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return key
+
+    def remove(self, key: Hashable) -> None:
+        if key is None:
+            return
+        if self._counts[key] == 1:
+            del self._counts[key]
+        else:
+            self._counts[key] -= 1
+
+
+def network_of(address: str) -> Hashable:
+    """What counts as one address: of IPv6 the /64, all of which one host may use (RFC 6177)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return int(parsed) >> 64

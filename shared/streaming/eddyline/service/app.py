@@ -1,0 +1,153 @@
+"""Every service's FastAPI starts here: health, metrics, problems, request ids, logs, lifespan."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eddyline.auth.authenticator import Authenticator
+from eddyline.errors import SettingsError
+from eddyline.service import problems
+from eddyline.service.admission import Limits
+from eddyline.service.drain import Drain
+from eddyline.service.raw_route import RawRoute, RawRoutes
+from eddyline.service.settings import Settings, exit_on_bad_settings
+from eddyline.tasks import background
+from eddyline.telemetry import logs as jsonlog
+from eddyline.telemetry import metrics
+from eddyline.telemetry import process as process_metrics
+
+#: Returns why the service may not take new streams, or None.
+Readiness = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a process has one of, shared by all services in it."""
+
+    settings: Settings
+    drain: Drain
+    limits: Limits
+    authenticator: Authenticator
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Context":
+        # First, so that what the others have to warn of is logged as the rest is.
+        jsonlog.configure(settings.log_level)
+        drain = Drain(settings.drain_notice, settings.drain_window)
+        return cls(settings, drain, Limits(settings, drain), Authenticator(settings))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready."""
+
+    name: str
+    router: APIRouter
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    ready: Readiness = field(default=lambda: None)
+
+
+def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
+    """One app of one or more services; `app.state.context` is what the server drains."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(background(process_metrics.watch()))
+            for service in services:
+                if service.lifespan is not None:
+                    await stack.enter_async_context(service.lifespan())
+            yield
+
+    app = FastAPI(title=title, lifespan=lifespan)
+    app.state.context = context
+    problems.install(app)
+    # Services first: each route that a request is matched against in vain costs it time.
+    for service in services:
+        app.include_router(service.router, tags=[service.name])
+    app.include_router(_operations(context, services))
+    bare = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
+    app.add_middleware(RawRoutes, routes=bare)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def module_app(create: Callable[[], FastAPI]) -> Callable[[str], FastAPI]:
+    """A service module's `__getattr__`: `app` is made when a server asks for it.
+
+    So that importing the module reads no environment; bad settings end the process with code 3.
+    """
+    create_once = functools.cache(create)  # servers ask more than once
+
+    def __getattr__(name: str) -> FastAPI:
+        if name != "app":
+            raise AttributeError(name)
+        try:
+            return create_once()
+        except SettingsError as error:
+            exit_on_bad_settings(error)
+
+    return __getattr__
+
+
+def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        """The process is alive; depends on nothing else."""
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz(response: Response) -> dict[str, object]:
+        """May take new streams; 503 while draining or while a service is not ready."""
+        faults = {s.name: fault for s in services if (fault := s.ready()) is not None}
+        if context.drain.draining:
+            faults["drain"] = "the process is stopping"
+        response.status_code = 503 if faults else 200
+        return {"status": "unready" if faults else "ready", "faults": faults}
+
+    @router.get("/metrics")
+    async def prometheus() -> Response:
+        """Prometheus text format."""
+        text = await asyncio.to_thread(metrics.exposition)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
+
+    return router
+
+
+class RequestLog:
+    """Gives each request an id and logs it when its head is sent; a stream's end is counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request_id = jsonlog.request_id(scope)
+        scope["request_id"] = request_id
+        started = False
+
+        async def send_logged(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message.setdefault("headers", [])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                jsonlog.request(scope, message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_logged)
+        except Exception as error:
+            # Starlette answers a crash outside of all middleware, where this id and log are not.
+            if not started:
+                answer = await problems.on_crash(Request(scope), error)
+                await answer(scope, receive, send_logged)
+            raise

@@ -1,0 +1,142 @@
+"""Settings: one frozen object per service, read once from the environment.
+
+A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the
+same for all services and are read from `EDDYLINE_*` (`HOST`, `PORT` too, as the Makefile's users
+write them). An empty variable counts as not set: that is what `${EDDYLINE_AUTH_KEY:-}` becomes.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UndecodableError
+
+from eddyline.errors import SettingsError
+
+#: What uvicorn uses for a failed start, too: supervisors stop instead of restarting for ever.
+EXIT_BAD_SETTINGS = 3
+
+
+def shared(name: str, *more: str, **options: Any) -> Any:
+    """A field read from `EDDYLINE_<name>`, or from one of `more`, in every service."""
+    return Field(validation_alias=AliasChoices(f"EDDYLINE_{name}", *more), **options)
+
+
+class Settings(BaseSettings):
+    """What every service can be told. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        allow_inf_nan=False,
+    )
+
+    host: str = shared("HOST", "HOST", default="127.0.0.1")
+    port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
+
+    # A proxy in front: whose X-Forwarded-For and -Proto count (addresses and networks, or *), and
+    # how long an idle connection is kept. It should be the proxy that closes it: who sends a
+    # request meanwhile gets a 502.
+    forwarded_allow_ips: str = shared(
+        "FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS", default="127.0.0.1,::1"
+    )
+    keep_alive: int = shared("KEEP_ALIVE", default=75, ge=1)
+
+    # Access: see auth.py.
+    auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
+    auth_key: SecretStr | None = shared("AUTH_KEY", default=None)
+    auth_key_file: Path | None = shared("AUTH_KEY_FILE", default=None)
+    auth_jwks: str | None = shared("AUTH_JWKS", default=None)
+    auth_issuer: str | None = shared("AUTH_ISSUER", default=None)
+    auth_audience: str | None = shared("AUTH_AUDIENCE", default=None)
+
+    # Admission: see limits.py. 0 means no limit.
+    limit_streams: int = shared("LIMIT_STREAMS", default=15_000, ge=0)
+    limit_streams_per_principal: int = shared("LIMIT_STREAMS_PER_PRINCIPAL", default=0, ge=0)
+    limit_streams_per_address: int = shared("LIMIT_STREAMS_PER_ADDRESS", default=0, ge=0)
+
+    # The life of a stream: see subscriber.py and bytestream.py.
+    heartbeat: float = shared("HEARTBEAT", default=15.0, gt=0)
+    max_age: float = shared("MAX_AGE", default=3600.0, gt=0)
+    write_timeout: float = shared("WRITE_TIMEOUT", default=60.0, gt=0)
+    flush_interval: float = shared("FLUSH_INTERVAL", default=0.005, ge=0)
+
+    # Stopping: see drain.py.
+    drain_notice: float = shared("DRAIN_NOTICE", default=0.0, ge=0)
+    drain_window: float = shared("DRAIN_WINDOW", default=20.0, ge=0)
+
+    # Processes that serve together; gunicorn's, told by serve.py.
+    workers: int = shared("WORKERS", default=1, ge=1)
+    # gunicorn only: a worker is replaced after so many requests. 0 means never.
+    max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
+
+    log_level: Literal["debug", "info", "warning", "error"] = shared("LOG_LEVEL", default="info")
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in value.split(",") if value != "*" else ():
+            ipaddress.ip_network(network.strip())
+        return value
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether `host` can be reached from this machine only."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings from the environment; a bad value raises SettingsError that names it."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError("; ".join(_complaint(cls, e) for e in error.errors())) from None
+        except UndecodableError as error:
+            raise SettingsError(_undecodable(cls, error)) from None
+
+    def __str__(self) -> str:
+        """All fields, secrets hidden."""
+        return " ".join(f"{name}={getattr(self, name)}" for name in type(self).model_fields)
+
+
+def _complaint(cls: type[Settings], error: Any) -> str:
+    location = str(error["loc"][0]) if error["loc"] else "settings"
+    variable, field = _variable(cls, location)
+    secret = field is not None and "Secret" in str(field.annotation)
+    value = "(hidden)" if secret else repr(os.environ.get(variable, error.get("input")))
+    return f"{variable}={value}: {error['msg']}"
+
+
+def _undecodable(cls: type[Settings], error: UndecodableError) -> str:
+    # Only its text says which field it was; the reason is in the error that it came from.
+    name = re.search(r'field "(\w+)"', str(error))
+    variable, _ = _variable(cls, name[1] if name else "settings")
+    return f"{variable}={os.environ.get(variable)!r}: {error.__cause__ or error}; expected JSON"
+
+
+def _variable(cls: type[Settings], location: str) -> tuple[str, FieldInfo | None]:
+    """The variable that a field was read from: pydantic names the first alias, whatever was set."""
+    for name, field in cls.model_fields.items():
+        aliases = [cls.model_config.get("env_prefix", "") + name]
+        if isinstance(field.validation_alias, AliasChoices):
+            aliases = [str(alias) for alias in field.validation_alias.choices]
+        if location in (name, *aliases):
+            variables = [alias.upper() for alias in aliases]
+            return next((v for v in variables if os.environ.get(v)), variables[0]), field
+    return location.upper(), None
+
+
+def exit_on_bad_settings(error: SettingsError) -> NoReturn:
+    print(f"eddyline: {error.detail}", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_SETTINGS)

@@ -1,0 +1,426 @@
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+
+from eddyline.responses import file as file_response
+from eddyline.responses.file import READ, TAIL, FileResponse, strong_etag
+from eddyline.responses.stream import Terms
+from eddyline.service.app import Context
+from eddyline.service.settings import Settings
+from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.testing import Running, Stream, eventually, request_bytes, running
+from eddyline.testing import server as testing
+
+SIZE = 3 * READ + 12345
+#: More than kernel and transport take for a client that does not read.
+LARGE = 64 * 1024 * 1024
+
+_opened: list[Stream] = []
+
+
+async def fetch(url: str, **options: Any) -> Stream:
+    stream = await testing.fetch(url, **options)
+    _opened.append(stream)
+    return stream
+
+
+@pytest.fixture(autouse=True)
+async def streams_are_closed() -> AsyncIterator[None]:
+    yield
+    while _opened:
+        await _opened.pop().close()
+
+
+@pytest.fixture(params=["ours", "plain uvicorn"])
+def server(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {} if request.param == "ours" else {"http": "httptools"}
+
+
+@pytest.fixture
+def content() -> bytes:
+    return os.urandom(SIZE)
+
+
+@pytest.fixture
+def path(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    long_ago = 1_600_000_000
+    os.utime(path, (long_ago, long_ago))
+    return path
+
+
+@pytest.fixture
+async def run(
+    path: Path, server: dict[str, Any], request: pytest.FixtureRequest
+) -> AsyncIterator[Running]:
+    async with serving(path, request.node.name, server) as run:
+        yield run
+
+
+@asynccontextmanager
+async def serving(
+    path: Path,
+    name: str,
+    server: dict[str, Any],
+    meanwhile: Callable[[], object] = lambda: None,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """`meanwhile` is called when the file is open, and nothing of it is read yet."""
+    context = Context.from_settings(Settings(**settings))
+    metrics = StreamMetrics(name, "file")
+    app = FastAPI()
+    app.state.context = context
+
+    @app.api_route("/", methods=["GET", "HEAD"])
+    def file() -> FileResponse:
+        terms = Terms(context, metrics, context.limits.admit(None, None))
+        opened = open(path, "rb", buffering=0)  # noqa: SIM115 - the response closes it
+        response = FileResponse(opened, terms, media_type="text/plain", headers={"x-more": "yes"})
+        meanwhile()
+        return response
+
+    async with running(app, **server) as run:
+        yield run
+    assert context.limits.open == 0
+
+
+def ended(name: str, reason: str) -> float | None:
+    labels = {"service": name, "kind": "file", "reason": reason}
+    return REGISTRY.get_sample_value("eddyline_streams_ended_total", labels)
+
+
+async def test_sends_the_whole_file(run: Running, content: bytes, path: Path) -> None:
+    stream = await fetch(run.url)
+    assert stream.status == 200
+    assert stream.headers["content-length"] == str(SIZE)
+    assert stream.headers["content-type"] == "text/plain; charset=utf-8"
+    assert stream.headers["accept-ranges"] == "bytes"
+    assert stream.headers["etag"] == strong_etag(os.stat(path))
+    assert stream.headers["x-more"] == "yes"
+    assert await stream.body() == content
+    assert stream.clean
+
+
+async def test_head_has_the_same_head_and_no_body(run: Running) -> None:
+    stream = await fetch(run.url, method="HEAD")
+    assert (stream.status, stream.headers["content-length"]) == (200, str(SIZE))
+    # A second answer on the same connection: any byte of a body would be in its way.
+    stream.writer.write(request_bytes("HEAD", "/", {}))
+    await stream.read_head("HEAD")
+    assert stream.status == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "end"),
+    [
+        ("0-0", 0, 1),
+        ("10-19", 10, 20),
+        (f"{SIZE - 1}-", SIZE - 1, SIZE),
+        ("-5", SIZE - 5, SIZE),
+        (f"100-{SIZE * 2}", 100, SIZE),
+        (f"{TAIL - 1}-{READ + TAIL}", TAIL - 1, READ + TAIL + 1),
+        (f"1-{TAIL}", 1, TAIL + 1),
+    ],
+)
+async def test_sends_one_range(
+    run: Running, content: bytes, wanted: str, start: int, end: int
+) -> None:
+    stream = await fetch(run.url, headers={"Range": f"bytes={wanted}"})
+    assert stream.status == 206
+    assert stream.headers["content-range"] == f"bytes {start}-{end - 1}/{SIZE}"
+    assert await stream.body() == content[start:end]
+    assert stream.clean
+
+
+async def test_sends_several_ranges(run: Running, content: bytes) -> None:
+    wanted = [(0, 10), (5000, 300_000), (SIZE - 7, SIZE)]
+    header = ",".join(f"{start}-{end - 1}" for start, end in wanted)
+    stream = await fetch(run.url, headers={"Range": f"bytes={header}"})
+    assert stream.status == 206
+    boundary = stream.headers["content-type"].partition("boundary=")[2]
+    body = await stream.body()
+    assert stream.clean
+    *parts, end_mark = body.split(f"--{boundary}".encode())[1:]
+    assert end_mark == b"--"
+    for (start, end), part in zip(wanted, parts, strict=True):
+        head, _, data = part.partition(b"\r\n\r\n")
+        assert f"content-range: bytes {start}-{end - 1}/{SIZE}".encode() in head.lower()
+        assert data == content[start:end] + b"\r\n"
+
+
+async def test_a_range_outside_the_file_is_416(run: Running) -> None:
+    stream = await fetch(run.url, headers={"Range": f"bytes={SIZE}-"})
+    assert (stream.status, stream.headers["content-range"]) == (416, f"bytes */{SIZE}")
+
+
+@pytest.mark.parametrize("header", ["bytes=9-3", "lines=1-2", "bytes", "bytes=x-y", "bytes=-"])
+async def test_a_range_that_is_not_understood_is_ignored(run: Running, header: str) -> None:
+    stream = await fetch(run.url, headers={"Range": header})
+    assert stream.status == 200
+    assert len(await stream.body()) == SIZE
+
+
+async def test_if_range_takes_the_etag_or_an_old_date_of_this_version(
+    run: Running, path: Path
+) -> None:
+    async def status(validator: str) -> int:
+        headers = {"Range": "bytes=0-0", "If-Range": validator}
+        stream = await fetch(run.url, headers=headers)
+        return stream.status
+
+    modified = formatdate(os.stat(path).st_mtime, usegmt=True)
+    assert await status(strong_etag(os.stat(path))) == 206
+    assert await status(modified) == 206
+    assert await status('"another"') == 200
+    assert await status(f"W/{strong_etag(os.stat(path))}") == 200
+    assert await status("yesterday") == 200
+    # Just written: the same date may stand for what was there a moment ago.
+    os.utime(path)
+    assert await status(formatdate(os.stat(path).st_mtime, usegmt=True)) == 200
+
+
+async def test_the_connection_is_used_again(run: Running, content: bytes) -> None:
+    stream = await fetch(run.url)
+    for wanted in ("0-99", f"0-{SIZE - 1}", "7-7", f"5-{READ * 2}"):
+        assert await stream.body()
+        stream.writer.write(request_bytes("GET", "/", {"Range": f"bytes={wanted}"}))
+        await stream.read_head("GET")
+        assert stream.status == 206
+    assert await stream.body() == content[5 : READ * 2 + 1]
+
+
+async def test_requests_that_wait_behind_a_large_file(run: Running, content: bytes) -> None:
+    """The server has parsed them while the file is sent; they must not be taken for its own."""
+    stream = await fetch(run.url, receive_buffer=8192)
+    stream.writer.write(request_bytes("GET", "/", {}) * 3)
+    assert await stream.body() == content
+    for _ in range(3):
+        await stream.read_head("GET")
+        assert await stream.body() == content
+
+
+async def test_an_empty_file(run: Running, path: Path) -> None:
+    os.truncate(path, 0)
+    stream = await fetch(run.url)
+    assert (stream.status, stream.headers["content-length"]) == (200, "0")
+    assert await stream.body() == b""
+
+
+async def test_counts_what_was_sent(run: Running, request: pytest.FixtureRequest) -> None:
+    stream = await fetch(run.url)
+    await stream.body()
+    name = request.node.name
+    await eventually(lambda: ended(name, "complete") == 1)
+    labels = {"service": name, "kind": "file"}
+    assert REGISTRY.get_sample_value("eddyline_sent_bytes_total", labels) == SIZE
+
+
+async def test_a_file_that_is_truncated_while_it_is_sent_ends_the_connection(
+    run: Running, path: Path, request: pytest.FixtureRequest
+) -> None:
+    os.truncate(path, LARGE)
+    stream = await fetch(run.url, receive_buffer=8192)
+    await stream.read()
+    os.truncate(path, LARGE // 2)
+    await stream.body()
+    assert stream.clean is False
+    await eventually(lambda: ended(request.node.name, "failed") == 1)
+
+
+async def test_a_file_that_is_written_to_while_it_is_sent_ends_the_connection(
+    run: Running, path: Path, request: pytest.FixtureRequest
+) -> None:
+    os.truncate(path, LARGE)
+    stream = await fetch(run.url, receive_buffer=8192)
+    await stream.read()
+    overwrite_end(path)
+    await stream.body()
+    assert stream.clean is False
+    await eventually(lambda: ended(request.node.name, "failed") == 1)
+
+
+async def test_a_file_that_is_replaced_while_it_is_sent_goes_on_as_it_was(
+    run: Running, path: Path, tmp_path: Path
+) -> None:
+    os.truncate(path, LARGE)
+    stream = await fetch(run.url, receive_buffer=8192)
+    first = await stream.read()
+    other = tmp_path / "other"
+    other.write_bytes(b"new")
+    other.replace(path)
+    assert len(first) + len(await stream.body()) == LARGE
+    assert stream.clean
+
+
+async def test_the_file_is_closed_when_the_client_leaves(
+    run: Running, path: Path, request: pytest.FixtureRequest
+) -> None:
+    os.truncate(path, LARGE)
+    stream = await fetch(run.url, receive_buffer=8192)
+    await stream.read()
+    assert path in open_files()
+    stream.reset()
+    await eventually(lambda: ended(request.node.name, "client_closed") == 1)
+    assert path not in open_files()
+
+
+async def test_a_client_that_stalls_is_cut_off(
+    path: Path, server: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    os.truncate(path, LARGE)
+    name = request.node.name
+    async with serving(path, name, server, write_timeout=0.3) as run:
+        stream = await fetch(run.url, receive_buffer=8192)
+        await eventually(lambda: ended(name, "stalled") == 1)
+        await stream.body()
+        assert stream.clean is False
+
+
+async def test_the_drain_cuts_it_at_the_deadline(
+    path: Path, server: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    os.truncate(path, LARGE)
+    name = request.node.name
+    async with serving(path, name, server, drain_window=0.1) as run:
+        stream = await fetch(run.url, receive_buffer=8192)
+        await run.app.state.context.drain.run()
+        assert ended(name, "drain") == 1
+        await stream.body()
+        assert stream.clean is False
+
+
+@pytest.fixture
+def small(path: Path) -> bytes:
+    """What is in the file when it is as large as a small one can be."""
+    content = os.urandom(TAIL)
+    path.write_bytes(content)
+    return content
+
+
+async def test_a_small_file_whole_and_in_parts(
+    run: Running, small: bytes, path: Path, request: pytest.FixtureRequest
+) -> None:
+    stream = await fetch(run.url)
+    etag = strong_etag(os.stat(path))
+    assert (stream.status, stream.headers["content-length"]) == (200, str(TAIL))
+    assert (stream.headers["etag"], stream.headers["x-more"]) == (etag, "yes")
+    assert await stream.body() == small
+    for method, headers, status, body in (
+        ("HEAD", {}, 200, b""),
+        ("GET", {"Range": "bytes=5-9"}, 206, small[5:10]),
+        ("GET", {"Range": "bytes=5-9", "If-Range": etag}, 206, small[5:10]),
+        ("GET", {"Range": "bytes=5-9", "If-Range": '"other"'}, 200, small),
+        ("GET", {"Range": f"bytes={TAIL}-"}, 416, b""),
+        ("GET", {}, 200, small),
+    ):
+        stream.writer.write(request_bytes(method, "/", headers))
+        await stream.read_head(method)
+        assert stream.status == status
+        if method == "GET":
+            assert await stream.body() == body
+    name = request.node.name
+    await eventually(lambda: ended(name, "complete") == 7)
+    labels = {"service": name, "kind": "file"}
+    sent = REGISTRY.get_sample_value("eddyline_sent_bytes_total", labels)
+    assert sent is not None
+    assert sent >= 3 * TAIL + 10
+    assert REGISTRY.get_sample_value("eddyline_streams_open", labels) == 0
+    assert path not in open_files()
+
+
+def reads_without_waiting(path: Path) -> bool:
+    """Whether the file system here can: overlayfs and tmpfs cannot."""
+    with open(path, "rb") as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except OSError:
+            return False
+
+
+async def test_a_small_file_needs_neither_task_nor_thread(
+    path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if not reads_without_waiting(path):
+        # All but the kernel's part can still be tested: this plays a file system that can.
+        preadv = os.preadv
+        monkeypatch.setattr(os, "preadv", lambda file, data, at, _: preadv(file, data, at))
+    monkeypatch.setattr(file_response, "ByteStream", None)
+    async with serving(path, request.node.name, {}) as run:
+        assert await (await fetch(run.url)).body() == small
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
+async def test_a_small_file_that_is_not_in_the_page_cache_or_whose_file_system_cannot_tell(
+    run: Running, small: bytes, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "preadv", refuse)
+    assert await (await fetch(run.url)).body() == small
+
+
+async def test_small_files_to_a_client_that_does_not_wait(run: Running, small: bytes) -> None:
+    """Answers stay in order, and none overtakes what a slow reader has not taken yet."""
+    stream = await fetch(run.url, receive_buffer=8192)
+    stream.writer.write(request_bytes("GET", "/", {}) * 100)
+    assert await stream.body() == small
+    for _ in range(100):
+        await stream.read_head("GET")
+        assert await stream.body() == small
+
+
+@pytest.mark.parametrize("size", [TAIL // 2, TAIL + 1, TAIL])
+async def test_a_small_file_that_is_written_to_after_it_was_opened_is_cut_off(
+    path: Path,
+    server: dict[str, Any],
+    small: bytes,
+    size: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The head says what the file was; it must not be followed by what it has become."""
+
+    def write() -> None:
+        path.write_bytes(bytes(size))
+        os.utime(path)
+
+    async with serving(path, request.node.name, server, write) as run:
+        stream = await fetch(run.url)
+        await stream.body()
+        assert stream.clean is False
+        await eventually(lambda: ended(request.node.name, "failed") == 1)
+
+
+async def test_a_small_file_that_is_replaced_after_it_was_opened_is_sent_as_it_was(
+    path: Path, server: dict[str, Any], small: bytes, request: pytest.FixtureRequest
+) -> None:
+    def replace() -> None:
+        other = path.with_name("other")
+        other.write_bytes(b"new")
+        other.replace(path)
+
+    async with serving(path, request.node.name, server, replace) as run:
+        stream = await fetch(run.url)
+        assert stream.headers["content-length"] == str(TAIL)
+        assert await stream.body() == small
+        assert stream.clean
+
+
+def overwrite_end(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.seek(LARGE - 1)
+        file.write(b"x")
+
+
+def open_files() -> set[Path]:
+    folder = Path("/proc/self/fd")
+    return {link.resolve() for link in folder.iterdir() if link.is_symlink()}

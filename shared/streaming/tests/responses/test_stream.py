@@ -1,0 +1,150 @@
+import asyncio
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from starlette.types import Message, Scope
+
+from eddyline.connection.base import StreamClosed
+from eddyline.responses.stream import ByteStream, Terms, send_whole
+from eddyline.service.app import Context
+from eddyline.service.settings import Settings
+from eddyline.telemetry.metrics import StreamMetrics
+
+SCOPE: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "GET"}
+HEAD: Message = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+def terms(context: Context, name: str) -> Terms:
+    return Terms(context, StreamMetrics(name, "pull"), context.limits.admit(None, None))
+
+
+def ended(name: str) -> list[str]:
+    return [
+        sample.labels["reason"]
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "eddyline_streams_ended_total"
+        and sample.labels["service"] == name
+        and sample.value
+    ]
+
+
+async def never() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_fault_before_the_head_is_raised(request: pytest.FixtureRequest) -> None:
+    """So that the exception handlers can still answer it."""
+    context = Context.from_settings(Settings())
+
+    async def send(_: Message) -> None:
+        raise AssertionError("nothing is to be sent")
+
+    async def body() -> None:
+        raise ValueError("not even begun")
+
+    with pytest.raises(ValueError, match="not even begun"):
+        await ByteStream(terms(context, request.node.name), SCOPE, send).run(never, body)
+    assert ended(request.node.name) == ["failed"]
+    assert context.limits.open == 0
+
+
+async def test_a_server_whose_send_raises_means_that_the_client_left(
+    request: pytest.FixtureRequest,
+) -> None:
+    """ASGI 2.4: `send` raises OSError; it must not pass for a fault of the producer's disk."""
+    context = Context.from_settings(Settings())
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise BrokenPipeError
+
+    async def body() -> None:
+        await stream.send(HEAD)
+        with pytest.raises(StreamClosed):
+            await stream.send({"type": "http.response.body", "body": b"x", "more_body": True})
+        raise StreamClosed
+
+    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    await stream.run(never, body)
+    assert ended(request.node.name) == ["client_closed"]
+
+
+async def test_a_cancelled_request_releases_all(request: pytest.FixtureRequest) -> None:
+    context = Context.from_settings(Settings())
+    closed = asyncio.Event()
+
+    async def send(_: Message) -> None:
+        pass
+
+    async def body() -> None:
+        try:
+            await never()
+        finally:
+            closed.set()
+
+    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    running = asyncio.create_task(stream.run(never, body))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    assert closed.is_set()
+    assert context.limits.open == 0
+    assert ended(request.node.name) == ["closed"]
+
+
+async def test_a_disconnect_after_the_end_is_complete(request: pytest.FixtureRequest) -> None:
+    """Servers say `http.disconnect` once the response is complete, too."""
+    context = Context.from_settings(Settings())
+    complete = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if not message.get("more_body", True):
+            complete.set()
+
+    async def receive() -> Message:
+        await complete.wait()
+        return {"type": "http.disconnect"}
+
+    async def body() -> None:
+        await stream.send(HEAD)
+        await stream.send({"type": "http.response.body", "body": b"all", "more_body": False})
+        await never()
+
+    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    await stream.run(receive, body)
+    assert ended(request.node.name) == ["complete"]
+
+
+async def test_a_whole_body_is_counted_and_its_lease_released(
+    request: pytest.FixtureRequest,
+) -> None:
+    context, name = Context.from_settings(Settings()), request.node.name
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await send_whole(terms(context, name), send, HEAD, b"all")
+    assert sent == [HEAD, {"type": "http.response.body", "body": b"all"}]
+    assert ended(name) == ["complete"]
+    assert context.limits.open == 0
+    labels = {"service": name, "kind": "pull"}
+    assert REGISTRY.get_sample_value("eddyline_sent_bytes_total", labels) == 3
+    assert REGISTRY.get_sample_value("eddyline_first_byte_seconds_count", labels) == 1
+
+
+async def test_a_whole_body_that_cannot_be_sent_releases_its_lease(
+    request: pytest.FixtureRequest,
+) -> None:
+    context = Context.from_settings(Settings())
+
+    async def send(_: Message) -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        await send_whole(terms(context, request.node.name), send, HEAD, b"all")
+    assert ended(request.node.name) == ["failed"]
+    assert context.limits.open == 0

@@ -1,0 +1,107 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from eddyline.responses.threaded import THREADS, ThreadedIterator, pool
+from eddyline.testing import eventually
+
+
+async def test_yields_everything_in_order_then_stops() -> None:
+    chunks = ThreadedIterator(iter([b"a", b"b", b"c"]))
+    assert [chunk async for chunk in chunks] == [b"a", b"b", b"c"]
+
+
+def reached(made: list[int], count: int) -> bool:
+    return len(made) == count
+
+
+async def test_is_never_more_than_one_chunk_ahead() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[bytes]:
+        for number in range(100):
+            made.append(number)
+            yield b"%d" % number
+
+    chunks = ThreadedIterator(numbers())
+    assert made == []
+    for taken in range(1, 11):
+        await anext(chunks)
+        await eventually(partial(reached, made, taken + 1))
+        # A round trip through the pool: whatever it had been given to do before is done.
+        await asyncio.wrap_future(pool().submit(int))
+        assert len(made) == taken + 1
+    await chunks.aclose()
+
+
+async def test_an_error_comes_after_the_chunks_before_it() -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"whole"
+        raise OSError("the disk is gone")
+
+    chunks = ThreadedIterator(failing())
+    assert await anext(chunks) == b"whole"
+    with pytest.raises(OSError, match="the disk is gone"):
+        await anext(chunks)
+    await chunks.aclose()
+
+
+async def test_closing_waits_for_the_running_step_and_interrupts_it() -> None:
+    running, interrupted, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def stuck() -> Iterator[bytes]:
+        try:
+            running.set()
+            assert interrupted.wait(10)
+            yield b""
+        finally:
+            closed.set()
+
+    chunks = ThreadedIterator(stuck(), interrupted.set)
+    waiting = asyncio.create_task(anext(chunks))
+    await eventually(running.is_set)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    assert not closed.is_set()
+    await chunks.aclose()
+    assert interrupted.is_set()
+    assert closed.is_set()
+
+
+async def test_a_second_cancellation_does_not_leave_the_source_open() -> None:
+    running, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def stuck() -> Iterator[bytes]:
+        try:
+            running.set()
+            assert go_on.wait(10)
+            yield b""
+        finally:
+            closed.set()
+
+    chunks = ThreadedIterator(stuck())
+    waiting = asyncio.create_task(anext(chunks))
+    await eventually(running.is_set)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    closing = asyncio.create_task(chunks.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    go_on.set()
+    await eventually(closed.is_set)
+
+
+async def test_waiting_readers_hold_no_thread() -> None:
+    """Many more iterators than threads, each with a step made and a reader that does not come."""
+    readers = [ThreadedIterator(iter([b"1", b"2", b"3"])) for _ in range(4 * THREADS)]
+    for reader in readers:
+        assert await anext(reader) == b"1"
+    for reader in reversed(readers):
+        assert await anext(reader) == b"2"
+    for reader in readers:
+        await reader.aclose()
