@@ -31,8 +31,8 @@ import eddyline_downloads.app
 import eddyline_events.app
 import eddyline_logs.app
 import eddyline_records.app
-from eddyline.auth.authenticator import Authenticator
 from eddyline.server.server import GRACE
+from eddyline.service.access import authenticator_from_settings
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry import metrics
@@ -107,7 +107,7 @@ def test_a_service_has_one_key_to_verify_tokens_with(
     for workload in services(manifests):
         settings = settings_of(monkeypatch, manifests, workload)
         # Two are refused, and none is.
-        assert Authenticator(settings).enabled, title(workload)
+        assert authenticator_from_settings(settings).enabled, title(workload)
 
 
 def test_the_tokens_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from eddyline.redis.journal import RedisJournal
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.app import create_app as create
 from eddyline.tasks import background
-from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.telemetry.metrics import BusMetrics, StreamMetrics
 from eddyline_events.http import pages
 from eddyline_events.http.events import router
 from eddyline_events.hub.hub import Hub
@@ -29,7 +29,9 @@ from eddyline_events.ticker import tick
 def service(context: Context, settings: EventsSettings) -> Service:
     journal = _journal(settings)
     shared = isinstance(journal, RedisJournal)
-    broadcast = Broadcast(journal, StreamMetrics("events", "broadcast"), context)
+    broadcast = Broadcast(
+        journal, StreamMetrics("events", "broadcast"), context.settings.policy, context.drain
+    )
     redis = RedisState(journal.link, journal.prefix) if isinstance(journal, RedisJournal) else None
     state = redis or MemoryState()
     presence = Presence(state, shared, settings.presence_grace)
@@ -73,6 +75,7 @@ def _journal(settings: EventsSettings) -> MemoryJournal | RedisJournal:
             max_bytes=settings.journal_bytes,
             max_age=settings.journal_age,
             key_age=settings.key_age,
+            meter=BusMetrics(settings.hub),
         )
     if settings.workers > 1:
         raise SettingsError(

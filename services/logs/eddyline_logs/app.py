@@ -18,7 +18,9 @@ from eddyline_logs.settings import LogsSettings
 
 def service(context: Context, settings: LogsSettings) -> Service:
     journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
-    broadcast = Broadcast(journal, StreamMetrics("logs", "broadcast"), context)
+    broadcast = Broadcast(
+        journal, StreamMetrics("logs", "broadcast"), context.settings.policy, context.drain
+    )
     tails = Tails(journal, settings)
 
     @asynccontextmanager

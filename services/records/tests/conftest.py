@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from eddyline import testing
 from eddyline.testing import Running, Stream, running
-from eddyline.testing import server as testing
 from eddyline_records.app import create_app
 from eddyline_records.settings import RecordsSettings
 from eddyline_records.sources.dataset import Dataset

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from eddyline.errors import StreamingError, Unavailable, UpstreamError
-from eddyline.responses.stream import ByteStream, Terms
+from eddyline.responses.stream import ByteStream
+from eddyline.service.admission import StreamContext
 from eddyline.service.drain import Drain
 from eddyline.wire import sse
 
@@ -97,26 +98,31 @@ class AnswerResponse(Response):
     """Sends `tokens` in `form` as they come, and closes them when the client leaves."""
 
     def __init__(
-        self, tokens: AsyncGenerator[str, None], form: Form, terms: Terms, label: str
+        self,
+        tokens: AsyncGenerator[str, None],
+        form: Form,
+        context: StreamContext,
+        label: str,
     ) -> None:
         self.tokens = tokens
         self.form = form
-        self.terms = terms
+        self.context = context
         self.status_code = 200
         self.media_type = form.media_type
         self.background = None
         # nosniff: no browser may take the echo of a prompt for HTML.
         more = {"X-Chat-Upstream": label, "X-Content-Type-Options": "nosniff"}
         self.init_headers({**sse.STREAM_HEADERS, **more})
+        context.permit.hand_over()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = ByteStream(self.terms, scope, send)
+        stream = ByteStream(self.context, scope, send)
         body = Body(stream, self.raw_headers)
         await stream.run(receive, lambda: self._send(body))
 
     async def _send(self, body: "Body") -> None:
         try:
-            async with _until_drained(self.terms.context.drain), aclosing(self.tokens) as tokens:
+            async with _until_drained(self.context.drain), aclosing(self.tokens) as tokens:
                 async for token in tokens:
                     await body.write(self.form.token(token))
             end = self.form.end()

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from eddyline.auth.authenticator import Principal
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import message
@@ -45,9 +44,9 @@ def router(
         request: Request, principal: Principal, upstream: Upstream, text: str, form: Form
     ) -> Response:
         permit = context.limits.for_request(request, principal)
-        terms = Terms(context, metrics, permit, principal.expires)
+        stream = context.stream(metrics, permit, principal.expires)
         tokens = upstream.complete(message.question(text))
-        return AnswerResponse(tokens, form, terms, upstreams().label)
+        return AnswerResponse(tokens, form, stream, upstreams().label)
 
     @routes.post(
         "/chat",

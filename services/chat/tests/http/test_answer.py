@@ -9,7 +9,6 @@ import pytest
 from starlette.types import Message
 
 from eddyline.errors import UpstreamError
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import answer
@@ -69,9 +68,9 @@ async def test_the_tokens_are_closed_though_somebody_holds_them() -> None:
     context = Context.from_settings(ChatSettings())
     permit = context.limits.admit(None, None)
     held = tokens()
-    terms = Terms(context, StreamMetrics("chat", "pull"), permit)
+    stream = context.stream(StreamMetrics("chat", "pull"), permit)
     scope: Any = {"type": "http", "method": "POST", "path": "/chat", "http_version": "1.1"}
-    await AnswerResponse(held, PlainText(), terms, "demo")(scope, receive, send)
+    await AnswerResponse(held, PlainText(), stream, "demo")(scope, receive, send)
     assert closed.is_set()
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert context.limits.open == 0

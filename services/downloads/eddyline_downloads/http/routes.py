@@ -10,7 +10,6 @@ from eddyline.auth.authenticator import Principal
 from eddyline.errors import BadRequest
 from eddyline.responses.file import FileResponse
 from eddyline.responses.pull import PullResponse
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry.metrics import StreamMetrics
@@ -58,8 +57,8 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
             # A page or an SVG would run its scripts with the rights of this origin. PDFs have no
             # such scripts, and browsers show none in a sandbox.
             headers["Content-Security-Policy"] = "sandbox"
-        terms = Terms(context, files, permit, caller.expires)
-        return FileResponse(file, terms, media_type=media, headers=headers)
+        stream = context.stream(files, permit, caller.expires)
+        return FileResponse(file, stream, media_type=media, headers=headers)
 
     async def download(request: Request) -> Response:
         """The file, to be saved; ranges and `If-Range` resume an interrupted download."""
@@ -103,8 +102,8 @@ def router(context: Context, settings: DownloadsSettings, store: FileStore) -> A
     ) -> Response:
         """The lesson's large answer: chunks of 64 KiB, made as the client takes them."""
         permit = context.limits.for_request(request, caller)
-        terms = Terms(context, pulls, permit, caller.expires)
-        return PullResponse(lambda: generated(chunks), terms, media_type=BINARY)
+        stream = context.stream(pulls, permit, caller.expires)
+        return PullResponse(lambda: generated(chunks), stream, media_type=BINARY)
 
     return routes
 

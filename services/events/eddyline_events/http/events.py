@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, TooLarge, Unavailable
-from eddyline.responses.stream import Terms
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.ndjson import NDJSON
@@ -169,8 +168,8 @@ def router(hub: Hub) -> APIRouter:
         minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
         groups = LineGroups(hub, publisher, principal, key, minimal)
         permit = context.limits.for_request(request, principal)
-        terms = Terms(context, pulled, permit, principal.expires)
-        return LinePublisher(hub, terms, groups)
+        stream = context.stream(pulled, permit, principal.expires)
+        return LinePublisher(hub, stream, groups)
 
     streamed: dict[int | str, dict[str, Any]] = {
         200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}

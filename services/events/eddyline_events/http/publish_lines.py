@@ -23,7 +23,8 @@ from eddyline.errors import (
     Unavailable,
 )
 from eddyline.journal.base import NewEntry, Receipt
-from eddyline.responses.stream import ByteStream, Terms
+from eddyline.responses.stream import ByteStream
+from eddyline.service.admission import StreamContext
 from eddyline.telemetry import metrics
 from eddyline.wire import ndjson
 from eddyline.wire.sse import STREAM_HEADERS
@@ -162,8 +163,8 @@ class LinePublisher(Response):
 
     media_type = ndjson.NDJSON
 
-    def __init__(self, hub: Hub, terms: Terms, groups: LineGroups) -> None:
-        self._terms = terms
+    def __init__(self, hub: Hub, context: StreamContext, groups: LineGroups) -> None:
+        self._context = context
         self._groups = groups
         self._lines = Lines(hub.settings.max_event_bytes)
         rate = hub.settings.publish_rate
@@ -175,10 +176,11 @@ class LinePublisher(Response):
         self.background = None
         applied = {"Preference-Applied": "return=minimal"} if groups.minimal else {}
         self.init_headers(STREAM_HEADERS | applied)
+        context.permit.hand_over()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        drain = self._terms.context.drain
-        stream = ByteStream(self._terms, scope, send)
+        drain = self._context.drain
+        stream = ByteStream(self._context, scope, send)
         drain.on_begin(self, self._stop_within)
 
         async def after_the_body() -> Message:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from eddyline.auth.authenticator import Principal
 from eddyline.errors import NotFound
 from eddyline.responses.pull import PullResponse
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.wire.ndjson import NDJSON
@@ -42,8 +41,8 @@ def router(context: Context, datasets: Mapping[str, Dataset]) -> APIRouter:
         key = None if after is None else table.key_of(after)
         scan = Scan(dataset, table, table.select(columns), key, limit)
         permit = context.limits.for_request(request, caller)
-        terms = Terms(context, metrics, permit, caller.expires)
-        return PullResponse(scan.pages, terms, media_type=NDJSON, interrupt=scan.interrupt)
+        stream = context.stream(metrics, permit, caller.expires)
+        return PullResponse(scan.pages, stream, media_type=NDJSON, interrupt=scan.interrupt)
 
     @routes.get("/users/stream", response_class=Response, responses=_ROWS)
     async def users(request: Request, caller: Caller) -> Response:

@@ -4,17 +4,14 @@ all of them.
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from eddyline.broadcast.coalescing import BUSY, FlushGovernor
 from eddyline.broadcast.formats import Format
-from eddyline.connection.base import frame_chunk
+from eddyline.connection.base import Connection, Framing
 from eddyline.journal.base import Entry
 from eddyline.journal.cursor import Cursor
-from eddyline.telemetry.metrics import StreamMetrics
-
-if TYPE_CHECKING:
-    from eddyline.broadcast.subscriber import Subscriber
+from eddyline.telemetry.base import Reason, StreamMeter
 
 #: A flush is written before it grows beyond this, so that no write can fill a connection far past
 #: its high-water mark.
@@ -44,22 +41,31 @@ class Selector(Protocol):
         """
 
 
+class Reader(Protocol):
+    """A live subscriber, as its audience sees it."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    def end(self, reason: Reason) -> None:
+        """Ends the body."""
+
+
 class Audience:
     """The live subscribers of one selector and format. Those behind the head are not in it until
     they have caught up.
     """
 
     __slots__ = (
-        "_bare",
-        "_chunked",
+        "_by_framing",
         "_filled",
         "_flushed_at",
         "_flushing",
+        "_governor",
         "_last",
-        "_metrics",
+        "_meter",
         "_not_before",
         "_oldest",
-        "_pace",
         "_pending",
         "_pending_bytes",
         "_rate",
@@ -72,7 +78,7 @@ class Audience:
     )
 
     def __init__(
-        self, selector: Selector, format: Format, metrics: StreamMetrics, pace: FlushGovernor
+        self, selector: Selector, format: Format, meter: StreamMeter, governor: FlushGovernor
     ) -> None:
         self.selector = selector
         self.format = format
@@ -80,11 +86,10 @@ class Audience:
         self.size = 0
         #: When anything was last written to all of them, on the monotonic clock.
         self.last_write = time.monotonic()
-        self._metrics = metrics
-        self._pace = pace
-        # Apart, because the one wants the bytes framed as a chunk and the other as they are.
-        self._chunked: set[Subscriber] = set()
-        self._bare: set[Subscriber] = set()
+        self._meter = meter
+        self._governor = governor
+        # Apart, because a flush is framed once for all that have the same framing.
+        self._by_framing: dict[Framing, set[Reader]] = {}
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._last = Cursor("0", 0)
@@ -93,34 +98,44 @@ class Audience:
         self._not_before = 0.0
         self._flushed_at = self.last_write
         self._rate = 0.0  # events a second
-        self._worked = pace.worked  # by all audiences until the last flush of this one
+        self._worked = governor.worked  # by all audiences until the last flush of this one
         self._flushing = False
-        self._filled: list[Subscriber] = []
+        self._filled: list[Reader] = []
 
     @property
     def pending(self) -> bool:
         return bool(self._pending)
 
-    def join(self, subscriber: "Subscriber") -> None:
+    @property
+    def readers(self) -> int:
+        """Live subscribers."""
+        return sum(map(len, self._by_framing.values()))
+
+    def join(self, reader: Reader) -> None:
         """From now on it gets every entry that is not yet flushed: flush first."""
         self.flush()
-        self._members(subscriber).add(subscriber)
+        self._by_framing.setdefault(reader.connection.framing, set()).add(reader)
 
-    def leave(self, subscriber: "Subscriber") -> None:
+    def leave(self, reader: Reader) -> None:
         if self._flushing:
             # A full connection tells so in the midst of the loop over the set.
-            self._filled.append(subscriber)
+            self._filled.append(reader)
         else:
-            self._members(subscriber).discard(subscriber)
+            self._discard(reader)
 
-    def _members(self, subscriber: "Subscriber") -> "set[Subscriber]":
-        return self._chunked if subscriber.connection.chunked else self._bare
+    def _discard(self, reader: Reader) -> None:
+        framing = reader.connection.framing
+        readers = self._by_framing.get(framing)
+        if readers is not None:
+            readers.discard(reader)
+            if not readers:
+                del self._by_framing[framing]
 
     def push(self, entry: Entry) -> None:
         """Writes at once after a quiet moment; under load, together with what comes within the
         interval.
         """
-        if not self._chunked and not self._bare:
+        if not self._by_framing:
             return
         if not self._pending:
             self._oldest = entry.time
@@ -152,24 +167,22 @@ class Audience:
         self._pending_bytes = 0
         self._flushing = True
         try:
-            if self._chunked:
-                framed = frame_chunk(data)
-                for subscriber in self._chunked:
-                    subscriber.connection.write_framed(framed)
-            for subscriber in self._bare:
-                subscriber.connection.write_framed(data)
+            for framing, readers in self._by_framing.items():
+                framed = framing.frame(data)
+                for reader in readers:
+                    reader.connection.write_framed(framed)
         finally:
             self._flushing = False
-        receivers = len(self._chunked) + len(self._bare)
-        for subscriber in self._filled:
-            self._members(subscriber).discard(subscriber)
+        receivers = self.readers
+        for reader in self._filled:
+            self._discard(reader)
         self._filled.clear()
         self.last_write = now = time.monotonic()
         self._not_before = now + self._rest(events, began, now)
-        self._metrics.events.inc(events * receivers)
-        self._metrics.bytes.inc(len(data) * receivers)
-        if self._pace.sampled(now):
-            self._metrics.lag.observe(max(0.0, time.time() - self._oldest))
+        self._meter.events.inc(events * receivers)
+        self._meter.bytes.inc(len(data) * receivers)
+        if self._governor.sampled(now):
+            self._meter.lag.observe(max(0.0, time.time() - self._oldest))
         if self.format.once:
             self._complete()
 
@@ -180,26 +193,25 @@ class Audience:
         long as it worked, and one of many as long as all of them together: events are joined
         instead of queued, and other work gets its turn.
         """
-        pace, worked = self._pace, now - began
-        pace.flushed(events, began, now)
-        by_all, self._worked = pace.worked - self._worked, pace.worked
-        rate = events / max(began - self._flushed_at, pace.interval, 0.001)
+        governor, worked = self._governor, now - began
+        governor.flushed(events, began, now)
+        by_all, self._worked = governor.worked - self._worked, governor.worked
+        rate = events / max(began - self._flushed_at, governor.interval, 0.001)
         self._rate += RATE_WEIGHT * (rate - self._rate)
         self._flushed_at = began
-        if pace.busy and by_all > 2 * worked:
+        if governor.busy and by_all > 2 * worked:
             # A round of all of them and a rest as long; the others of the round come after it.
-            return max(pace.interval, worked, min(2 * by_all - worked, LONGEST_REST))
-        return max(pace.interval, worked) if self._rate * worked > BUSY else pace.interval
+            return max(governor.interval, worked, min(2 * by_all - worked, LONGEST_REST))
+        return max(governor.interval, worked) if self._rate * worked > BUSY else governor.interval
 
     def _complete(self) -> None:
-        """What was written was all that these get. Not at once: this runs inside of deliveries to
-        all audiences, of which the last subscriber's end drops one.
+        """Long-poll responses end after one write. End them in the next turn of the loop: ending
+        the last subscriber drops this audience while `Broadcast._push` iterates over the audiences.
         """
-        served = [*self._chunked, *self._bare]
-        self._chunked.clear()
-        self._bare.clear()
-        for subscriber in served:
-            asyncio.get_running_loop().call_soon(subscriber.end, "complete")
+        served = [reader for readers in self._by_framing.values() for reader in readers]
+        self._by_framing.clear()
+        for reader in served:
+            asyncio.get_running_loop().call_soon(reader.end, "complete")
 
     def close(self) -> None:
         if self._timer is not None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.coalescing import FlushGovernor
@@ -21,12 +20,11 @@ from eddyline.errors import BadCursor, Unavailable
 from eddyline.journal.base import Entry, Journal, Page
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.journal.memory import Window
+from eddyline.policy import StreamPolicy
 from eddyline.service.admission import Permit
-from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.service.drain import Drain
+from eddyline.telemetry.base import StreamMeter
 from eddyline.wire import sse
-
-if TYPE_CHECKING:
-    from eddyline.service.app import Context
 
 #: Recent frames kept in the process, so that a reader a little behind costs the journal nothing.
 #: Bytes.
@@ -54,10 +52,12 @@ class Broadcast:
     Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
     """
 
-    def __init__(self, journal: Journal, metrics: StreamMetrics, context: "Context") -> None:
+    def __init__(
+        self, journal: Journal, meter: StreamMeter, policy: StreamPolicy, drain: Drain
+    ) -> None:
         self.journal = journal
-        self.metrics = metrics
-        self.settings = context.settings
+        self.meter = meter
+        self.policy = policy
         self.timer_wheel = TimerWheel()
         self.recent = Window(Cursor("0", 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
@@ -65,10 +65,10 @@ class Broadcast:
         self.synced = False
         #: Called with each signal of the hub's processes.
         self.on_signal: list[Callable[[bytes], None]] = []
-        self._drain = context.drain
-        self._pace = FlushGovernor(context.settings.flush_interval)
+        self._drain = drain
+        self._governor = FlushGovernor(policy.flush_interval)
         self._audiences: dict[tuple[Selector, Format], Audience] = {}
-        self._index = TopicIndex()
+        self._index: TopicIndex[Audience] = TopicIndex()
         self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
         # Subscribers whose journal is ahead of what was delivered here.
         self._waiting: set[Subscriber] = set()
@@ -112,14 +112,15 @@ class Broadcast:
         going. `seconds`: the longest that it may last, in place of the settings'.
         """
         requested = time.monotonic()
+        permit.hand_over()
 
         def open(connection: Connection) -> None:
-            self.metrics.begin()
+            self.meter.begin()
             audience = self._audience(selector, format)
             subscriber = Subscriber(self, audience, connection, permit, expires, member, seconds)
             self.subscribers.add(subscriber)
             subscriber.start(after, first)
-            self.metrics.first_byte.observe(time.monotonic() - requested)
+            self.meter.first_byte.observe(time.monotonic() - requested)
             if self._drain.draining:
                 self._end_within(self._drain.window, [subscriber])
 
@@ -223,11 +224,11 @@ class Broadcast:
     def _audience(self, selector: Selector, format: Format) -> Audience:
         audience = self._audiences.get((selector, format))
         if audience is None:
-            audience = Audience(selector, format, self.metrics, self._pace)
+            audience = Audience(selector, format, self.meter, self._governor)
             self._audiences[selector, format] = audience
             self._index.add(audience)
-            self.metrics.audiences.inc()
-            self.metrics.topics.set(self._index.topics)
+            self.meter.audiences.inc()
+            self.meter.topics.set(self._index.topics)
         audience.size += 1
         return audience
 
@@ -235,8 +236,8 @@ class Broadcast:
         audience.close()
         del self._audiences[audience.selector, audience.format]
         self._index.remove(audience)
-        self.metrics.audiences.dec()
-        self.metrics.topics.set(self._index.topics)
+        self.meter.audiences.dec()
+        self.meter.topics.set(self._index.topics)
 
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()

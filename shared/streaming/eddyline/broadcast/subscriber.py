@@ -9,19 +9,20 @@ cannot be told any more is said in a reset.
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from eddyline.broadcast.audience import Audience, Selector
+from eddyline.broadcast.formats import Format
+from eddyline.broadcast.timer_wheel import TimerWheel
 from eddyline.connection.base import HIGH_WATER, Connection
 from eddyline.errors import Unavailable
 from eddyline.journal.base import Gap, Page
 from eddyline.journal.cursor import Cursor, Earliest
+from eddyline.journal.memory import Window
+from eddyline.policy import StreamPolicy
 from eddyline.service.admission import Permit
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry.metrics import Reason
-
-if TYPE_CHECKING:
-    from eddyline.broadcast.audience import Audience, Selector
-    from eddyline.broadcast.broadcast import Broadcast
+from eddyline.telemetry.base import Reason, StreamMeter
 
 #: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
 PAGE_ENTRIES = 256
@@ -45,14 +46,50 @@ class Member(Protocol):
     def left(self) -> None: ...
 
 
+class Feed(Protocol):
+    """The broadcast, as a subscriber sees it."""
+
+    @property
+    def policy(self) -> StreamPolicy: ...
+
+    @property
+    def meter(self) -> StreamMeter: ...
+
+    @property
+    def timer_wheel(self) -> TimerWheel: ...
+
+    @property
+    def head(self) -> Cursor:
+        """The last entry that was delivered in this process."""
+
+    @property
+    def recent(self) -> Window:
+        """The newest entries before `head`."""
+
+    async def read(self, after: Cursor | None) -> Page:
+        """A page of the journal; raises Unavailable."""
+
+    def heartbeat(self, format: Format) -> bytes:
+        """The bytes that a silent stream gets."""
+
+    def wait(self, subscriber: "Subscriber") -> None:
+        """`subscriber.resume` is called as soon as more is delivered in this process."""
+
+    def forget(self, subscriber: "Subscriber", audience: Audience) -> None:
+        """Called by a subscriber that has ended."""
+
+    def log_failure(self, error: Exception) -> None:
+        """Logs the fault that ends a subscriber."""
+
+
 class Subscriber:
     __slots__ = (
         "_after",
         "_audience",
         "_began",
-        "_broadcast",
         "_deadline",
         "_deadline_reason",
+        "_feed",
         "_held",
         "_member",
         "_permit",
@@ -66,8 +103,8 @@ class Subscriber:
 
     def __init__(
         self,
-        broadcast: "Broadcast",
-        audience: "Audience",
+        feed: Feed,
+        audience: Audience,
         connection: Connection,
         permit: Permit,
         expires: float | None,
@@ -77,7 +114,7 @@ class Subscriber:
         now = time.monotonic()
         self.connection = connection
         self.due = 0
-        self._broadcast = broadcast
+        self._feed = feed
         self._audience = audience
         self._permit = permit
         self._member = member
@@ -93,7 +130,7 @@ class Subscriber:
         self._held = 0
         self._progress_at = 0.0
         # Jittered, so that those who came together don't come back together.
-        longest = broadcast.settings.max_age * random.uniform(0.8, 1.0)
+        longest = feed.policy.max_age * random.uniform(0.8, 1.0)
         self._deadline = now + (longest if seconds is None else seconds)
         self._deadline_reason: Reason = "age"
         if expires is not None and (at := now + expires - time.time()) < self._deadline:
@@ -101,19 +138,19 @@ class Subscriber:
             self._deadline_reason = "expired"
 
     @property
-    def selector(self) -> "Selector":
+    def selector(self) -> Selector:
         """Which entries it gets; its audience's own."""
         return self._audience.selector
 
     def start(self, after: Start, first: bytes) -> None:
         """Writes the first bytes at once; then the entries after `after`, or live from now on."""
         self.connection.listener = self
-        self._schedule(time.monotonic() + self._broadcast.settings.heartbeat * random.random())
+        self._schedule(time.monotonic() + self._feed.policy.heartbeat * random.random())
         format = self._audience.format
         if self._member is not None:
             self._member.joined(self)
         if after is None:
-            self._write(format.opening(self._broadcast.head) + first)
+            self._write(format.opening(self._feed.head) + first)
             self._go_live()
         else:
             self._write(format.opening(None) + first)
@@ -131,9 +168,9 @@ class Subscriber:
         self._held = self.connection.buffered
         self._progress_at = time.monotonic()
         if self._state == "live":
-            self._broadcast.metrics.slow_consumers.inc()
+            self._feed.meter.slow_consumers.inc()
             self.fall_behind()
-        check_at = self._progress_at + self._broadcast.settings.write_timeout
+        check_at = self._progress_at + self._feed.policy.write_timeout
         if self.due > check_at + 1:
             # Only ever sooner: what is due earlier looks at the connection, too.
             self._schedule(check_at)
@@ -152,7 +189,7 @@ class Subscriber:
         if self._state == "live":
             self._audience.flush()
             self._audience.leave(self)
-            self._after = self._broadcast.head
+            self._after = self._feed.head
             self._state = "behind"
 
     def resume(self) -> None:
@@ -173,7 +210,7 @@ class Subscriber:
     def _catch_up(self) -> None:
         if self._reading is not None or self.connection.full:
             return  # one page at a time; `on_writable` comes back here
-        after, recent = self._after, self._broadcast.recent
+        after, recent = self._after, self._feed.recent
         if isinstance(after, Cursor) and recent.gap(after) is None:
             self._write_page(recent.page(after, PAGE_ENTRIES))
         else:
@@ -181,7 +218,7 @@ class Subscriber:
 
     async def _read_journal(self, after: Start) -> None:
         try:
-            page = await self._broadcast.read(after if isinstance(after, Cursor) else None)
+            page = await self._feed.read(after if isinstance(after, Cursor) else None)
         except asyncio.CancelledError:
             raise
         except Unavailable:
@@ -190,7 +227,7 @@ class Subscriber:
             self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
             return
         except Exception as error:
-            self._broadcast.log_failure(error)
+            self._feed.log_failure(error)
             self._reading = None
             self.end("failed")
             return
@@ -203,8 +240,8 @@ class Subscriber:
 
     def _write_page(self, page: Page) -> None:
         """Writes a page, at most as far as the high-water mark, and goes on from there."""
-        broadcast, audience = self._broadcast, self._audience
-        broadcast.metrics.catch_up_reads.inc()
+        feed, audience = self._feed, self._audience
+        feed.meter.catch_up_reads.inc()
         if page.gap is not None:
             self._reset(page.gap, page.oldest)
             return
@@ -212,7 +249,7 @@ class Subscriber:
         frames: list[bytes] = []
         size = taken = 0
         for entry in page.entries:
-            if size >= HIGH_WATER or entry.cursor.sequence > broadcast.head.sequence:
+            if size >= HIGH_WATER or entry.cursor.sequence > feed.head.sequence:
                 break
             taken += 1
             self._after = entry.cursor
@@ -224,13 +261,13 @@ class Subscriber:
             self._after = page.head  # the end of an epoch is the start of the next
         if frames:
             self.connection.write(audience.format.join(frames, self._after))
-            broadcast.metrics.events.inc(len(frames))
-            broadcast.metrics.bytes.inc(size)
+            feed.meter.events.inc(len(frames))
+            feed.meter.bytes.inc(size)
             if audience.format.once:
                 self._resumed("complete")
                 self.end("complete")
                 return
-        if self._after == broadcast.head:
+        if self._after == feed.head:
             self._go_live()
         elif not self.connection.full:
             if self._after != before:
@@ -238,12 +275,12 @@ class Subscriber:
                 self._reading = asyncio.get_running_loop().call_soon(self._next_page)
             else:
                 # The journal is ahead of what was delivered here: that is on its way.
-                broadcast.wait(self)
+                feed.wait(self)
 
     def _resumed(self, result: str) -> None:
         if self._resuming:
             self._resuming = False
-            self._broadcast.metrics.resumed(result, time.monotonic() - self._began)
+            self._feed.meter.resumed(result, time.monotonic() - self._began)
 
     def _next_page(self) -> None:
         self._reading = None
@@ -251,11 +288,11 @@ class Subscriber:
             self._catch_up()
 
     def _reset(self, gap: Gap, oldest: Cursor) -> None:
-        """Says that something is missing, and why; then the live feed."""
-        broadcast, format = self._broadcast, self._audience.format
-        broadcast.metrics.reset(gap)
+        """Says that something is missing, and why; then the live stream."""
+        feed, format = self._feed, self._audience.format
+        feed.meter.reset(gap)
         self._resumed(gap)
-        self.connection.write(format.reset(gap, oldest, broadcast.head))
+        self.connection.write(format.reset(gap, oldest, feed.head))
         if format.once:
             self._finish_body("complete", b"")
         else:
@@ -264,26 +301,26 @@ class Subscriber:
     # Time.
 
     def _schedule(self, at: float) -> None:
-        self._broadcast.timer_wheel.add(self, min(at, self._deadline))
+        self._feed.timer_wheel.add(self, min(at, self._deadline))
 
     def on_time(self, now: float) -> None:
         if self._state == "ended":
             return
-        settings = self._broadcast.settings
+        policy = self._feed.policy
         if now >= self._deadline:
             self.end(self._deadline_reason)
         elif self.connection.full:
             self._check_stall(now)
         elif self._state == "live" and not self._audience.pending:
-            silent_until = self._audience.last_write + settings.heartbeat
+            silent_until = self._audience.last_write + policy.heartbeat
             if silent_until > now + 1:
                 # Spread anew: all of an audience were written to at the same moment.
                 self._schedule(now + (silent_until - now) * random.uniform(0.7, 1.0))
             else:
-                self._write(self._broadcast.heartbeat(self._audience.format))
-                self._schedule(now + settings.heartbeat)
+                self._write(self._feed.heartbeat(self._audience.format))
+                self._schedule(now + policy.heartbeat)
         else:
-            self._schedule(now + settings.heartbeat)
+            self._schedule(now + policy.heartbeat)
 
     def _check_stall(self, now: float) -> None:
         """A peer that reads little is slow; one that reads nothing for the write timeout is
@@ -292,10 +329,10 @@ class Subscriber:
         held = self.connection.buffered
         if held != self._held:
             self._held, self._progress_at = held, now
-        if now - self._progress_at >= self._broadcast.settings.write_timeout:
+        if now - self._progress_at >= self._feed.policy.write_timeout:
             self.end("stalled")
         else:
-            self._schedule(self._progress_at + self._broadcast.settings.write_timeout)
+            self._schedule(self._progress_at + self._feed.policy.write_timeout)
 
     # The end.
 
@@ -320,7 +357,7 @@ class Subscriber:
     def _last_bytes(self, reason: Reason) -> bytes:
         if reason == "complete":
             return b""
-        at = self._after if isinstance(self._after, Cursor) else self._broadcast.head
+        at = self._after if isinstance(self._after, Cursor) else self._feed.head
         return self._audience.format.ending(at, random.randint(*RETRY))
 
     def _finish_body(self, reason: Reason, last: bytes) -> None:
@@ -342,11 +379,11 @@ class Subscriber:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
-        self._broadcast.timer_wheel.remove(self)
+        self._feed.timer_wheel.remove(self)
         self._permit.release()
-        self._broadcast.forget(self, self._audience)
+        self._feed.forget(self, self._audience)
         if self._member is not None:
             self._member.left()
         seconds = time.monotonic() - self._began
-        self._broadcast.metrics.end(reason, seconds)
-        jsonlog.stream_ended(self._broadcast.metrics, reason, seconds, self._permit.request_id)
+        self._feed.meter.end(reason, seconds)
+        jsonlog.stream_ended(self._feed.meter, reason, seconds, self._permit.request_id)

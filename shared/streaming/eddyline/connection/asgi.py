@@ -5,13 +5,13 @@ from collections import deque
 
 from starlette.types import Receive, Send
 
-from eddyline.connection.base import HIGH_WATER, LOW_WATER, Listener
+from eddyline.connection.base import BARE, HIGH_WATER, LOW_WATER, Listener
 
 
 class AsgiConnection:
     """A connection on any ASGI server: one bounded buffer and one task, that of the request."""
 
-    chunked = False
+    framing = BARE
 
     def __init__(self) -> None:
         self.listener: Listener | None = None

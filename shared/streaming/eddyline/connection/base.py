@@ -40,6 +40,19 @@ class Listener(Protocol):
         """Once: the peer left, or `close` or `abort` has done its work."""
 
 
+class Framing(Protocol):
+    """How the bytes of a body stand on the wire. Stateless and shared: one framing of a write
+    serves all connections that have the same framing. Hashable.
+    """
+
+    @property
+    def last(self) -> bytes:
+        """The bytes that end a body cleanly."""
+
+    def frame(self, data: bytes) -> bytes:
+        """The bytes on the wire of one write; `data` is not empty."""
+
+
 class Connection(Protocol):
     """The body of one response. Writing never blocks; framing is the connection's business."""
 
@@ -54,8 +67,8 @@ class Connection(Protocol):
         """Bytes written and not yet taken by the kernel."""
 
     @property
-    def chunked(self) -> bool:
-        """Whether `write_framed` wants chunks (`frame_chunk`) or bare bytes."""
+    def framing(self) -> Framing:
+        """How `write_framed` wants its bytes."""
 
     def write(self, data: bytes) -> None:
         """Hands over bytes of the body."""
@@ -109,6 +122,23 @@ class ResponseTransport(Protocol):
         """Resets the connection, also while the request's body is still coming."""
 
 
-def frame_chunk(data: bytes) -> bytes:
-    """One chunk of HTTP/1.1's chunked coding (RFC 9112 §7.1)."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+class Chunked:
+    """HTTP/1.1's chunked coding (RFC 9112 §7.1)."""
+
+    last = b"0\r\n\r\n"
+
+    def frame(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Bare:
+    """The bytes as they are: the body ends with the connection, or the server frames it."""
+
+    last = b""
+
+    def frame(self, data: bytes) -> bytes:
+        return data
+
+
+CHUNKED: Framing = Chunked()
+BARE: Framing = Bare()

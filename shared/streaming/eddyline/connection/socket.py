@@ -7,7 +7,7 @@ import contextvars
 import socket
 from typing import Any, Literal
 
-from eddyline.connection.base import HIGH_WATER, LOW_WATER, Listener, frame_chunk
+from eddyline.connection.base import HIGH_WATER, LOW_WATER, Framing, Listener
 from eddyline.connection.transport import (
     LINGER,
     TransportConnection,
@@ -32,15 +32,15 @@ class SocketConnection:
     waits for it.
     """
 
-    __slots__ = ("_peers", "_socket", "_state", "_unsent", "chunked", "full", "listener")
+    __slots__ = ("_peers", "_socket", "_state", "_unsent", "framing", "full", "listener")
 
-    def __init__(self, sock: socket.socket, peers: set[Any], chunked: bool) -> None:
+    def __init__(self, sock: socket.socket, peers: set[Any], framing: Framing) -> None:
         self._socket = sock
         self._peers = peers
         self._state: Literal["open", "closing", "closed"] = "open"
         #: What the kernel has not taken; None where it takes all.
         self._unsent: bytearray | None = None
-        self.chunked = chunked
+        self.framing = framing
         self.full = False
         self.listener: Listener | None = None
         peers.add(self)
@@ -54,7 +54,7 @@ class SocketConnection:
 
     def write(self, data: bytes) -> None:
         if data:
-            self.write_framed(frame_chunk(data) if self.chunked else data)
+            self.write_framed(self.framing.frame(data))
 
     def write_framed(self, data: bytes) -> None:
         if self._state != "open":
@@ -80,8 +80,8 @@ class SocketConnection:
                 self.listener.on_full()
 
     def close(self) -> None:
-        if self.chunked:
-            self.write_framed(b"0\r\n\r\n")
+        if self.framing.last:
+            self.write_framed(self.framing.last)
         self._end()
 
     def abort(self) -> None:
@@ -161,17 +161,17 @@ class SocketConnection:
 
 
 def take_over(
-    transport: asyncio.Transport, peers: set[Any], chunked: bool, full: bool
+    transport: asyncio.Transport, peers: set[Any], framing: Framing, full: bool
 ) -> SocketConnection | TransportConnection:
     """What is left of a connection whose transport is nobody else's any more."""
     own = _own_socket(transport)
     if own is None:
-        return TransportConnection(transport, peers, chunked, full)
+        return TransportConnection(transport, peers, framing, full)
     # It closes its own descriptor of the socket. Not by `abort`, which would leave it to the
     # garbage collector (as either does in Python 3.11).
     transport.set_protocol(_NOBODY)
     transport.close()
-    return SocketConnection(own, peers, chunked)
+    return SocketConnection(own, peers, framing)
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket | None:

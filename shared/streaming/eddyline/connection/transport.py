@@ -9,8 +9,8 @@ from typing import Any
 from eddyline.connection.base import (
     HIGH_WATER,
     LOW_WATER,
+    Framing,
     Listener,
-    frame_chunk,
 )
 
 #: Seconds that a stream which has ended may take to flush what its peer has not read.
@@ -35,14 +35,14 @@ class TransportConnection(asyncio.Protocol):
     waits for it.
     """
 
-    __slots__ = ("_peers", "_transport", "chunked", "full", "listener")
+    __slots__ = ("_peers", "_transport", "framing", "full", "listener")
 
     def __init__(
-        self, transport: asyncio.Transport, peers: set[Any], chunked: bool, full: bool
+        self, transport: asyncio.Transport, peers: set[Any], framing: Framing, full: bool
     ) -> None:
         self._transport = transport
         self._peers = peers
-        self.chunked = chunked
+        self.framing = framing
         self.full = full
         self.listener: Listener | None = None
         peers.add(self)
@@ -58,7 +58,7 @@ class TransportConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if data and not self._transport.is_closing():
-            self._transport.write(frame_chunk(data) if self.chunked else data)
+            self._transport.write(self.framing.frame(data))
 
     def write_framed(self, data: bytes) -> None:
         self._transport.write(data)
@@ -67,8 +67,8 @@ class TransportConnection(asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             return
-        if self.chunked:
-            transport.write(b"0\r\n\r\n")
+        if self.framing.last:
+            transport.write(self.framing.last)
         transport.close()
         if transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(LINGER, transport.abort)

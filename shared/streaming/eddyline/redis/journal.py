@@ -20,6 +20,7 @@ from eddyline.redis import record as redis_record
 from eddyline.redis.link import CALL_TIMEOUT, Primary, RedisLink, Script
 from eddyline.redis.listener import RedisListener
 from eddyline.tasks import background
+from eddyline.telemetry.base import BusMeter, NoBusMeter
 
 #: Appends that come while one is on its way go together: so many entries, so many bytes.
 BATCH_ENTRIES = 512
@@ -68,10 +69,12 @@ class RedisJournal:
         max_bytes: int = 256 * 1024 * 1024,
         max_age: float = 3600.0,
         key_age: float = KEY_AGE,
+        meter: BusMeter | None = None,
     ) -> None:
         prefix = f"eddyline:{{{hub}}}:"
         self.hub = hub
         self.prefix = prefix
+        self.meter = meter or NoBusMeter()
         #: What any client of Redis publishes there, to `<topic>`, is relayed.
         self.live_channel = "eddyline:live:" if hub == "events" else f"eddyline:{hub}:live:"
         self.bus_channel = prefix + "bus"

@@ -18,7 +18,6 @@ from eddyline.journal.base import Follower
 from eddyline.journal.cursor import Cursor
 from eddyline.redis import record as redis_record
 from eddyline.redis.link import CONNECT_TIMEOUT, Failure, RedisConnection, info
-from eddyline.telemetry import metrics
 
 if TYPE_CHECKING:
     from eddyline.redis.journal import RedisJournal
@@ -56,7 +55,7 @@ class RedisListener:
         self._head: Cursor | None = None
         self._probe_channel = f"{journal.prefix}probe:{secrets.token_hex(8)}".encode()
         self._proven_at: float | None = None
-        self._proven = metrics.bus_proven_at.labels(journal.hub)
+        self._proven = journal.meter.proven_at
         self._last_fault = "it was not reached yet"
         #: The probe that is on its way: its text, and the head that was seen before it.
         self._probe: tuple[bytes, Cursor] | None = None
@@ -90,7 +89,7 @@ class RedisListener:
 
     async def _listen(self) -> None:
         connection = await self._journal.primary.connect()
-        metrics.bus_connects.inc()
+        self._journal.meter.connects.inc()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._subscribe(connection)
@@ -130,7 +129,7 @@ class RedisListener:
         assert self._head is not None
         first, _, _ = redis_record.place_in_bus(data)
         if first.epoch != self._head.epoch or first.sequence > self._head.sequence + 1:
-            metrics.bus_gaps.inc()
+            self._journal.meter.gaps.inc()
             await self._refill()
         # What was in the stream already came twice.
         for entry in redis_record.from_bus(data, self._head.sequence + 1 - first.sequence):
@@ -153,7 +152,7 @@ class RedisListener:
             for entry in page.entries:
                 self._head = entry.cursor
                 self._follower.deliver(entry)
-            metrics.bus_refilled.inc(len(page.entries))
+            self._journal.meter.refilled.inc(len(page.entries))
             if self._head.sequence >= page.head.sequence:
                 break
         if self._head.epoch != page.head.epoch:
@@ -187,8 +186,8 @@ class RedisListener:
 
     async def _look_at_memory(self) -> None:
         memory = info(await self._journal.link.call("INFO", "memory"))
-        metrics.redis_memory.labels(self._journal.hub).set(int(memory["used_memory"]))
-        metrics.redis_memory_limit.labels(self._journal.hub).set(int(memory["maxmemory"]))
+        self._journal.meter.memory.set(int(memory["used_memory"]))
+        self._journal.meter.memory_limit.set(int(memory["maxmemory"]))
 
     async def _on_probe(self, text: bytes) -> None:
         if self._probe is None or text != self._probe[0]:
@@ -198,7 +197,7 @@ class RedisListener:
         self._probe = None
         assert self._head is not None
         if head.epoch != self._head.epoch or head.sequence > self._head.sequence:
-            metrics.bus_gaps.inc()
+            self._journal.meter.gaps.inc()
             await self._refill()
         self._proven_at = time.monotonic()
         self._proven.set(time.time())

@@ -15,8 +15,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
 from eddyline.errors import StreamingError
-from eddyline.responses.stream import ByteStream, Terms, send_whole, transport_of
+from eddyline.responses.stream import ByteStream, send_whole, transport_of
 from eddyline.responses.threaded import ThreadedIterator
+from eddyline.service.admission import StreamContext
 
 #: A large read: where there is no sendfile.
 READ = 512 * 1024
@@ -48,10 +49,10 @@ class FileResponse(responses.FileResponse):
     """
 
     def __init__(
-        self, file: FileIO, terms: Terms, *, media_type: str, headers: Mapping[str, str]
+        self, file: FileIO, context: StreamContext, *, media_type: str, headers: Mapping[str, str]
     ) -> None:
         self.file = file
-        self.terms = terms
+        self.context = context
         self.version = self.stat_result = os.fstat(file.fileno())
         self.path = "-"  # for Starlette's error texts only
         self.status_code = 200
@@ -59,6 +60,7 @@ class FileResponse(responses.FileResponse):
         self.background = None
         # Starlette's __init__ would look through all headers for each that it adds.
         self.init_headers({**headers, "accept-ranges": "bytes", **_version_headers(self.version)})
+        context.permit.hand_over()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = transport_of(scope)
@@ -67,7 +69,7 @@ class FileResponse(responses.FileResponse):
             if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
-                await send_whole(self.terms, send, _head(200, self.raw_headers), whole)
+                await send_whole(self.context, send, _head(200, self.raw_headers), whole)
         finally:
             self.file.close()
 
@@ -82,7 +84,7 @@ class FileResponse(responses.FileResponse):
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
         alone: Scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
-        self.stream = ByteStream(self.terms, scope, send)
+        self.stream = ByteStream(self.context, scope, send)
         respond = super().__call__
         await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from eddyline.responses.stream import ByteStream, Terms
+from eddyline.responses.stream import ByteStream
 from eddyline.responses.threaded import ThreadedIterator
+from eddyline.service.admission import StreamContext
 from eddyline.wire.sse import STREAM_HEADERS
 
 
@@ -21,7 +22,7 @@ class PullResponse(Response):
     def __init__(
         self,
         produce: Callable[[], Iterator[bytes] | AsyncIterator[bytes]],
-        terms: Terms,
+        context: StreamContext,
         *,
         media_type: str,
         headers: Mapping[str, str] | None = None,
@@ -29,16 +30,17 @@ class PullResponse(Response):
         interrupt: Callable[[], None] | None = None,
     ) -> None:
         self.produce = produce
-        self.terms = terms
+        self.context = context
         self.interrupt = interrupt
         self.status_code = status_code
         self.media_type = media_type
         self.background = None
         # No `self.body`: Starlette would take its length for the Content-Length.
         self.init_headers({**STREAM_HEADERS, **(headers or {})})
+        context.permit.hand_over()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = ByteStream(self.terms, scope, send)
+        stream = ByteStream(self.context, scope, send)
         await stream.run(receive, lambda: self._send_body(stream))
 
     async def _send_body(self, stream: ByteStream) -> None:

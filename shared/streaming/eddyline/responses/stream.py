@@ -7,44 +7,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
 from eddyline.connection.base import EXTENSION, ResponseTransport, StreamClosed, StreamStalled
-from eddyline.service.admission import Permit
-from eddyline.service.app import Context
+from eddyline.service.admission import StreamContext
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry.metrics import Reason, StreamMetrics
+from eddyline.telemetry.base import Reason
 
 _log = logging.getLogger("eddyline.stream")
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The conditions of one body. `permit` is given back; `expires` is in Unix seconds."""
-
-    context: Context
-    metrics: StreamMetrics
-    permit: Permit
-    expires: float | None = None
-
-
-async def send_whole(terms: Terms, send: Send, head: Message, body: bytes) -> None:
+async def send_whole(context: StreamContext, send: Send, head: Message, body: bytes) -> None:
     """Sends a body that is at hand to a connection that is idle: there is nothing to watch."""
     began = time.monotonic()
     reason: Reason = "failed"
-    terms.metrics.begin()
+    context.meter.begin()
     try:
         await send(head)
         await send({"type": "http.response.body", "body": body})
-        terms.metrics.first_byte.observe(time.monotonic() - began)
-        terms.metrics.bytes.inc(len(body))
+        context.meter.first_byte.observe(time.monotonic() - began)
+        context.meter.bytes.inc(len(body))
         reason = "complete"
     finally:
-        terms.metrics.end(reason, time.monotonic() - began)
-        terms.permit.release()
+        context.meter.end(reason, time.monotonic() - began)
+        context.permit.release()
 
 
 def transport_of(scope: Scope) -> ResponseTransport | None:
@@ -60,9 +48,9 @@ class ByteStream:
     A body that was cut short never gets its regular end: the client can tell.
     """
 
-    def __init__(self, terms: Terms, scope: Scope, send: Send) -> None:
+    def __init__(self, context: StreamContext, scope: Scope, send: Send) -> None:
         self.transport = transport_of(scope)
-        self._terms = terms
+        self._context = context
         self._scope = scope
         self._send = send
         self._began = time.monotonic()
@@ -72,7 +60,7 @@ class ByteStream:
         self._leaving: asyncio.Task[None] | None = None
         self._cut: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._patience = terms.context.settings.write_timeout
+        self._patience = context.policy.write_timeout
         self._sending = False
         self._sends = 0
         self._bytes = 0
@@ -126,22 +114,22 @@ class ByteStream:
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._terms.metrics.begin()
-        self._terms.context.drain.on_deadline(self, lambda: self._cut_short("drain"))
-        if self._terms.expires is not None:
-            left = self._terms.expires - time.time()
+        self._context.meter.begin()
+        self._context.drain.on_deadline(self, lambda: self._cut_short("drain"))
+        if self._context.expires is not None:
+            left = self._context.expires - time.time()
             self._timers["expiry"] = loop.call_later(left, self._cut_short, "expired")
         self._watch()
 
     def _end(self, reason: Reason) -> None:
         for timer in self._timers.values():
             timer.cancel()
-        self._terms.context.drain.forget(self)
-        metrics, seconds = self._terms.metrics, time.monotonic() - self._began
-        metrics.end(reason, seconds)
-        request_id = self._terms.permit.request_id
-        jsonlog.stream_ended(metrics, reason, seconds, request_id, bytes=self._bytes)
-        self._terms.permit.release()
+        self._context.drain.forget(self)
+        meter, seconds = self._context.meter, time.monotonic() - self._began
+        meter.end(reason, seconds)
+        request_id = self._context.permit.request_id
+        jsonlog.stream_ended(meter, reason, seconds, request_id, bytes=self._bytes)
+        self._context.permit.release()
 
     def _cut_short(self, reason: Reason) -> None:
         if not self._cut.done():
@@ -160,9 +148,9 @@ class ByteStream:
     def _count(self, size: int) -> None:
         if size and not self._first_byte_sent:
             self._first_byte_sent = True
-            self._terms.metrics.first_byte.observe(time.monotonic() - self._began)
+            self._context.meter.first_byte.observe(time.monotonic() - self._began)
         self._bytes += size
-        self._terms.metrics.bytes.inc(size)
+        self._context.meter.bytes.inc(size)
 
     def _watch(self) -> None:
         """Progress is what the peer acknowledges: one `send` to a slow peer may take for ever."""

@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from eddyline.connection.base import EXTENSION, Connection, StreamClosed
+from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
 from eddyline.connection.sendfile import (
     SLICE,
     acked,
@@ -178,9 +178,8 @@ class HttpTransport:
         # response.
         cycle.disconnected = True
         flow.resume_reading()
-        connection = take_over(
-            transport, protocol.connections, bool(cycle.chunked_encoding), flow.write_paused
-        )
+        framing = CHUNKED if cycle.chunked_encoding else BARE
+        connection = take_over(transport, protocol.connections, framing, flow.write_paused)
         # They refer to each other: without this the request would wait for the garbage collector.
         protocol.parser = protocol.scope = protocol.flow = None  # type: ignore[assignment]
         protocol.cycle = protocol.running = None  # type: ignore[assignment]

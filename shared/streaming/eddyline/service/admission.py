@@ -1,28 +1,44 @@
 """Admission: how many streams may be open, in this process, for one principal, from one address."""
 
 import ipaddress
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Self
 
-from fastapi import Request
+from starlette.requests import Request
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import Overloaded
+from eddyline.policy import StreamPolicy
 from eddyline.service.drain import Drain
-from eddyline.service.settings import Settings
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry import metrics
+from eddyline.telemetry.base import StreamMeter
 
 
 class Limits:
-    """One for each process. A limit of 0 is none."""
+    """One for each process. A limit of 0 is none.
 
-    def __init__(self, settings: Settings, drain: Drain) -> None:
+    `refused` is told which limit (`process`, `principal`, `address`) kept a stream out.
+    """
+
+    def __init__(
+        self,
+        drain: Drain,
+        *,
+        streams: int = 0,
+        per_principal: int = 0,
+        per_address: int = 0,
+        refused: Callable[[str], None] = lambda limit: None,
+    ) -> None:
         self._drain = drain
-        self._limit = settings.limit_streams
-        self._subjects = _Counter("principal", settings.limit_streams_per_principal)
-        self._networks = _Counter("address", settings.limit_streams_per_address)
+        self._limit = streams
+        self._subjects = _Counter("principal", per_principal, refused)
+        self._networks = _Counter("address", per_address, refused)
+        self._refused = refused
         self._open = 0
-        metrics.streams_limit.set(self._limit)
+        #: Permits within a `with` block that no response has taken over yet. Kept here: a flag in
+        #: each permit would cost memory for as long as its stream is open.
+        self.unclaimed: set[Permit] = set()
 
     @property
     def open(self) -> int:
@@ -30,12 +46,12 @@ class Limits:
         return self._open
 
     def admit(
-        self, subject: str | None, address: str | None, request_id: str | None = None
+        self, subject: str | None = None, address: str | None = None, request_id: str | None = None
     ) -> "Permit":
         """A permit, until the stream ends; raises Unavailable while draining, or Overloaded."""
         self._drain.admit()
         if self._limit and self._open >= self._limit:
-            metrics.streams_refused.labels("process").inc()
+            self._refused("process")
             raise Overloaded(f"the limit of streams per process ({self._limit}) is reached")
         network = network_of(address) if address and self._networks.limit else None
         self._subjects.check(subject)
@@ -47,7 +63,7 @@ class Limits:
         return Permit(self, *counted, request_id if jsonlog.logs_ends() else None)
 
     def for_request(self, request: Request, principal: Principal) -> "Permit":
-        """`admit` for whom a request comes from."""
+        """`admit` for the client and the principal of a request."""
         address = request.client.host if request.client else None
         return self.admit(principal.subject, address, request.scope.get("request_id"))
 
@@ -59,7 +75,11 @@ class Limits:
 
 
 class Permit:
-    """One admitted stream; `release()` may be called any number of times, wherever it ends."""
+    """One admitted stream; `release()` may be called any number of times, wherever it ends.
+
+    Within `with permit:` every error gives it back. So does the end of the block, unless a
+    response has taken the permit over (`hand_over`): then it is the response that releases it.
+    """
 
     __slots__ = ("_limits", "_network", "_subject", "request_id")
 
@@ -76,25 +96,56 @@ class Permit:
         self._subject = subject
         self._network = network
 
+    def hand_over(self) -> None:
+        """From now on a response holds the permit, and releases it."""
+        if self._limits is not None:
+            self._limits.unclaimed.discard(self)
+
     def release(self) -> None:
         limits, self._limits = self._limits, None
         if limits is not None:
+            limits.unclaimed.discard(self)
             limits._release(self._subject, self._network)
+
+    def __enter__(self) -> Self:
+        if self._limits is not None:
+            self._limits.unclaimed.add(self)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._limits is not None and (error is not None or self in self._limits.unclaimed):
+            self.release()
+
+
+@dataclass(frozen=True)
+class StreamContext:
+    """The conditions of one body: its limits, its measures, and the end of the process.
+
+    The response takes the permit over and gives it back; `expires`, in Unix seconds, is the end of
+    the token that it was asked for with.
+    """
+
+    policy: StreamPolicy
+    drain: Drain
+    meter: StreamMeter
+    permit: Permit
+    expires: float | None = None
 
 
 class _Counter:
     """Streams for each key, while it has any; nothing is counted without a limit, or for None."""
 
-    __slots__ = ("_counts", "_noun", "limit")
+    __slots__ = ("_counts", "_noun", "_refused", "limit")
 
-    def __init__(self, noun: str, limit: int) -> None:
+    def __init__(self, noun: str, limit: int, refused: Callable[[str], None]) -> None:
         self._noun = noun
+        self._refused = refused
         self.limit = limit
         self._counts: dict[Hashable, int] = {}
 
     def check(self, key: Hashable) -> None:
         if self.limit and self._counts.get(key, 0) >= self.limit:
-            metrics.streams_refused.labels(self._noun).inc()
+            self._refused(self._noun)
             raise Overloaded(
                 f"the limit of streams per {self._noun} ({self.limit}) is reached: close one first"
             )

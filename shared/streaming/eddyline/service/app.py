@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eddyline.auth.authenticator import Authenticator
 from eddyline.errors import SettingsError
 from eddyline.service import problems
-from eddyline.service.admission import Limits
+from eddyline.service.access import authenticator_from_settings
+from eddyline.service.admission import Limits, Permit, StreamContext
 from eddyline.service.drain import Drain
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
@@ -20,6 +21,7 @@ from eddyline.tasks import background
 from eddyline.telemetry import logs as jsonlog
 from eddyline.telemetry import metrics
 from eddyline.telemetry import process as process_metrics
+from eddyline.telemetry.base import StreamMeter
 
 #: Returns why the service may not take new streams, or None.
 Readiness = Callable[[], str | None]
@@ -38,8 +40,22 @@ class Context:
     def from_settings(cls, settings: Settings) -> "Context":
         # First, so that what the others have to warn of is logged as the rest is.
         jsonlog.configure(settings.log_level)
-        drain = Drain(settings.drain_notice, settings.drain_window)
-        return cls(settings, drain, Limits(settings, drain), Authenticator(settings))
+        drain = Drain(settings.drain_notice, settings.drain_window, metrics.drain_seconds.set)
+        limits = Limits(
+            drain,
+            streams=settings.limit_streams,
+            per_principal=settings.limit_streams_per_principal,
+            per_address=settings.limit_streams_per_address,
+            refused=lambda limit: metrics.streams_refused.labels(limit).inc(),
+        )
+        metrics.streams_limit.set(settings.limit_streams)
+        return cls(settings, drain, limits, authenticator_from_settings(settings))
+
+    def stream(
+        self, meter: StreamMeter, permit: Permit, expires: float | None = None
+    ) -> StreamContext:
+        """The conditions of one body; `expires`: the end of the token, in Unix seconds."""
+        return StreamContext(self.settings.policy, self.drain, meter, permit, expires)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from eddyline.errors import Unavailable
-from eddyline.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +17,17 @@ Ender = Callable[[float], None]
 
 
 class Drain:
-    """One for each process; every source of streams registers here."""
+    """One for each process; every source of streams registers here.
 
-    def __init__(self, notice: float = 0.0, window: float = 20.0) -> None:
+    Times are in seconds. `measured` is told how long the drain has taken, at each end of a stream.
+    """
+
+    def __init__(
+        self,
+        notice: float = 0.0,
+        window: float = 20.0,
+        measured: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.notice = notice
         self.window = window
         self.draining = False
@@ -29,6 +36,7 @@ class Drain:
         self._enders: dict[object, Ender] = {}
         self._cutters: dict[object, Callable[[], None]] = {}
         self._open = 0
+        self._measured = measured
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -50,7 +58,7 @@ class Drain:
         self._open -= 1
         if self._began is not None:
             # At each end: the process may be gone before it could be told at the last.
-            metrics.drain_seconds.set(time.monotonic() - self._began)
+            self._measured(time.monotonic() - self._began)
         if self._open == 0:
             self._empty.set()
 
@@ -82,7 +90,7 @@ class Drain:
             for cutter in list(self._cutters.values()):
                 self._call(cutter)
             await self._wait_empty(1.0)
-        metrics.drain_seconds.set(time.monotonic() - self._began)
+        self._measured(time.monotonic() - self._began)
 
     def _call(self, hook: Callable[..., None], *arguments: float) -> None:
         try:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from eddyline.errors import SettingsError
+from eddyline.policy import StreamPolicy
 
 #: What uvicorn uses for a failed start, too: supervisors stop instead of restarting for ever.
 EXIT_BAD_SETTINGS = 3
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     )
     keep_alive: int = shared("KEEP_ALIVE", default=75, ge=1)
 
-    # Access: see auth.py.
+    # Access: see access.py.
     auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
     auth_key: SecretStr | None = shared("AUTH_KEY", default=None)
     auth_key_file: Path | None = shared("AUTH_KEY_FILE", default=None)
@@ -58,12 +59,12 @@ class Settings(BaseSettings):
     auth_issuer: str | None = shared("AUTH_ISSUER", default=None)
     auth_audience: str | None = shared("AUTH_AUDIENCE", default=None)
 
-    # Admission: see limits.py. 0 means no limit.
+    # Admission: see admission.py. 0 means no limit.
     limit_streams: int = shared("LIMIT_STREAMS", default=15_000, ge=0)
     limit_streams_per_principal: int = shared("LIMIT_STREAMS_PER_PRINCIPAL", default=0, ge=0)
     limit_streams_per_address: int = shared("LIMIT_STREAMS_PER_ADDRESS", default=0, ge=0)
 
-    # The life of a stream: see subscriber.py and bytestream.py.
+    # The life of a stream: see policy.py.
     heartbeat: float = shared("HEARTBEAT", default=15.0, gt=0)
     max_age: float = shared("MAX_AGE", default=3600.0, gt=0)
     write_timeout: float = shared("WRITE_TIMEOUT", default=60.0, gt=0)
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
     drain_notice: float = shared("DRAIN_NOTICE", default=0.0, ge=0)
     drain_window: float = shared("DRAIN_WINDOW", default=20.0, ge=0)
 
-    # Processes that serve together; gunicorn's, told by serve.py.
+    # Processes that serve together; gunicorn's, told by cli.py.
     workers: int = shared("WORKERS", default=1, ge=1)
     # gunicorn only: a worker is replaced after so many requests. 0 means never.
     max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
@@ -86,6 +87,11 @@ class Settings(BaseSettings):
         for network in value.split(",") if value != "*" else ():
             ipaddress.ip_network(network.strip())
         return value
+
+    @property
+    def policy(self) -> StreamPolicy:
+        """The limits of a stream's life."""
+        return StreamPolicy(self.heartbeat, self.max_age, self.write_timeout, self.flush_interval)
 
     @property
     def on_loopback(self) -> bool:

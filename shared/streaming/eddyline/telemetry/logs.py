@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from eddyline.telemetry.metrics import Reason, StreamMetrics
+from eddyline.telemetry.base import Reason, StreamMeter
 
 _access = logging.getLogger("eddyline.access")
 _streams = logging.getLogger("eddyline.stream")
@@ -105,12 +105,12 @@ def logs_ends() -> bool:
 
 
 def stream_ended(
-    metrics: StreamMetrics, reason: Reason, seconds: float, request_id: str | None, **more: Any
+    meter: StreamMeter, reason: Reason, seconds: float, request_id: str | None, **more: Any
 ) -> None:
     if logs_ends():
         fields = {
-            "service": metrics.service,
-            "kind": metrics.kind,
+            "service": meter.service,
+            "kind": meter.kind,
             "reason": reason,
             "seconds": round(seconds, 3),
             "request_id": request_id,

@@ -14,19 +14,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import generate_latest
 
 from eddyline.journal.base import Gap
+from eddyline.telemetry.base import Kind, Reason
 from eddyline.telemetry.workers import WorkersCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-#: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a
-#: file.
-Kind = Literal["broadcast", "pull", "file"]
-
-#: Why a stream ended. `complete`: all of it was sent; `client_closed`: the client went; the
-#: others: the server ended it.
-Reason = Literal[
-    "complete", "client_closed", "age", "drain", "expired", "stalled", "failed", "closed", "kicked"
-]
 
 _STREAM = ("service", "kind")
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
@@ -200,6 +191,19 @@ class StreamMetrics:
 
     def reset(self, reason: str) -> None:
         self._reset(reason).inc()
+
+
+class BusMetrics:
+    """The children of one hub."""
+
+    connects = bus_connects
+    gaps = bus_gaps
+    refilled = bus_refilled
+
+    def __init__(self, hub: str) -> None:
+        self.proven_at = bus_proven_at.labels(hub)
+        self.memory = redis_memory.labels(hub)
+        self.memory_limit = redis_memory_limit.labels(hub)
 
 
 def multiprocess() -> bool:

@@ -19,6 +19,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from eddyline.auth.authenticator import MAX_TOKEN, UNRESTRICTED, Authenticator
 from eddyline.errors import Forbidden, SettingsError, StreamingError, Unauthorized, Unavailable
+from eddyline.service.access import authenticator_from_settings
 from eddyline.service.settings import Settings
 from eddyline.testing import eventually
 
@@ -61,14 +62,14 @@ def bearer(text: str) -> Request:
 
 
 def secret(**more: Any) -> Authenticator:
-    return Authenticator(Settings(auth_key=KEY, **more))
+    return authenticator_from_settings(Settings(auth_key=KEY, **more))
 
 
 @pytest.fixture
 def rsa_only(tmp_path: Path) -> Authenticator:
     path = tmp_path / "public.pem"
     path.write_bytes(public_pem(RSA))
-    return Authenticator(Settings(auth_key_file=path))
+    return authenticator_from_settings(Settings(auth_key_file=path))
 
 
 async def refused(authenticator: Authenticator, text: str) -> str:
@@ -103,7 +104,7 @@ async def test_each_kind_of_public_key_verifies(tmp_path: Path, private: Any) ->
     path = tmp_path / "public.pem"
     path.write_bytes(public_pem(private))
     algorithm = "RS256" if private is RSA else "ES256"
-    authenticator = Authenticator(Settings(auth_key_file=path))
+    authenticator = authenticator_from_settings(Settings(auth_key_file=path))
     assert (await authenticator.principal(bearer(token(private, algorithm)))).subject == "alice"
     await refused(authenticator, token(STRANGER, "RS256"))
 
@@ -113,7 +114,7 @@ async def test_a_token_finds_its_key_in_a_set(tmp_path: Path) -> None:
     one = json.loads(RSAAlgorithm.to_jwk(RSA.public_key())) | {"kid": "one"}
     two = json.loads(RSAAlgorithm.to_jwk(STRANGER.public_key())) | {"kid": "two"}
     path.write_text(json.dumps({"keys": [one, two]}))
-    authenticator = Authenticator(Settings(auth_jwks=str(path)))
+    authenticator = authenticator_from_settings(Settings(auth_jwks=str(path)))
     for kid, key in (("one", RSA), ("two", STRANGER)):
         await authenticator.principal(bearer(token(key, "RS256", kid)))
     assert "signature" in await refused(authenticator, token(RSA, "RS256", "two"))
@@ -122,7 +123,7 @@ async def test_a_token_finds_its_key_in_a_set(tmp_path: Path) -> None:
 
 
 async def test_a_set_that_cannot_be_had_is_not_the_clients_fault() -> None:
-    authenticator = Authenticator(Settings(auth_jwks="http://127.0.0.1:1/jwks.json"))
+    authenticator = authenticator_from_settings(Settings(auth_jwks="http://127.0.0.1:1/jwks.json"))
     with pytest.raises(Unavailable):
         await authenticator.principal(bearer(token(RSA, "RS256", "one")))
 
@@ -347,14 +348,14 @@ def test_a_service_that_cannot_tell_friend_from_stranger_does_not_start(
     given: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(reason)) as caught:
-        Authenticator(Settings(**given))
+        authenticator_from_settings(Settings(**given))
     assert KEY not in caught.value.detail
 
 
 @pytest.mark.parametrize("given", [{"host": "0.0.0.0"}, {"auth": "on"}])
 def test_a_refusal_to_start_says_what_to_set(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as caught:
-        Authenticator(Settings(**given))
+        authenticator_from_settings(Settings(**given))
     for name in ("EDDYLINE_AUTH_KEY,", "EDDYLINE_AUTH_KEY_FILE", "EDDYLINE_AUTH_JWKS"):
         assert name in caught.value.detail
 
@@ -364,7 +365,7 @@ def test_a_refusal_to_start_says_what_to_set(given: dict[str, Any]) -> None:
     [("127.0.0.1", 80), ("::1", 80), ("::ffff:127.0.0.1", 80), ("/run/a.sock", None), None],
 )
 async def test_without_a_key_loopback_may_do_everything(server: Any) -> None:
-    authenticator = Authenticator(Settings())
+    authenticator = authenticator_from_settings(Settings())
     assert await authenticator.principal(request(server=server)) is UNRESTRICTED
 
 
@@ -372,24 +373,24 @@ async def test_without_a_key_loopback_may_do_everything(server: Any) -> None:
 async def test_without_a_key_another_address_is_refused(server: Any) -> None:
     # Somebody ran `uvicorn --host 0.0.0.0` by hand: the settings still say loopback.
     with pytest.raises(Forbidden, match=r"EDDYLINE_AUTH_KEY.*or EDDYLINE_AUTH=off"):
-        await Authenticator(Settings()).principal(request(server=server))
+        await authenticator_from_settings(Settings()).principal(request(server=server))
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "a.localhost", "127.0.0.1:80", "[::1]:8000"])
 async def test_without_a_key_this_machines_names_are_served(host: str) -> None:
-    await Authenticator(Settings()).principal(request(("host", host)))
+    await authenticator_from_settings(Settings()).principal(request(("host", host)))
 
 
 @pytest.mark.parametrize("host", ["evil.example:8000", "localhost.evil.example", "10.0.0.5", "["])
 async def test_without_a_key_a_rebound_name_is_refused(host: str) -> None:
     with pytest.raises(Forbidden, match="is not this machine's"):
-        await Authenticator(Settings()).principal(request(("host", host)))
+        await authenticator_from_settings(Settings()).principal(request(("host", host)))
 
 
 async def test_off_is_off_everywhere_even_with_a_key() -> None:
     given = Settings(auth="off", host="0.0.0.0", auth_key=KEY)
     asked = request(("authorization", "Bearer nonsense"), server=("10.0.0.5", 80))
-    assert await Authenticator(given).principal(asked) is UNRESTRICTED
+    assert await authenticator_from_settings(given).principal(asked) is UNRESTRICTED
 
 
 @pytest.mark.parametrize(
@@ -399,7 +400,7 @@ async def test_that_it_is_off_is_said_once(
     given: dict[str, Any], warnings: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "eddyline.auth"):
-        authenticator = Authenticator(Settings(**given))
+        authenticator = authenticator_from_settings(Settings(**given))
         for _ in range(3):
             try:
                 await authenticator.principal(request())
@@ -442,4 +443,4 @@ async def test_claims_may_lack_what_they_are_let_lack_and_no_more() -> None:
 
 def test_it_tells_whether_tokens_are_asked_for() -> None:
     assert secret().enabled
-    assert not Authenticator(Settings(auth="off")).enabled
+    assert not authenticator_from_settings(Settings(auth="off")).enabled

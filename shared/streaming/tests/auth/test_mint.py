@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-import eddyline.auth.mint
-from eddyline.auth.authenticator import Authenticator
 from eddyline.auth.mint import main
+from eddyline.service.access import authenticator_from_settings
 from eddyline.service.settings import Settings
 
 KEY = "k" * 32
@@ -66,7 +65,7 @@ async def test_a_service_with_the_same_environment_takes_the_token(
     monkeypatch.setenv("EDDYLINE_AUTH_ISSUER", "https://idp")
     monkeypatch.setenv("EDDYLINE_AUTH_AUDIENCE", "eddyline")
     token = minted(capsys, *ALICE, "--scope", "logs:read:app/* chat:complete")
-    principal = await Authenticator(Settings.read()).verify(token)
+    principal = await authenticator_from_settings(Settings.read()).verify(token)
     assert principal.subject == "alice"
     assert [str(s) for s in principal.scopes] == [
         "chat:complete",
@@ -88,7 +87,7 @@ async def test_a_private_key_signs_for_whoever_has_the_public_one(
     public.write_bytes(public_pem(key))
     token = minted(capsys, *ALICE, "--key-file", str(private), "--kid", "k1")
     assert jwt.get_unverified_header(token)["kid"] == "k1"
-    authenticator = Authenticator(Settings(auth_key=None, auth_key_file=public))
+    authenticator = authenticator_from_settings(Settings(auth_key=None, auth_key_file=public))
     assert (await authenticator.verify(token)).subject == "alice"
 
 
@@ -98,7 +97,7 @@ async def test_a_file_with_a_secret_signs_too(
     path = tmp_path / "secret"
     path.write_text("s" * 40 + "\n")
     token = minted(capsys, *ALICE, "--key-file", str(path))
-    authenticator = Authenticator(Settings(auth_key=None, auth_key_file=path))
+    authenticator = authenticator_from_settings(Settings(auth_key=None, auth_key_file=path))
     assert (await authenticator.verify(token)).subject == "alice"
 
 
@@ -181,11 +180,10 @@ def test_help_shows_how(capsys: pytest.CaptureFixture[str]) -> None:
     assert KEY not in text
 
 
-def test_it_runs_as_a_command_from_anywhere() -> None:
-    # From the package's own directory too: a module of the name `token` would break Python there.
+def test_it_runs_as_a_command_from_anywhere(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "eddyline.auth.mint", *ALICE],
-        cwd=Path(eddyline.auth.mint.__file__).parent,
+        cwd=tmp_path,
         env={**os.environ, "EDDYLINE_AUTH_KEY": KEY},
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ from eddyline.broadcast.audience import FLUSH_BYTES, Audience
 from eddyline.broadcast.broadcast import Topics
 from eddyline.broadcast.coalescing import FlushGovernor
 from eddyline.broadcast.formats import SSE
+from eddyline.connection.base import BARE, CHUNKED, Framing
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 from eddyline.telemetry.metrics import StreamMetrics
@@ -18,9 +19,9 @@ from eddyline.telemetry.metrics import StreamMetrics
 class Sink:
     """A subscriber and its connection in one."""
 
-    def __init__(self, chunked: bool = False) -> None:
+    def __init__(self, framing: Framing = BARE) -> None:
         self.connection = self
-        self.chunked = chunked
+        self.framing = framing
         self.written: list[bytes] = []
         self.when_written: Any = lambda: None
 
@@ -39,7 +40,7 @@ def entry(text: str) -> Entry:
 
 
 async def test_bytes_are_framed_once_for_all_who_want_chunks():
-    one, two, bare = Sink(chunked=True), Sink(chunked=True), Sink()
+    one, two, bare = Sink(CHUNKED), Sink(CHUNKED), Sink()
     group = audience()
     for sink in (one, two, bare):
         group.join(sink)
@@ -123,8 +124,8 @@ async def test_many_small_audiences_rest_where_they_keep_the_process_busy(
 ):
     """A write takes 1 ms to each of 20 audiences; events are for all, each 60 ms or each 25."""
     clock = [1000.0]
-    for module in ("audience", "pace"):
-        monkeypatch.setattr(f"streaming.{module}.time.monotonic", lambda: clock[0])
+    for module in ("audience", "coalescing"):
+        monkeypatch.setattr(f"eddyline.broadcast.{module}.time.monotonic", lambda: clock[0])
     pace, sink = FlushGovernor(0.005), Sink()
     groups = [audience(pace=pace) for _ in range(20)]
 

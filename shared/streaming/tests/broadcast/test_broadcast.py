@@ -37,13 +37,14 @@ class Hub:
         self.journal = journal or MemoryJournal()
         self.settings = Settings(**settings)
         self.drain = Drain(0.0, self.settings.drain_window)
-        self.limits = Limits(self.settings, self.drain)
-        context: Any = SimpleNamespace(settings=self.settings, drain=self.drain)
-        self.broadcast = Broadcast(self.journal, StreamMetrics("test", "broadcast"), context)
+        self.limits = Limits(self.drain)
+        self.broadcast = Broadcast(
+            self.journal, StreamMetrics("test", "broadcast"), self.settings.policy, self.drain
+        )
         #: Makes who is told of each subscriber.
         self.members: Callable[[], Member | None] = lambda: None
         self.app = FastAPI(lifespan=lambda _: self.broadcast.run())
-        self.app.state.context = context
+        self.app.state.context = SimpleNamespace(settings=self.settings, drain=self.drain)
         self.running: Running
 
         @self.app.get("/")

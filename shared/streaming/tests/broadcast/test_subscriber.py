@@ -4,7 +4,6 @@ twice, or is told.
 
 import asyncio
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.broadcast.formats import SSE
 from eddyline.broadcast.subscriber import Subscriber
-from eddyline.connection.base import HIGH_WATER, LOW_WATER, Listener
+from eddyline.connection.base import BARE, HIGH_WATER, LOW_WATER, Listener
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
@@ -33,7 +32,7 @@ class Pipe:
     would be.
     """
 
-    chunked = False
+    framing = BARE
 
     def __init__(self) -> None:
         self.listener: Listener | None = None
@@ -110,10 +109,11 @@ class World:
     def __init__(self, journal_bytes: int) -> None:
         config: Any = Settings(flush_interval=60.0)  # what is joined waits for the step `flush`
         drain = Drain()
-        context: Any = SimpleNamespace(settings=config, drain=drain)
-        self.limits = Limits(config, drain)
+        self.limits = Limits(drain)
         self.journal = MemoryJournal(max_bytes=journal_bytes)
-        self.broadcast = Broadcast(self.journal, StreamMetrics("property", "broadcast"), context)
+        self.broadcast = Broadcast(
+            self.journal, StreamMetrics("property", "broadcast"), config.policy, drain
+        )
         self.readers: list[Reader] = []
         self.published: list[Entry] = []
 
@@ -133,7 +133,7 @@ class World:
     def open(self, reader: Reader, after: str | None) -> None:
         audience = self.broadcast._audience(Topics(reader.topics), SSE)
         permit = self.limits.admit(None, None)
-        self.broadcast.metrics.begin()
+        self.broadcast.meter.begin()
         subscriber = Subscriber(self.broadcast, audience, reader.pipe, permit, None)
         self.broadcast.subscribers.add(subscriber)
         subscriber.start(None if after is None else Cursor.parse(after), b"")

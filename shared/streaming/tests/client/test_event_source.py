@@ -38,8 +38,10 @@ class Hub:
         self.journal = MemoryJournal()
         settings = {"drain_window": 0.1} | settings
         context: Any = SimpleNamespace(settings=Settings(**settings), drain=Drain(0.0, 0.1))
-        self.limits = Limits(context.settings, context.drain)
-        self.broadcast = Broadcast(self.journal, StreamMetrics("test", "broadcast"), context)
+        self.limits = Limits(context.drain)
+        self.broadcast = Broadcast(
+            self.journal, StreamMetrics("test", "broadcast"), context.settings.policy, context.drain
+        )
         self.app = FastAPI(lifespan=lambda _: self.broadcast.run())
         self.app.state.context = context
         install(self.app)

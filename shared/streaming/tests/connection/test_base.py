@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from eddyline.connection.base import HIGH_WATER, frame_chunk
+from eddyline.connection.base import HIGH_WATER
 from eddyline.testing import eventually, fetch
 
 
@@ -34,7 +34,7 @@ async def test_the_head_comes_before_any_event(bench):
 async def test_framed_bytes_arrive_as_the_plain_ones_do(bench):
     stream = await fetch(bench.url + "/stream")
     connection, _ = await bench.connection()
-    connection.write_framed(frame_chunk(b"abc") if connection.chunked else b"abc")
+    connection.write_framed(connection.framing.frame(b"abc"))
     connection.close()
     assert await stream.body() == b"firstabc"
     assert stream.clean

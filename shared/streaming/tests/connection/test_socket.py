@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from eddyline.connection import socket as socket_connection
-from eddyline.connection.base import HIGH_WATER, LOW_WATER
+from eddyline.connection.base import BARE, HIGH_WATER, LOW_WATER
 from eddyline.connection.socket import SocketConnection, take_over
 from eddyline.connection.transport import TransportConnection
 from eddyline.testing import eventually, fetch
@@ -39,7 +39,7 @@ async def pair(recorder: Any) -> AsyncIterator[Pair]:
     ours.setblocking(False)
     theirs.setblocking(False)
     peers: set[Any] = set()
-    made = Pair(SocketConnection(ours, peers, chunked=False), theirs, peers, recorder)
+    made = Pair(SocketConnection(ours, peers, BARE), theirs, peers, recorder)
     made.connection.listener = recorder
     yield made
     theirs.close()
@@ -74,7 +74,7 @@ async def test_nothing_of_the_request_stays_in_a_context():
     peers: set[Any] = set()
     context = contextvars.Context()
     context.run(contextvars.ContextVar[Request]("request").set, request)
-    connection = context.run(SocketConnection, ours, peers, False)
+    connection = context.run(SocketConnection, ours, peers, BARE)
     while not connection.buffered:
         context.run(connection.write, b"x" * 65536)
     del request, context
@@ -99,7 +99,7 @@ async def test_with_bytes_unsent_the_transport_stays():
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
     while not transport.get_write_buffer_size():
         transport.write(b"x" * 65536)
-    connection = take_over(transport, set(), chunked=False, full=True)
+    connection = take_over(transport, set(), BARE, full=True)
     assert isinstance(connection, TransportConnection)
     assert connection.full
     connection.abort()

@@ -256,7 +256,7 @@ async def test_the_newest_entry_is_kept_however_large():
 
 async def test_memory_is_bounded_by_age():
     journal = MemoryJournal(max_age=60)
-    with patch("eddyline.journal.base.time.time", return_value=time.time() - 61):
+    with patch("eddyline.journal.memory.time.time", return_value=time.time() - 61):
         old = await append(journal, "t", "old", id="own")
     young = await append(journal, "t", "young")
     assert (await journal.read(None, 10)).entries == [young]

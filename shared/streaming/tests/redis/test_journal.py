@@ -19,6 +19,7 @@ from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import ENTRY_OVERHEAD
 from eddyline.redis.journal import RedisJournal
 from eddyline.redis.link import Primary, RedisLink
+from eddyline.telemetry.metrics import BusMetrics
 from eddyline.testing import FaultProxy, RedisServer, eventually
 from eddyline.wire.sse import Parser
 
@@ -199,7 +200,10 @@ async def test_it_tells_how_full_redis_is(server):
         return REGISTRY.get_sample_value(f"eddyline_redis_memory_{what}", {"hub": "full"})
 
     server.command("CONFIG SET maxmemory 64mb")
-    async with RedisJournal(server.url, "full") as journal, following(journal):
+    async with (
+        RedisJournal(server.url, "full", meter=BusMetrics("full")) as journal,
+        following(journal),
+    ):
         assert await eventually(lambda: seen("limit_bytes")) == 64 * 1024 * 1024
         used = seen("bytes")
         assert used is not None

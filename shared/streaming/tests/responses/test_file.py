@@ -10,14 +10,13 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
+from eddyline import testing
 from eddyline.responses import file as file_response
 from eddyline.responses.file import READ, TAIL, FileResponse, strong_etag
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.testing import Running, Stream, eventually, request_bytes, running
-from eddyline.testing import server as testing
 
 SIZE = 3 * READ + 12345
 #: More than kernel and transport take for a client that does not read.
@@ -82,9 +81,9 @@ async def serving(
 
     @app.api_route("/", methods=["GET", "HEAD"])
     def file() -> FileResponse:
-        terms = Terms(context, metrics, context.limits.admit(None, None))
+        stream = context.stream(metrics, context.limits.admit(None, None))
         opened = open(path, "rb", buffering=0)  # noqa: SIM115 - the response closes it
-        response = FileResponse(opened, terms, media_type="text/plain", headers={"x-more": "yes"})
+        response = FileResponse(opened, stream, media_type="text/plain", headers={"x-more": "yes"})
         meanwhile()
         return response
 

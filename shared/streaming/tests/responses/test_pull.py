@@ -11,13 +11,12 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
 
+from eddyline import testing
 from eddyline.responses.pull import PullResponse
-from eddyline.responses.stream import Terms
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.testing import Stream, eventually, running
-from eddyline.testing import server as testing
 
 CHUNK = 64 * 1024
 
@@ -59,8 +58,8 @@ class Served:
         @self.app.get("/")
         async def pull() -> PullResponse:
             permit = self.context.limits.admit(None, None)
-            terms = Terms(self.context, metrics, permit, expires)
-            return PullResponse(produce, terms, media_type="text/plain")
+            stream = self.context.stream(metrics, permit, expires)
+            return PullResponse(produce, stream, media_type="text/plain")
 
     def ended(self, reason: str) -> bool:
         return self._sample("streams_ended_total", reason=reason) == 1
@@ -243,7 +242,7 @@ async def test_an_async_producer_that_never_waits_lets_others_run(
 
 async def test_a_server_whose_send_never_waits_still_hears_that_the_client_left() -> None:
     context = Context.from_settings(Settings())
-    terms = Terms(context, StreamMetrics("never-waits", "pull"), context.limits.admit(None, None))
+    stream = context.stream(StreamMetrics("never-waits", "pull"), context.limits.admit(None, None))
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
@@ -257,7 +256,7 @@ async def test_a_server_whose_send_never_waits_still_hears_that_the_client_left(
         pass
 
     scope: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "GET"}
-    await PullResponse(endless, terms, media_type="text/plain")(scope, receive, send)
+    await PullResponse(endless, stream, media_type="text/plain")(scope, receive, send)
     # The reason, too: the time limit of a test that hangs would end the stream as well.
     labels = {"service": "never-waits", "kind": "pull", "reason": "client_closed"}
     assert REGISTRY.get_sample_value("eddyline_streams_ended_total", labels) == 1

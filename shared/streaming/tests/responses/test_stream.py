@@ -6,7 +6,8 @@ from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
 
 from eddyline.connection.base import StreamClosed
-from eddyline.responses.stream import ByteStream, Terms, send_whole
+from eddyline.responses.stream import ByteStream, send_whole
+from eddyline.service.admission import StreamContext
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
@@ -15,8 +16,8 @@ SCOPE: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "G
 HEAD: Message = {"type": "http.response.start", "status": 200, "headers": []}
 
 
-def terms(context: Context, name: str) -> Terms:
-    return Terms(context, StreamMetrics(name, "pull"), context.limits.admit(None, None))
+def terms(context: Context, name: str) -> StreamContext:
+    return context.stream(StreamMetrics(name, "pull"), context.limits.admit(None, None))
 
 
 def ended(name: str) -> list[str]:

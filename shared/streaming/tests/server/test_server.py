@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server, ServerState
 
 from eddyline.connection.asgi import AsgiConnection
+from eddyline.connection.base import BARE
 from eddyline.connection.response import StreamResponse
 from eddyline.connection.socket import SocketConnection
 from eddyline.connection.transport import TransportConnection
@@ -109,7 +110,7 @@ async def test_http_1_0_gets_no_chunks(bench_of):
         stream = await fetch(bench.url + "/stream", version="1.0")
         connection, _ = await bench.connection()
         assert isinstance(connection, SocketConnection)
-        assert not connection.chunked
+        assert connection.framing is BARE
         assert stream.headers["connection"] == "close"
         assert "transfer-encoding" not in stream.headers
         connection.write(b"bare")

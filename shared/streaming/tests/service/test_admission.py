@@ -9,18 +9,20 @@ from prometheus_client import REGISTRY
 from eddyline.auth.principal import Principal
 from eddyline.errors import Overloaded, Unavailable
 from eddyline.service.admission import Limits, Permit, network_of
+from eddyline.service.app import Context
 from eddyline.service.drain import Drain
 from eddyline.service.settings import Settings
 
 
 def limits_of(streams: int = 0, principal: int = 0, address: int = 0) -> tuple[Limits, Drain]:
     settings = Settings(
+        auth="off",
         limit_streams=streams,
         limit_streams_per_principal=principal,
         limit_streams_per_address=address,
     )
-    drain = Drain()
-    return Limits(settings, drain), drain
+    context = Context.from_settings(settings)
+    return context.limits, context.drain
 
 
 def test_a_process_is_full_when_it_is_full() -> None:
@@ -143,7 +145,7 @@ def test_after_any_storm_nothing_is_left(who: list[tuple[str | None, str | None]
     assert limits._networks._counts == {}
 
 
-def test_a_lease_is_small() -> None:
+def test_a_permit_is_small() -> None:
     permit = limits_of()[0].admit("alice", "10.0.0.1")
     assert not hasattr(permit, "__dict__")
     assert sys.getsizeof(permit) <= 64
@@ -176,3 +178,28 @@ def test_a_request_is_admitted_for_its_token_and_its_address() -> None:
     with pytest.raises(Overloaded, match="address"):
         limits.for_request(request, Principal("carol", None, ()))
     limits.for_request(Request({"type": "http", "client": None}), Principal("carol", None, ()))
+
+
+def test_a_block_that_fails_gives_its_permit_back() -> None:
+    limits, drain = limits_of(streams=1)
+    for _ in range(3):
+        with pytest.raises(OverflowError), limits.admit("a", "10.0.0.1") as permit:
+            _fail_late(permit)
+    assert (limits.open, drain.open) == (0, 0)
+
+
+def _fail_late(permit: Permit) -> None:
+    permit.hand_over()
+    raise OverflowError("a date of the year 10000")
+
+
+def test_a_block_that_hands_nothing_over_gives_its_permit_back() -> None:
+    limits, drain = limits_of()
+    with limits.admit("a", "10.0.0.1"):
+        pass
+    with limits.admit("a", "10.0.0.1") as kept:
+        kept.hand_over()
+    assert (limits.open, drain.open) == (1, 1)
+    kept.release()
+    assert (limits.open, drain.open) == (0, 0)
+    assert not limits.unclaimed

@@ -109,7 +109,7 @@ async def test_an_ender_may_forget_itself_and_others() -> None:
 
 async def test_how_long_it_takes_shows_at_each_end() -> None:
     metrics.drain_seconds.set(-1)
-    drain = Drain(notice=0.0, window=5.0)
+    drain = Drain(0.0, 5.0, metrics.drain_seconds.set)
     drain.opened()
     drain.opened()
     running = asyncio.create_task(drain.run())
@@ -123,6 +123,6 @@ async def test_how_long_it_takes_shows_at_each_end() -> None:
 
 async def test_how_long_it_took_is_measured() -> None:
     metrics.drain_seconds.set(-1)
-    await Drain(notice=0.05, window=0.0).run()
+    await Drain(0.05, 0.0, metrics.drain_seconds.set).run()
     (sample,) = next(iter(metrics.drain_seconds.collect())).samples
     assert 0.05 <= sample.value < 5

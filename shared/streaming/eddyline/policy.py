@@ -1,0 +1,19 @@
+"""The limits of a stream's life. An app gives them: the library reads no settings."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPolicy:
+    """How long a stream lives, and how it treats a slow peer. All times are in seconds.
+
+    `heartbeat`: silence after which a stream says that it is alive. `max_age`: a stream ends then,
+    and its client comes back. `write_timeout`: a peer that takes no byte for so long is cut off.
+    `flush_interval`: the shortest time between two writes to one audience (linger); 0 writes each
+    event by itself.
+    """
+
+    heartbeat: float = 15.0
+    max_age: float = 3600.0
+    write_timeout: float = 60.0
+    flush_interval: float = 0.005

@@ -1,0 +1,60 @@
+"""Which tokens a process accepts: its settings become an `Authenticator`."""
+
+import logging
+
+from eddyline.auth.authenticator import Authenticator
+from eddyline.auth.base import TokenVerifier
+from eddyline.auth.jwks import Jwks
+from eddyline.auth.jwt import JwtVerifier, KeySource, OneKey
+from eddyline.auth.keys import key_from_file, secret_key
+from eddyline.errors import SettingsError
+from eddyline.service.settings import Settings
+
+_HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
+
+_log = logging.getLogger("eddyline.auth")
+
+
+def authenticator_from_settings(
+    settings: Settings, verifier: TokenVerifier | None = None
+) -> Authenticator:
+    """Raises SettingsError where no setting tells friend from stranger.
+
+    `verifier`: another way to verify tokens, in place of the JWT's keys that the settings name.
+    """
+    if verifier is not None:
+        return Authenticator(verifier)
+    keys = None if settings.auth == "off" else _key_source(settings)
+    if keys is None:
+        _log.warning("authentication is off: whoever can connect may do everything")
+        return Authenticator(None, loopback_only=settings.auth == "auto")
+    return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience))
+
+
+def _key_source(settings: Settings) -> KeySource | None:
+    """None: nothing is configured, and nobody but this machine can connect."""
+    configured = [
+        name
+        for name in ("auth_key", "auth_key_file", "auth_jwks")
+        if getattr(settings, name) is not None
+    ]
+    if len(configured) > 1:
+        raise SettingsError(
+            f"{' and '.join(f'EDDYLINE_{name.upper()}' for name in configured)} are set: leave one"
+        )
+    if settings.auth_key is not None:
+        secret = settings.auth_key.get_secret_value().encode()
+        return OneKey(secret_key(secret, "EDDYLINE_AUTH_KEY"))
+    if settings.auth_key_file is not None:
+        path = settings.auth_key_file
+        return OneKey(key_from_file(path, f"EDDYLINE_AUTH_KEY_FILE={path}"))
+    if settings.auth_jwks is not None:
+        return Jwks(settings.auth_jwks)
+    if settings.auth == "on":
+        raise SettingsError(f"EDDYLINE_AUTH=on, and there is no key: {_HOW_TO_SET_A_KEY}")
+    if not settings.on_loopback:
+        raise SettingsError(
+            f"EDDYLINE_HOST={settings.host} is open to other machines, and there is no key:"
+            f" {_HOW_TO_SET_A_KEY}; or EDDYLINE_AUTH=off, if whoever connects may do everything"
+        )
+    return None
