@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, TooLarge, Unavailable
+from eddyline.service.body import read_body
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.ndjson import NDJSON
@@ -15,7 +16,6 @@ from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS
 from eddyline_events.http.access import Gate
 from eddyline_events.http.batch import entries as batch
 from eddyline_events.http.batch import is_batch
-from eddyline_events.http.body import whole_body
 from eddyline_events.http.cors import Cors
 from eddyline_events.http.management import add_routes
 from eddyline_events.http.openapi import FLAG, parameter
@@ -143,7 +143,7 @@ def router(hub: Hub) -> APIRouter:
             raise
 
     async def publish_json(request: Request, principal: Principal, key: str | None) -> Response:
-        body = await whole_body(request, lambda body: _check_size(body, hub.settings))
+        body = await read_body(request, lambda body: _check_size(body, hub.settings))
         grants = Grants(principal)
         if is_batch(body):
             entries = batch(body, key, grants, hub.settings)

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from eddyline.errors import BadRequest, TooLarge
+from eddyline.errors import BadRequest
 from eddyline.journal.cursor import Cursor
+from eddyline.service.body import at_most, read_body
 from eddyline.service.raw_route import RawRoute
 from eddyline_events.http.access import Gate
-from eddyline_events.http.body import whole_body
 from eddyline_events.http.cors import Cors
 from eddyline_events.http.openapi import parameter
 from eddyline_events.hub.history import history, topics
@@ -151,13 +151,8 @@ def _limit(request: Request) -> int:
     return int(text)
 
 
-def _check_size(body: bytearray) -> None:
-    if len(body) > MAX_BODY:
-        raise TooLarge(f"a kick may have {MAX_BODY} bytes")
-
-
 async def _whom(request: Request) -> tuple[What, str]:
-    value = parse(await whole_body(request, _check_size))
+    value = parse(await read_body(request, at_most(MAX_BODY, f"a kick may have {MAX_BODY} bytes")))
     if isinstance(value, dict) and len(value) == 1:
         for what in WHATS:
             name = value.get(what)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from eddyline.errors import BadRequest, TooLarge
-from eddyline_events.http.body import whole_body
+from eddyline.service.body import at_most, read_body
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -26,12 +26,8 @@ async def body_fields(request: Request, limit: int) -> Fields:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise BadRequest(f"Content-Type {media_type[:80]!r}: must be {FORM}")
-
-    def check(body: bytearray) -> None:
-        if len(body) > limit:
-            raise TooLarge(f"an update may have {limit} bytes, encoded (EVENTS_MAX_EVENT_BYTES)")
-
-    return _parse(await whole_body(request, check), "body")
+    complaint = f"an update may have {limit} bytes, encoded (EVENTS_MAX_EVENT_BYTES)"
+    return _parse(await read_body(request, at_most(limit, complaint)), "body")
 
 
 def _parse(raw: bytes, where: str) -> Fields:
