@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
 from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.state import MemoryState
 from eddyline.redis.journal import RedisJournal
+from eddyline.redis.state import RedisState
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.app import create_app as create
 from eddyline.tasks import background
@@ -18,8 +20,6 @@ from eddyline_events.http.events import router
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.kick import Kicks
 from eddyline_events.hub.presence import Presence
-from eddyline_events.hub.redis_state import RedisState
-from eddyline_events.hub.state import MemoryState
 from eddyline_events.mercure import routes as mercure
 from eddyline_events.mercure.subscriptions import Subscriptions
 from eddyline_events.settings import EventsSettings

@@ -7,8 +7,8 @@ from contextlib import suppress
 from eddyline.errors import Unavailable
 from eddyline.journal.base import Journal, NewEntry
 from eddyline.journal.memory import KEY_AGE
+from eddyline.journal.state import State
 from eddyline.service.drain import Drain
-from eddyline_events.hub.state import State
 
 TOPIC = "demo"
 

@@ -9,11 +9,11 @@ import pytest
 
 from eddyline.journal.base import Journal
 from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.state import MemoryState, State
 from eddyline.redis.journal import RedisJournal
+from eddyline.redis.state import RedisState
 from eddyline.service.drain import Drain
 from eddyline.tasks import background
-from eddyline_events.hub.redis_state import RedisState
-from eddyline_events.hub.state import MemoryState, State
 from eddyline_events.ticker import COUNT, TOPIC, tick
 
 SECOND = 0.02

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.journal.base import Journal, Signals
+from eddyline.journal.state import State
 from eddyline.service.app import Context
 from eddyline_events.hub.kick import Kicks
 from eddyline_events.hub.presence import Presence
-from eddyline_events.hub.state import State
 from eddyline_events.settings import EventsSettings
 
 

@@ -12,9 +12,9 @@ import orjson
 from eddyline.auth.principal import Principal
 from eddyline.errors import Forbidden, Unavailable
 from eddyline.journal.base import Signals
+from eddyline.journal.state import State
 from eddyline.tasks import background
 from eddyline_events.hub.presence import Presence, Present
-from eddyline_events.hub.state import State
 
 KIND = "kick"
 

@@ -15,9 +15,9 @@ import orjson
 from eddyline.auth.principal import Principal, Scope
 from eddyline.broadcast.subscriber import Subscriber
 from eddyline.errors import Unavailable
+from eddyline.journal.state import State
 from eddyline.tasks import background
 from eddyline_events.hub.selection import Selection
-from eddyline_events.hub.state import State
 
 KIND = "presence"
 

@@ -8,7 +8,7 @@ import orjson
 
 from eddyline.auth.principal import Principal, Scope
 from eddyline.errors import Unauthorized
-from eddyline_events.hub.state import State
+from eddyline.journal.state import State
 
 #: Seconds from asking for a ticket to using it.
 LIFE = 30.0

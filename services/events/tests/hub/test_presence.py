@@ -8,10 +8,10 @@ import pytest
 
 from eddyline.auth.principal import UNRESTRICTED, Principal, parse_scopes
 from eddyline.errors import Unavailable
+from eddyline.journal.state import MemoryState
 from eddyline_events.hub import presence
 from eddyline_events.hub.presence import Presence
 from eddyline_events.hub.selection import Selection
-from eddyline_events.hub.state import MemoryState
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import pytest
 
 from eddyline.auth.principal import Principal, parse_scopes
 from eddyline.errors import Unauthorized
+from eddyline.journal.state import MemoryState
 from eddyline.testing import fetch
 from eddyline_events.hub import tickets
-from eddyline_events.hub.state import MemoryState
 from eddyline_events.hub.tickets import Tickets
 
 ALICE = Principal("alice", 4e9, parse_scopes("events:subscribe:a/* logs:read"), "t-1")

@@ -7,8 +7,8 @@ import pytest
 
 from eddyline.errors import Unavailable
 from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.state import MemoryState
 from eddyline.testing import eventually
-from eddyline_events.hub.state import MemoryState
 from eddyline_events.mercure import subscriptions as mercure_subscriptions
 from eddyline_events.mercure.access import Access
 from eddyline_events.mercure.subscriptions import Subscriptions

@@ -18,9 +18,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from eddyline.errors import Unavailable
+from eddyline.journal.state import snug
 from eddyline.redis.link import RedisLink
 from eddyline.tasks import background
-from eddyline_events.hub.state import snug
 
 #: Seconds for which a process's values outlive it, and between two signs of life.
 LIFE = 30.0

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from eddyline.errors import Unavailable
+from eddyline.journal.state import MemoryState, State
+from eddyline.redis import state as redis_state
 from eddyline.redis.link import Primary, RedisLink
+from eddyline.redis.state import RedisState
 from eddyline.testing import RedisServer, eventually
-from eddyline_events.hub import redis_state
-from eddyline_events.hub.redis_state import RedisState
-from eddyline_events.hub.state import MemoryState, State
 
 
 @asynccontextmanager
