@@ -7,10 +7,8 @@ from fastapi import FastAPI
 
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
-from eddyline.journal.memory import MemoryJournal
-from eddyline.journal.state import MemoryState
-from eddyline.redis.journal import RedisJournal
-from eddyline.redis.state import RedisState
+from eddyline.journal.backends import backend_from_url
+from eddyline.journal.base import Backend, Bounds
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.app import create_app as create
 from eddyline.tasks import background
@@ -27,19 +25,17 @@ from eddyline_events.ticker import tick
 
 
 def service(context: Context, settings: EventsSettings) -> Service:
-    journal = _journal(settings)
-    shared = isinstance(journal, RedisJournal)
+    backend = _backend(settings)
+    journal, state = backend.journal, backend.state
     broadcast = Broadcast(
         journal, StreamMetrics("events", "broadcast"), context.settings.policy, context.drain
     )
-    redis = RedisState(journal.link, journal.prefix) if isinstance(journal, RedisJournal) else None
-    state = redis or MemoryState()
-    presence = Presence(state, shared, settings.presence_grace)
-    kicks = Kicks(state, journal, presence, settings.kick_seconds)
+    presence = Presence(state, settings.presence_grace)
+    kicks = Kicks(state, backend.signals, presence, settings.kick_seconds)
     broadcast.on_signal.append(kicks.on_signal)
-    hub = Hub(context, settings, journal, broadcast, state, journal, presence, kicks, shared)
+    hub = Hub(context, settings, backend, broadcast, presence, kicks)
 
-    subscriptions = Subscriptions(hub.state, journal) if settings.mercure_subscriptions else None
+    subscriptions = Subscriptions(state, journal) if settings.mercure_subscriptions else None
     routes = router(hub)
     routes.include_router(mercure.router(hub, subscriptions))
     routes.include_router(pages.router())
@@ -47,42 +43,32 @@ def service(context: Context, settings: EventsSettings) -> Service:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if isinstance(journal, RedisJournal):
-                await stack.enter_async_context(journal)
-            if redis is not None:
-                await stack.enter_async_context(redis.run())
+            await stack.enter_async_context(backend.run())
             await stack.enter_async_context(presence.run())
             await stack.enter_async_context(kicks.run())
             if subscriptions is not None:
                 await stack.enter_async_context(subscriptions.run())
             await stack.enter_async_context(broadcast.run())
             if settings.demo:
-                await stack.enter_async_context(background(tick(journal, hub.state, context.drain)))
+                await stack.enter_async_context(background(tick(journal, state, context.drain)))
             yield
 
-    def ready() -> str | None:
-        return journal.fault if isinstance(journal, RedisJournal) else None
-
-    return Service("events", routes, lifespan, ready)
+    return Service("events", routes, lifespan, backend.fault)
 
 
-def _journal(settings: EventsSettings) -> MemoryJournal | RedisJournal:
-    if settings.redis_url is not None:
-        return RedisJournal(
-            settings.redis_url.get_secret_value(),
-            settings.hub,
-            max_entries=settings.journal_entries,
-            max_bytes=settings.journal_bytes,
-            max_age=settings.journal_age,
-            key_age=settings.key_age,
-            meter=BusMetrics(settings.hub),
-        )
-    if settings.workers > 1:
+def _backend(settings: EventsSettings) -> Backend:
+    url = "memory://" if settings.redis_url is None else settings.redis_url.get_secret_value()
+    bounds = Bounds(
+        settings.journal_bytes, settings.journal_entries, settings.journal_age, settings.key_age
+    )
+    backend = backend_from_url(url, settings.hub, bounds, meter=BusMetrics(settings.hub))
+    if settings.workers > 1 and not backend.state.shared:
         raise SettingsError(
-            f"EDDYLINE_WORKERS={settings.workers}: the journal of events is in memory, and what one"
-            " worker takes no other would deliver: set EVENTS_REDIS_URL, or run events with 1"
+            f"EDDYLINE_WORKERS={settings.workers}: the journal of events is in the memory of each"
+            " worker, and events that one worker takes do not reach subscribers of another: set"
+            " EVENTS_REDIS_URL, or run events with 1"
         )
-    return MemoryJournal(settings.journal_bytes, settings.journal_age, settings.key_age)
+    return backend
 
 
 def create_app(settings: EventsSettings | None = None) -> FastAPI:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from eddyline.journal.memory import KEY_AGE
+from eddyline.journal.base import KEY_AGE
 from eddyline.service.settings import Settings
 
 #: As browsers write it: lower case, no path, no slash at the end.

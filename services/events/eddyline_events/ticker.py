@@ -5,8 +5,7 @@ import json
 from contextlib import suppress
 
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Journal, NewEntry
-from eddyline.journal.memory import KEY_AGE
+from eddyline.journal.base import KEY_AGE, Journal, NewEntry
 from eddyline.journal.state import State
 from eddyline.service.drain import Drain
 
@@ -29,13 +28,13 @@ async def tick(journal: Journal, state: State, drain: Drain, seconds: float = 1.
     while not drain.draining:
         pause = seconds
         with suppress(Unavailable):  # Redis is away: the same count again, then
-            newest = int(await state.take(COUNT, leave=True) or 0)
+            newest = int(await state.pop(COUNT, leave=True) or 0)
             if newest > count:
                 count, pause = newest, STANDBY * seconds
             else:
                 await journal.append([_event(count + 1)])
                 count += 1
-                await state.lend(COUNT, b"%d" % count, KEY_AGE)
+                await state.put_once(COUNT, b"%d" % count, KEY_AGE)
         await asyncio.sleep(pause)
 
 

@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import SecretStr
 
 import eddyline_events.app
+from eddyline.errors import SettingsError
 from eddyline.testing import fetch, running
 from eddyline_events.settings import EventsSettings
 
@@ -37,3 +39,15 @@ def test_bad_settings_end_the_process_with_code_3(variable: str, value: str) -> 
     assert done.returncode == 3
     assert variable in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_hub_without_a_bus_reports_none() -> None:
+    settings = EventsSettings(hub="without-a-bus")
+    async with running(eddyline_events.app.create_app(settings)) as hub:
+        async with await fetch(hub.url + "/metrics") as stream:
+            assert b'hub="without-a-bus"' not in await stream.body()
+
+
+def test_an_unknown_scheme_is_told_at_start() -> None:
+    with pytest.raises(SettingsError, match="'nats', expected one of memory://, redis://"):
+        eddyline_events.app.create_app(EventsSettings(redis_url=SecretStr("nats://host")))

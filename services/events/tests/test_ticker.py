@@ -89,7 +89,7 @@ async def test_a_process_that_died_between_event_and_count_is_followed() -> None
     journal, state = MemoryJournal(), MemoryState()
     async with background(tick(journal, state, Drain(), SECOND)):
         await until(journal, 5)
-    await state.lend(COUNT, b"%d" % (len(await counts(journal)) - 1), 60)
+    await state.put_once(COUNT, b"%d" % (len(await counts(journal)) - 1), 60)
     async with background(tick(journal, state, Drain(), SECOND)):
         await until(journal, 10)
     found = await counts(journal)

@@ -17,7 +17,7 @@ class Gate:
     async def principal(self, request: Request) -> Principal:
         """Raises Unauthorized, Forbidden, or Unavailable."""
         principal = await self._hub.context.authenticator.principal(request)
-        self._hub.kicks.require_welcome(principal)
+        self._hub.kicks.require_not_kicked(principal)
         return principal
 
     async def subscriber(self, request: Request) -> Principal:
@@ -26,7 +26,7 @@ class Gate:
         if ticket is None:
             return await self.principal(request)
         principal = await self._tickets.redeem(ticket)
-        self._hub.kicks.require_welcome(principal)
+        self._hub.kicks.require_not_kicked(principal)
         return principal
 
     async def ticket(self, request: Request) -> str:

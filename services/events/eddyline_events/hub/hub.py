@@ -1,9 +1,9 @@
-"""A hub: one journal, its broadcast, and what its processes know together."""
+"""A hub: one backend, its broadcast, and what its processes know together."""
 
 from dataclasses import dataclass
 
 from eddyline.broadcast.broadcast import Broadcast
-from eddyline.journal.base import Journal, Signals
+from eddyline.journal.base import Backend, Journal
 from eddyline.journal.state import State
 from eddyline.service.app import Context
 from eddyline_events.hub.kick import Kicks
@@ -13,15 +13,24 @@ from eddyline_events.settings import EventsSettings
 
 @dataclass(frozen=True)
 class Hub:
-    """What every route of the events service works on."""
+    """All that the routes of the events service work on."""
 
     context: Context
     settings: EventsSettings
-    journal: Journal
+    backend: Backend
     broadcast: Broadcast
-    state: State
-    signals: Signals
     presence: Presence
     kicks: Kicks
-    #: Whether the journal outlives this process, and others read it.
-    shared: bool = False
+
+    @property
+    def journal(self) -> Journal:
+        return self.backend.journal
+
+    @property
+    def state(self) -> State:
+        return self.backend.state
+
+    @property
+    def shared(self) -> bool:
+        """Whether the journal outlives this process, and others read it."""
+        return self.backend.state.shared

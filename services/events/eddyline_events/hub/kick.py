@@ -60,7 +60,7 @@ class Kicks:
         self._take({key: until})
         await self._signals.signal(orjson.dumps({"kick": key, "until": until}))
 
-    def require_welcome(self, principal: Principal) -> None:
+    def require_not_kicked(self, principal: Principal) -> None:
         """Raises Forbidden while it is kicked; that stops an EventSource for good."""
         until = self._until(principal.subject, principal.token_id) if self._kicked else 0.0
         if until > time.time():

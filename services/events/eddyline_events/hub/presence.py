@@ -21,11 +21,11 @@ from eddyline_events.hub.selection import Selection
 
 KIND = "presence"
 
-#: Seconds between two looks at who has left, and who is not yet told to the other processes.
+#: Seconds between two looks for subscribers whose grace is over, and for records to write.
 TICK = 0.5
 
-#: Subscribers that are told of at once: each is a task meanwhile.
-TOLD_TOGETHER = 64
+#: Records that are written at once: each is a task meanwhile.
+WRITTEN_TOGETHER = 64
 
 _log = logging.getLogger("eddyline.events")
 
@@ -72,15 +72,14 @@ class Presence:
     never away. What a killed process had stays until the state forgets it.
     """
 
-    def __init__(self, state: State, shared: bool, grace: float) -> None:
+    def __init__(self, state: State, grace: float) -> None:
         self.on_join: list[Callable[[Present], None]] = []
         self._state = state
-        self._shared = shared
         self._grace = grace
         self._here: dict[str, Present] = {}
         self._leaving: dict[str, Present] = {}
-        #: Ids that the other processes do not know yet as they are here.
-        self._unsaid: set[str] = set()
+        #: Ids whose present record the other processes cannot read yet.
+        self._dirty: set[str] = set()
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -88,8 +87,8 @@ class Presence:
             async with background(self._tick()):
                 yield
         finally:
-            # Who left with this process is on the way to another: its grace goes on without us.
-            await self._say_or_leave_it()
+            # Clients of this process are on their way to another: their grace goes on without us.
+            await self._write_all()
 
     def here(self) -> list[Present]:
         """The subscribers of this process."""
@@ -104,7 +103,7 @@ class Presence:
 
         Raises Unavailable.
         """
-        values = (await self._state.all(KIND)).values() if self._shared else self._own()
+        values = (await self._state.all(KIND)).values() if self._state.shared else self._own()
         records = [orjson.loads(value) for value in values]
         there = {(record[1], *record[2]) for record in records if record[5] is None}
         now = time.time()
@@ -136,7 +135,7 @@ class Presence:
         while True:
             await asyncio.sleep(TICK)
             self._forget(time.time())
-            await self._say_or_leave_it()
+            await self._write_all()
 
     def _forget(self, now: float) -> None:
         gone = [p for p in self._leaving.values() if now - (p.left_at or 0) > self._grace]
@@ -145,22 +144,22 @@ class Presence:
             self._changed(present)
 
     def _changed(self, present: Present) -> None:
-        if self._shared:
-            self._unsaid.add(present.id)
+        if self._state.shared:
+            self._dirty.add(present.id)
 
-    async def _say_or_leave_it(self) -> None:
-        while self._unsaid:
-            ids = set(itertools.islice(self._unsaid, TOLD_TOGETHER))
-            self._unsaid -= ids
+    async def _write_all(self) -> None:
+        while self._dirty:
+            ids = set(itertools.islice(self._dirty, WRITTEN_TOGETHER))
+            self._dirty -= ids
             try:
-                await asyncio.gather(*(self._say(id) for id in ids))
+                await asyncio.gather(*(self._write(id) for id in ids))
             except Unavailable:
-                self._unsaid |= ids
+                self._dirty |= ids
                 return
             except Exception:
-                _log.exception("presence could not be told to the other processes")
+                _log.exception("presence could not be written for the other processes")
 
-    async def _say(self, id: str) -> None:
+    async def _write(self, id: str) -> None:
         present = self._here.get(id) or self._leaving.get(id)
         if present is None:
             await self._state.drop(KIND, id)

@@ -26,12 +26,12 @@ class Tickets:
     async def issue(self, principal: Principal) -> str:
         """Raises Unavailable."""
         ticket = secrets.token_urlsafe(32)
-        await self._state.lend(_key(ticket), _dump(principal), LIFE)
+        await self._state.put_once(_key(ticket), _dump(principal), LIFE)
         return ticket
 
     async def redeem(self, ticket: str) -> Principal:
         """Whom it stands for, once; raises Unauthorized, or Unavailable."""
-        value = await self._state.take(_key(ticket))
+        value = await self._state.pop(_key(ticket))
         principal = None if value is None else _load(value)
         if principal is None or (principal.expires or time.time() + 1) <= time.time():
             raise Unauthorized(

@@ -52,7 +52,7 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
 
     async def admitted(request: Request) -> Access:
         access = await auth.access(request)
-        hub.kicks.require_welcome(access.principal)
+        hub.kicks.require_not_kicked(access.principal)
         return access
 
     async def subscribe(request: Request) -> Response:

@@ -116,12 +116,12 @@ class Subscriptions:
             for key in batch:
                 del self._changes[key]
             try:
-                await self._say(batch)
+                await self._write(batch)
             except Unavailable:
                 self._changes = batch | self._changes
                 await asyncio.sleep(TRY_AGAIN)
 
-    async def _say(self, batch: dict[tuple[str, bool], list[Document]]) -> None:
+    async def _write(self, batch: dict[tuple[str, bool], list[Document]]) -> None:
         """First what is, then the event of it: whoever hears of one and asks finds it."""
         said = [(found, active) for (_, active), found in batch.items()]
         each = [(found, active) for documents, active in said for found in documents]

@@ -118,20 +118,20 @@ async def test_a_missing_name_is_nobodys() -> None:
         async def signal(self, message: bytes) -> None:
             kicks.on_signal(message)
 
-    kicks = Kicks(MemoryState(), Signals(), Presence(MemoryState(), False, 0.0), 60)
+    kicks = Kicks(MemoryState(), Signals(), Presence(MemoryState(), 0.0), 60)
     kicks.on_signal(b"something else")
     await kicks.kick("subject", "None")
     await kicks.kick("token", "None")
-    kicks.require_welcome(Principal(None, None, (), None))
+    kicks.require_not_kicked(Principal(None, None, (), None))
     with pytest.raises(Forbidden, match="kicked"):
-        kicks.require_welcome(Principal("None", None, ()))
+        kicks.require_not_kicked(Principal("None", None, ()))
 
 
 async def test_who_was_let_in_a_moment_before_is_ended(hub_of, subscribed, bearer, key):
     async with hub_of(auth_key=key) as hub:
-        kicks = Kicks.require_welcome
+        kicks = Kicks.require_not_kicked
         try:
-            Kicks.require_welcome = lambda self, principal: None  # type: ignore[method-assign]
+            Kicks.require_not_kicked = lambda self, principal: None  # type: ignore[method-assign]
             admin = bearer("events:kick events:subscribe", sub="admin")
             body = orjson.dumps({"subject": "alice"})
             await (
@@ -140,5 +140,5 @@ async def test_who_was_let_in_a_moment_before_is_ended(hub_of, subscribed, beare
             stream = await fetch(hub.url + "/events", headers=bearer("events:subscribe"))
             assert await stream.events() == []
         finally:
-            Kicks.require_welcome = kicks  # type: ignore[method-assign]
+            Kicks.require_not_kicked = kicks  # type: ignore[method-assign]
         await eventually(lambda: hub.app.state.context.limits.open == 0)

@@ -104,6 +104,7 @@ async def watch(asked: Any, hub: Any, seconds: float) -> set[tuple[str, ...]]:
 
 async def test_what_could_not_be_told_is_told_later() -> None:
     class Away(MemoryState):
+        shared = True
         away = True
 
         async def put(self, *args: Any) -> None:  # type: ignore[override]
@@ -112,7 +113,7 @@ async def test_what_could_not_be_told_is_told_later() -> None:
             await super().put(*args)
 
     state = Away()
-    there = Presence(state, True, 0.0)
+    there = Presence(state, 0.0)
     async with there.run():
         member = there.member(
             Principal("alice", None, ()), Selection.from_texts(UNRESTRICTED, ["a"])
@@ -132,7 +133,7 @@ async def test_what_could_not_be_told_is_told_later() -> None:
 
 
 async def test_who_is_not_granted_a_topic_is_not_subscribed_to_it() -> None:
-    there = Presence(MemoryState(), False, 0.0)
+    there = Presence(MemoryState(), 0.0)
     some = Principal("alice", None, parse_scopes("events:subscribe:a/*"))
     there.joined(there.member(some, Selection.from_texts(some, ["*"])))
     assert len(await there.subscribers("a/1")) == 1

@@ -27,9 +27,9 @@ async def test_a_ticket_stands_for_who_asked_once() -> None:
 async def test_the_state_cannot_be_used_as_tickets() -> None:
     state = MemoryState()
     ticket = await Tickets(state).issue(ALICE)
-    assert ticket not in str(state._lent)
+    assert ticket not in str(state._once)
     with pytest.raises(Unauthorized):
-        await Tickets(state).redeem(next(iter(state._lent)))
+        await Tickets(state).redeem(next(iter(state._once)))
 
 
 async def test_a_ticket_lasts_no_longer_than_its_token_or_its_time(

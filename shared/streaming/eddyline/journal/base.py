@@ -1,4 +1,4 @@
-"""Journals: ordered entries, read from a cursor. `MemoryJournal` is the one of a single process."""
+"""Journals: ordered entries, read from a cursor; and the backend that keeps those of a hub."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Literal, Protocol
 
 from eddyline.journal.cursor import Cursor
+from eddyline.journal.state import State
 from eddyline.wire import sse
 
 #: Why what follows a cursor cannot be read: it is no longer retained, of another life of the
@@ -18,6 +19,10 @@ Gap = Literal["trimmed", "epoch", "future", "unknown"]
 #: How an append went: added now; added before, under the same idempotency key; or refused, because
 #: that key was used for another entry.
 Outcome = Literal["appended", "repeated", "conflict"]
+
+
+#: Seconds for which an idempotency key is remembered, where nothing else is said.
+KEY_AGE = 3600.0
 
 
 # One of each of these three is made per event, and never changed. Not frozen: making one would
@@ -141,3 +146,42 @@ class Journal(Protocol):
 
     def follow(self, follower: Follower) -> AbstractAsyncContextManager[None]:
         """Tells the follower what comes: first a `skip`, then each entry once, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a journal retains, the oldest entries going first; ages are in seconds.
+
+    `max_entries`: a journal in memory has no need of it. `key_age`: how long idempotency keys are
+    remembered; longer than any append takes.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_entries: int = 1_000_000
+    max_age: float = 3600.0
+    key_age: float = KEY_AGE
+
+
+class Backend(Protocol):
+    """What keeps one hub: its journal, and what its processes tell each other."""
+
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def signals(self) -> Signals: ...
+
+    def fault(self) -> str | None:
+        """Why streams may be behind at this moment; None where all is well.
+
+        Called for each readiness check: it never blocks, and asks nobody.
+        """
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Entered once, before the first use of the three; left when no stream is open any more.
+
+        It goes on where the server is away: calls raise Unavailable until it is there.
+        """

@@ -1,19 +1,27 @@
-"""The journal of a single process, bounded by bytes and by age."""
+"""The journal of a single process, bounded by bytes and by age, and the backend around it."""
 
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from eddyline.journal.base import Entry, Follower, Gap, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.base import (
+    KEY_AGE,
+    Bounds,
+    Entry,
+    Follower,
+    Gap,
+    NewEntry,
+    Outcome,
+    Page,
+    Receipt,
+)
 from eddyline.journal.cursor import Cursor, new_epoch
+from eddyline.journal.state import MemoryState
 
 #: What an entry costs beside its frame, in bytes: objects, indexes.
 ENTRY_OVERHEAD = 500
-
-
-#: Seconds for which an idempotency key is remembered, where nothing else is said.
-KEY_AGE = 3600.0
 
 
 class Window:
@@ -166,3 +174,24 @@ class MemoryJournal:
             for topic in entry.topics:
                 if self._topics.get(topic) == entry.cursor:
                     del self._topics[topic]
+
+
+class MemoryBackend:
+    """A hub that is one process, and is gone with it."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        bounds = bounds or Bounds()
+        self.journal = MemoryJournal(bounds.max_bytes, bounds.max_age, bounds.key_age)
+        self.state = MemoryState()
+        self.signals = self.journal
+
+    @classmethod
+    def from_url(cls, url: str, hub: str, bounds: Bounds, **_: Any) -> "MemoryBackend":
+        return cls(bounds)
+
+    def fault(self) -> None:
+        return None
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        yield

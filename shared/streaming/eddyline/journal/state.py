@@ -1,4 +1,4 @@
-"""What the processes of one hub know together: who is there, and what may be taken once."""
+"""What the processes of one hub know together: values of a process, and values that work once."""
 
 import itertools
 import time
@@ -6,71 +6,78 @@ from typing import Protocol
 
 
 class State(Protocol):
-    """Values by kind and key; no key is in two processes. Times are in seconds.
+    """Values by kind and key; no two processes use the same key of a kind. Times are in seconds.
 
     Every method raises Unavailable while the state is away.
     """
 
+    #: Whether other processes read it, and it outlives this one.
+    shared: bool
+
     async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
-        """Keeps a value of this process: it goes when it is dropped, or soon after the process
-        died. With `seconds` it is nobody's: it stays for so long.
+        """Keeps a value. It belongs to this process: `drop` removes it, or the state does, about
+        30 s after the process died. With `seconds` it has no owner and expires after that time.
         """
 
     async def drop(self, kind: str, key: str) -> None:
-        """Forgets a value of this process, also one that is not there."""
+        """Forgets a value of this process. A key that is not there is no error."""
 
     async def all(self, kind: str) -> dict[str, bytes]:
-        """The values of all processes, and of nobody."""
+        """The values of all processes, and those without an owner."""
 
-    async def lend(self, key: str, value: bytes, seconds: float) -> None:
-        """Keeps a value for `take`, whichever process is asked."""
+    async def put_once(self, key: str, value: bytes, seconds: float) -> None:
+        """Keeps a value until the first `pop` of any process, or until it expires."""
 
-    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
-        """The lent value, once; None where it was taken, never was, or is too old. With `leave`
-        it stays.
+    async def pop(self, key: str, *, leave: bool = False) -> bytes | None:
+        """The value of `put_once`, for one caller; None if another had it, or it has expired.
+
+        `leave`: the value stays for the next caller.
         """
 
 
 class MemoryState:
     """The state of a hub that is one process."""
 
+    shared = False
+
     def __init__(self) -> None:
-        self._kinds: dict[str, dict[str, bytes]] = {}
-        self._kept: dict[str, dict[str, tuple[float, bytes]]] = {}
-        #: The oldest first, which as a rule is the first to go.
-        self._lent: dict[str, tuple[float, bytes]] = {}
+        self._owned: dict[str, dict[str, bytes]] = {}
+        self._expiring: dict[str, dict[str, tuple[float, bytes]]] = {}
+        #: The oldest first: as a rule that one expires first.
+        self._once: dict[str, tuple[float, bytes]] = {}
 
     async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
         if seconds is None:
-            self._kinds.setdefault(kind, {})[key] = snug(value)
+            self._owned.setdefault(kind, {})[key] = shrink(value)
         else:
-            self._kept.setdefault(kind, {})[key] = (time.monotonic() + seconds, value)
+            self._expiring.setdefault(kind, {})[key] = (time.monotonic() + seconds, value)
 
     async def drop(self, kind: str, key: str) -> None:
-        self._kinds.get(kind, {}).pop(key, None)
+        self._owned.get(kind, {}).pop(key, None)
 
     async def all(self, kind: str) -> dict[str, bytes]:
         now = time.monotonic()
-        kept = {k: v for k, v in self._kept.get(kind, {}).items() if v[0] > now}
-        self._kept[kind] = kept
-        return self._kinds.get(kind, {}) | {key: value for key, (_, value) in kept.items()}
+        kept = {k: v for k, v in self._expiring.get(kind, {}).items() if v[0] > now}
+        self._expiring[kind] = kept
+        return self._owned.get(kind, {}) | {key: value for key, (_, value) in kept.items()}
 
-    async def lend(self, key: str, value: bytes, seconds: float) -> None:
+    async def put_once(self, key: str, value: bytes, seconds: float) -> None:
         now = time.monotonic()
-        gone = itertools.takewhile(lambda kept: kept[1][0] <= now, self._lent.items())
-        for old, _ in list(gone):
-            del self._lent[old]
-        # Lent again, it is the newest: in its old place it would hold up those behind it.
-        self._lent.pop(key, None)
-        self._lent[key] = (now + seconds, value)
+        expired = itertools.takewhile(lambda kept: kept[1][0] <= now, self._once.items())
+        for old, _ in list(expired):
+            del self._once[old]
+        # A key that is put again moves to the end: in its old place it would keep the expired
+        # values behind it from being removed.
+        self._once.pop(key, None)
+        self._once[key] = (now + seconds, value)
 
-    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
-        until, value = self._lent.get(key, (0.0, b""))
+    async def pop(self, key: str, *, leave: bool = False) -> bytes | None:
+        until, value = self._once.get(key, (0.0, b""))
         if not leave:
-            self._lent.pop(key, None)
+            self._once.pop(key, None)
         return value if until > time.monotonic() else None
 
 
-def snug(value: bytes) -> bytes:
-    """The same bytes without room behind them: what orjson makes keeps up to 4 KiB (measured)."""
+def shrink(value: bytes) -> bytes:
+    """The same bytes without spare room: orjson's results hold up to 4 KiB of it (measured)."""
     return b"%b" % value

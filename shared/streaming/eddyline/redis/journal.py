@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Follower, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
 from eddyline.journal.cursor import Cursor, new_epoch
-from eddyline.journal.memory import KEY_AGE
 from eddyline.redis import record as redis_record
 from eddyline.redis.link import CALL_TIMEOUT, Primary, RedisLink, Script
 from eddyline.redis.listener import RedisListener

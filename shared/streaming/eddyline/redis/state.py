@@ -1,12 +1,12 @@
 """What the processes of one hub know together, in Redis.
 
-Keys, all with the hub's hash tag, `P` being this process:
+Keys, all with the hub's hash tag; `P` is the random name of a process:
 
 - `state:processes`: a set, the processes that may have values.
-- `state:alive:P`: there while the process is, or was LIFE ago.
-- `state:<kind>:P`: a hash, its values of one kind; it has the same life.
-- `state:<kind>`: a hash, the values of nobody, each after its end (unix seconds) and a space.
-- `state:lent:<key>`: what may be taken once.
+- `state:alive:P`: exists while the process lives, and for LIFE seconds after it died.
+- `state:<kind>:P`: a hash, the values of one kind that the process owns; it expires likewise.
+- `state:<kind>`: a hash, the values without an owner: expiry (unix seconds), a space, the value.
+- `state:once:<key>`: a value that one caller gets.
 """
 
 import asyncio
@@ -18,36 +18,38 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from eddyline.errors import Unavailable
-from eddyline.journal.state import snug
+from eddyline.journal.state import shrink
 from eddyline.redis.link import RedisLink
 from eddyline.tasks import background
 
-#: Seconds for which a process's values outlive it, and between two signs of life.
+#: Seconds for which a process's values outlive it, and seconds between two signs of life.
 LIFE = 30.0
 REFRESH = 10.0
 
 #: Fields that one command writes.
 FIELDS = 500
 
-_log = logging.getLogger("eddyline.events")
+_log = logging.getLogger("eddyline.redis")
 
 
 class RedisState:
     """The state of a hub whose journal is in Redis; use it within `async with state.run()`."""
+
+    shared = True
 
     def __init__(self, link: RedisLink, prefix: str) -> None:
         self._link = link
         self._prefix = prefix + "state:"
         self._process = secrets.token_hex(8)
         self._mine: dict[str, dict[str, bytes]] = {}
-        #: Keys by kind that Redis does not know yet as they are here.
-        self._unsaid: dict[str, set[str]] = {}
+        #: Keys by kind whose present value Redis does not have yet.
+        self._dirty: dict[str, set[str]] = {}
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Gives signs of life. At the end its values are left to die: their owners may be on their
-        way to another process.
+        """Gives signs of life. At the end the values are left to expire: the clients that they
+        speak of may be on their way to another process.
         """
         async with background(self._live()):
             yield
@@ -57,12 +59,12 @@ class RedisState:
             ends = b"%d %b" % (int(time.time() + seconds) + 1, value)
             await self._link.call("HSET", self._prefix + kind, key, ends)
             return
-        self._mine.setdefault(kind, {})[key] = snug(value)
-        await self._say(kind, key)
+        self._mine.setdefault(kind, {})[key] = shrink(value)
+        await self._write(kind, key)
 
     async def drop(self, kind: str, key: str) -> None:
         if self._mine.get(kind, {}).pop(key, None) is not None:
-            await self._say(kind, key)
+            await self._write(kind, key)
 
     async def all(self, kind: str) -> dict[str, bytes]:
         values = await self._kept(kind)
@@ -74,13 +76,13 @@ class RedisState:
                 await self._link.call("SREM", self._prefix + "processes", process)
         return values
 
-    async def lend(self, key: str, value: bytes, seconds: float) -> None:
+    async def put_once(self, key: str, value: bytes, seconds: float) -> None:
         milliseconds = max(1, int(seconds * 1000))
-        await self._link.call("SET", f"{self._prefix}lent:{key}", value, "PX", milliseconds)
+        await self._link.call("SET", f"{self._prefix}once:{key}", value, "PX", milliseconds)
 
-    async def take(self, key: str, *, leave: bool = False) -> bytes | None:
+    async def pop(self, key: str, *, leave: bool = False) -> bytes | None:
         command = "GET" if leave else "GETDEL"
-        value: bytes | None = await self._link.call(command, f"{self._prefix}lent:{key}")
+        value: bytes | None = await self._link.call(command, f"{self._prefix}once:{key}")
         return value
 
     async def _kept(self, kind: str) -> dict[str, bytes]:
@@ -100,24 +102,24 @@ class RedisState:
         flat = await self._link.call("HGETALL", self._prefix + name)
         return {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
 
-    # Ten thousand who come at once are a few commands: who waits for the lock finds that its value
-    # went with another's.
+    # Writes are batched: the task that holds the lock writes every pending value, so that 10,000
+    # simultaneous joins become a few commands.
 
-    async def _say(self, kind: str, key: str) -> None:
-        self._unsaid.setdefault(kind, set()).add(key)
+    async def _write(self, kind: str, key: str) -> None:
+        self._dirty.setdefault(kind, set()).add(key)
         async with self._lock:
-            if key in self._unsaid.get(kind, ()):
-                await self._say_all(kind)
+            if key in self._dirty.get(kind, ()):
+                await self._write_all(kind)
 
-    async def _say_all(self, kind: str) -> None:
-        keys = self._unsaid.pop(kind, set())
+    async def _write_all(self, kind: str) -> None:
+        keys = self._dirty.pop(kind, set())
         try:
-            await self._write(kind, keys)
+            await self._send(kind, keys)
         except BaseException:
-            self._unsaid.setdefault(kind, set()).update(keys)
+            self._dirty.setdefault(kind, set()).update(keys)
             raise
 
-    async def _write(self, kind: str, keys: set[str]) -> None:
+    async def _send(self, kind: str, keys: set[str]) -> None:
         mine, name = self._mine.get(kind, {}), f"{self._prefix}{kind}:{self._process}"
         fields: list[Any] = []
         gone = []
@@ -139,7 +141,7 @@ class RedisState:
             try:
                 await self._give_sign()
             except Unavailable:
-                pass  # said by the link; what is here goes there once Redis is back
+                pass  # the link logs it; the values follow once Redis is back
             except Exception:
                 _log.exception("the state of the hub's processes could not be refreshed")
             await asyncio.sleep(REFRESH)
@@ -152,7 +154,7 @@ class RedisState:
             async with self._lock:
                 name = f"{self._prefix}{kind}:{self._process}"
                 if not await self._link.call("PEXPIRE", name, life):
-                    # Redis has lost it, or never had any.
-                    self._unsaid.setdefault(kind, set()).update(self._mine[kind])
-                if kind in self._unsaid:
-                    await self._say_all(kind)
+                    # Redis lost the values, or never had one.
+                    self._dirty.setdefault(kind, set()).update(self._mine[kind])
+                if kind in self._dirty:
+                    await self._write_all(kind)

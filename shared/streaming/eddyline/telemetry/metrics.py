@@ -7,7 +7,7 @@ chunk.
 """
 
 import os
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -194,16 +194,28 @@ class StreamMetrics:
 
 
 class BusMetrics:
-    """The children of one hub."""
+    """The children of one hub. Each is made when it is first used: a hub without a bus has none,
+    and none reports a bus that was never proven.
+    """
 
     connects = bus_connects
     gaps = bus_gaps
     refilled = bus_refilled
 
     def __init__(self, hub: str) -> None:
-        self.proven_at = bus_proven_at.labels(hub)
-        self.memory = redis_memory.labels(hub)
-        self.memory_limit = redis_memory_limit.labels(hub)
+        self._hub = hub
+
+    @cached_property
+    def proven_at(self) -> Gauge:
+        return bus_proven_at.labels(self._hub)
+
+    @cached_property
+    def memory(self) -> Gauge:
+        return redis_memory.labels(self._hub)
+
+    @cached_property
+    def memory_limit(self) -> Gauge:
+        return redis_memory_limit.labels(self._hub)
 
 
 def multiprocess() -> bool:

@@ -1,40 +1,22 @@
-"""One contract for the state of one process and that of many, the latter on a real Redis."""
+"""The contract that any state must keep, and the memory state's own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eddyline.errors import Unavailable
+from eddyline.journal.backends import backend_from_url
 from eddyline.journal.state import MemoryState, State
-from eddyline.redis import state as redis_state
-from eddyline.redis.link import Primary, RedisLink
-from eddyline.redis.state import RedisState
-from eddyline.testing import RedisServer, eventually
-
-
-@asynccontextmanager
-async def redis_state_of(url: str, hub: str) -> AsyncIterator[RedisState]:
-    link = RedisLink(Primary(url, f"{{{hub}}}"))
-    state = RedisState(link, f"eddyline:{{{hub}}}:")
-    try:
-        async with state.run():
-            yield state
-    finally:
-        await link.close()
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
-    if request.param == "memory":
-        yield MemoryState()
-        return
-    url = request.getfixturevalue("redis_url")
-    async with redis_state_of(url, request.node.name) as state:
-        yield state
+    in_redis = request.param == "redis"
+    url = request.getfixturevalue("redis_url") if in_redis else "memory://"
+    backend = backend_from_url(url, request.node.name)
+    async with backend.run():
+        yield backend.state
 
 
 async def until(found: Callable[[], Any]) -> None:
@@ -65,7 +47,7 @@ async def test_many_at_once(state: State) -> None:
     assert set(await state.all("a")) == {str(n) for n in range(2900, 3000)} | {"new"}
 
 
-async def test_a_value_of_nobody_has_its_time(state: State) -> None:
+async def test_a_value_without_an_owner_expires(state: State) -> None:
     await state.put("a", "mine", b"1")
     await state.put("a", "long", b"2 3", seconds=60)
     await state.put("a", "short", b"4", seconds=0.5)
@@ -78,94 +60,31 @@ async def test_a_value_of_nobody_has_its_time(state: State) -> None:
     assert await state.all("a") == {"mine": b"1", "long": b"2 3"}
 
 
-async def test_what_is_lent_is_taken_once(state: State) -> None:
-    await state.lend("a", b"value", 60)
-    await state.lend("b", b"", 60)
-    assert await state.take("a", leave=True) == b"value"
-    assert [await state.take(key) for key in "aabc"] == [b"value", None, b"", None]
-    assert await state.take("a", leave=True) is None
+async def test_a_value_is_popped_once(state: State) -> None:
+    await state.put_once("a", b"value", 60)
+    await state.put_once("b", b"", 60)
+    assert await state.pop("a", leave=True) == b"value"
+    assert [await state.pop(key) for key in "aabc"] == [b"value", None, b"", None]
+    assert await state.pop("a", leave=True) is None
 
 
-async def test_what_is_lent_is_lent_for_a_time(state: State) -> None:
-    await state.lend("a", b"value", 0.01)
+async def test_a_value_to_pop_expires(state: State) -> None:
+    await state.put_once("a", b"value", 0.01)
     await asyncio.sleep(0.05)
-    assert await state.take("a") is None
+    assert await state.pop("a") is None
 
 
-async def test_what_is_lent_and_never_taken_is_forgotten() -> None:
+async def test_values_that_nobody_pops_are_forgotten() -> None:
     state = MemoryState()
     for number in range(100):
-        await state.lend(str(number), b"value", 0.0)
-    assert len(state._lent) == 1
+        await state.put_once(str(number), b"value", 0.0)
+    assert len(state._once) == 1
 
 
-async def test_what_is_lent_again_and_again_holds_up_no_other() -> None:
+async def test_a_value_put_again_and_again_keeps_no_expired_one_alive() -> None:
     state = MemoryState()
-    await state.lend("again", b"value", 60)
+    await state.put_once("again", b"value", 60)
     for number in range(100):
-        await state.lend(str(number), b"value", 0.0)
-        await state.lend("again", b"value", 60)
-    assert len(state._lent) <= 2
-
-
-async def test_processes_see_each_other(redis_url: str) -> None:
-    async with redis_state_of(redis_url, "two") as one, redis_state_of(redis_url, "two") as two:
-        await one.put("a", "x", b"1")
-        await two.put("a", "y", b"2")
-        await one.lend("t", b"3", 60)
-        for state in (one, two):
-            assert await state.all("a") == {"x": b"1", "y": b"2"}
-        assert [await two.take("t"), await one.take("t")] == [b"3", None]
-        async with redis_state_of(redis_url, "another hub") as other:
-            assert await other.all("a") == {}
-
-
-async def test_what_a_killed_process_had_goes_soon(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_state, "LIFE", 0.4)
-    monkeypatch.setattr(redis_state, "REFRESH", 0.1)
-    async with AsyncExitStack() as stack:
-        dead = await stack.enter_async_context(redis_state_of(redis_url, "dead"))
-        async with redis_state_of(redis_url, "dead") as alive:
-            await dead.put("a", "x", b"1")
-            await alive.put("a", "y", b"2")
-            await asyncio.sleep(1)
-            assert await alive.all("a") == {"x": b"1", "y": b"2"}
-            await stack.aclose()
-
-            async def gone() -> bool:
-                return await alive.all("a") == {"y": b"2"}
-
-            await until(gone)
-            members = await alive._link.call("SMEMBERS", alive._prefix + "processes")
-            assert [m.decode() for m in members] == [alive._process]
-
-
-async def test_what_redis_lost_it_gets_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_state, "REFRESH", 0.05)
-    with RedisServer(tmp_path) as server:
-        async with redis_state_of(server.url, "lost") as state:
-            await state.put("a", "x", b"1")
-            server.stop()
-            with pytest.raises(Unavailable):
-                await state.put("a", "y", b"2")
-            await state_file_is_gone(tmp_path)
-            await asyncio.to_thread(server.start)
-
-            async def back() -> bool:
-                try:
-                    return await state.all("a") == {"x": b"1", "y": b"2"}
-                except Unavailable:
-                    return False
-
-            await until(back)
-
-
-async def state_file_is_gone(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.unlink()
-    await eventually(lambda: not any(path.is_file() for path in folder.rglob("*")))
+        await state.put_once(str(number), b"value", 0.0)
+        await state.put_once("again", b"value", 60)
+    assert len(state._once) <= 2

@@ -1,0 +1,95 @@
+"""The Redis state's own: many processes, and a Redis that loses its data."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eddyline.errors import Unavailable
+from eddyline.redis import state as redis_state
+from eddyline.redis.link import Primary, RedisLink
+from eddyline.redis.state import RedisState
+from eddyline.testing import RedisServer, eventually
+
+
+@asynccontextmanager
+async def redis_state_of(url: str, hub: str) -> AsyncIterator[RedisState]:
+    link = RedisLink(Primary(url, f"{{{hub}}}"))
+    state = RedisState(link, f"eddyline:{{{hub}}}:")
+    try:
+        async with state.run():
+            yield state
+    finally:
+        await link.close()
+
+
+async def until(found: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not await found():
+            await asyncio.sleep(0.02)
+
+
+async def test_processes_see_each_other(redis_url: str) -> None:
+    async with redis_state_of(redis_url, "two") as one, redis_state_of(redis_url, "two") as two:
+        await one.put("a", "x", b"1")
+        await two.put("a", "y", b"2")
+        await one.put_once("t", b"3", 60)
+        for state in (one, two):
+            assert await state.all("a") == {"x": b"1", "y": b"2"}
+        assert [await two.pop("t"), await one.pop("t")] == [b"3", None]
+        async with redis_state_of(redis_url, "another hub") as other:
+            assert await other.all("a") == {}
+
+
+async def test_the_values_of_a_killed_process_expire(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_state, "LIFE", 0.4)
+    monkeypatch.setattr(redis_state, "REFRESH", 0.1)
+    async with AsyncExitStack() as stack:
+        dead = await stack.enter_async_context(redis_state_of(redis_url, "dead"))
+        async with redis_state_of(redis_url, "dead") as alive:
+            await dead.put("a", "x", b"1")
+            await alive.put("a", "y", b"2")
+            await asyncio.sleep(1)
+            assert await alive.all("a") == {"x": b"1", "y": b"2"}
+            await stack.aclose()
+
+            async def gone() -> bool:
+                return await alive.all("a") == {"y": b"2"}
+
+            await until(gone)
+            members = await alive._link.call("SMEMBERS", alive._prefix + "processes")
+            assert [m.decode() for m in members] == [alive._process]
+
+
+async def test_values_that_redis_lost_are_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_state, "REFRESH", 0.05)
+    with RedisServer(tmp_path) as server:
+        async with redis_state_of(server.url, "lost") as state:
+            await state.put("a", "x", b"1")
+            server.stop()
+            with pytest.raises(Unavailable):
+                await state.put("a", "y", b"2")
+            await its_files_are_gone(tmp_path)
+            await asyncio.to_thread(server.start)
+
+            async def back() -> bool:
+                try:
+                    return await state.all("a") == {"x": b"1", "y": b"2"}
+                except Unavailable:
+                    return False
+
+            await until(back)
+
+
+async def its_files_are_gone(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    await eventually(lambda: not any(path.is_file() for path in folder.rglob("*")))
