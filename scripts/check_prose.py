@@ -72,7 +72,10 @@ def _prose(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix == ".py":
         yield from _of_python(text)
     elif path.suffix == ".md":
-        yield 1, re.sub(r"```.*?```", lambda code: "\n" * code[0].count("\n"), text, flags=re.DOTALL)
+        yield (
+            1,
+            re.sub(r"```.*?```", lambda code: "\n" * code[0].count("\n"), text, flags=re.DOTALL),
+        )
     elif path.suffix in _HASH:
         yield from _of_lines(text, re.compile(r"(?:^|\s)#(?!!)\s?(.*)$"))
     elif path.suffix in _DASH:

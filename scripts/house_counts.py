@@ -52,7 +52,9 @@ class House:
     def docstrings(self) -> list[str]:
         kinds = ast.Module | ast.ClassDef | Function
         nodes = (node for tree in self.trees for node in ast.walk(tree))
-        return [text for node in nodes if isinstance(node, kinds) if (text := ast.get_docstring(node))]
+        return [
+            text for node in nodes if isinstance(node, kinds) if (text := ast.get_docstring(node))
+        ]
 
     def per_thousand(self, words: str) -> float:
         """How often any of the words comes in 1,000 words of comments and docstrings."""
@@ -63,7 +65,9 @@ class House:
 
     @property
     def largest_folder(self) -> int:
-        return max(Counter(path.parent for path in self.paths if path.name != "__init__.py").values())
+        return max(
+            Counter(path.parent for path in self.paths if path.name != "__init__.py").values()
+        )
 
 
 def _comments(text: str) -> Iterator[str]:

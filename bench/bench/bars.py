@@ -1,4 +1,4 @@
-"""The bars: what the measurements must reach, each against a rival of the same run."""
+"""The bars that the measurements must reach, each against a rival of the same run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

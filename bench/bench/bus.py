@@ -1,6 +1,6 @@
-"""Measures what an event costs Redis and the processes of its hub: `python -m bench.bus`.
+"""Measures the cost of an event, to Redis and to the processes of its hub: `python -m bench.bus`.
 
-Most of the processes are connections that subscribe and forget what comes. One is real, has no
+Most of the processes are connections that subscribe and forget all messages. One is real, has no
 streams, and listens beside the one that publishes.
 """
 
@@ -92,7 +92,7 @@ def hub_process(redis: int) -> Iterator[int]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        time.sleep(3)  # its first probes of the bus, and what else a start costs
+        time.sleep(3)  # its first probes of the bus, and the other costs of a start
         yield process.pid
 
 

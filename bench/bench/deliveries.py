@@ -15,7 +15,7 @@ EVENT_BYTES = 120  # data; about 150 with the framing of server-sent events
 
 @dataclass(frozen=True)
 class Delivery:
-    """One run of N subscribers at a rate of events, and what the connections cost before it."""
+    """One run of N subscribers at a rate of events, and the cost of the connections before it."""
 
     server: str
     connections: int
@@ -36,7 +36,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Stall:
-    """What readers that stopped reading cost, each, and whether they then got everything."""
+    """The cost of each reader that stopped reading, and whether it then got everything."""
 
     server: str
     connections: int

@@ -18,7 +18,7 @@ MOST_SECONDS = 180.0  # for one response; the lesson's generator takes half a mi
 
 @dataclass(frozen=True)
 class Download:
-    """One client fetching the large file, from the page cache; it discards what it gets."""
+    """One client fetching the large file, from the page cache; it discards the bytes."""
 
     server: str
     size: int
@@ -26,7 +26,7 @@ class Download:
     cpu_seconds: float
     first_byte_seconds: float
     peak_bytes: int  # the most the server's processes held
-    growth_bytes: int  # the same, less what they held before
+    growth_bytes: int  # the same, less those held before
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the kernel says about a server: its processes, their CPU and memory; TCP's memory."""
+"""The kernel's view of a server: its processes, their CPU and memory; TCP's memory."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def tree(root: int, proc: Path = PROC) -> list[int]:
 def cpu_seconds(pids: Iterable[int]) -> float:
     """User and system time of the processes: as in /proc/PID/stat, but not in ticks of 10 ms.
 
-    The clock's number is what clock_getcpuclockid(3) answers for a process.
+    clock_getcpuclockid(3) answers the same clock number for a process.
     """
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
 
@@ -47,7 +47,7 @@ def _kib(text: str, name: str) -> int:
 
 
 def memory(pids: Iterable[int], proc: Path = PROC) -> int:
-    """Bytes resident; what several of the processes share is counted once (Pss)."""
+    """Bytes resident; pages that several of the processes share are counted once (Pss)."""
     return 1024 * sum(_kib((proc / str(p) / "smaps_rollup").read_text(), "Pss") for p in pids)
 
 

@@ -1,4 +1,4 @@
-"""Measures what it costs to publish: single events, and batches of them, to nobody."""
+"""Measures the cost of publishing: single events, and batches of them, to nobody."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ class Publish:
     """Events published as fast as the server answers."""
 
     server: str
-    kind: str  # single, or what a batch is made of
+    kind: str  # single, or the format of a batch
     connections: int
     events: int  # in each request
     per_second: float  # events

@@ -74,7 +74,7 @@ def latency(r: Results) -> str:
 
 
 def saturation(r: Results) -> str:
-    """Burst, flood and deluge: what arrives of what is offered, and the fastest of them."""
+    """Burst, flood and deluge: the share of the offered events that arrives; the fastest."""
     head = ["server"]
     for rate in r.scale.saturating:
         head += [f"{rate:g} events/s: delivered", "µs", "p99, ms"]
@@ -203,7 +203,7 @@ def verdicts(r: Results) -> str:
 
 
 def readme_lines(r: Results) -> list[str]:
-    """Four lines for the README, of what was measured."""
+    """Four lines for the README, of these measurements."""
 
     def among(values: Iterable[tuple[str, float | None]]) -> str:
         return ", ".join(f"{name} {number(v)}" for name, v in values if v is not None)

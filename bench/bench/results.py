@@ -1,4 +1,4 @@
-"""What was measured, kept as JSON so that tables can be rendered again without measuring."""
+"""The measurements, kept as JSON so that tables can be rendered again without measuring."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class Scale:
 
     @property
     def saturating(self) -> tuple[float, ...]:
-        """Events a second, each offered to who delivered at least half at the one before."""
+        """Events a second, each offered to servers that delivered half at the one before."""
         return (self.burst, self.flood, self.deluge)
 
 

@@ -1,4 +1,4 @@
-"""A rival: what FastAPI's tutorials do, one queue and one generator for each subscriber."""
+"""A rival: the way of FastAPI's tutorials, one queue and one generator for each subscriber."""
 
 import asyncio
 from collections.abc import AsyncIterator

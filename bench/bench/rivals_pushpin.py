@@ -1,4 +1,4 @@
-"""Pushpin as a rival, and the origin that it asks what to do with a subscriber: hold the stream.
+"""Pushpin as a rival, and the origin that it asks about each subscriber: hold the stream.
 
     python -m bench.rivals_pushpin ORIGIN_PORT PUSHPIN_OPTION…
 

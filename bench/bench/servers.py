@@ -100,7 +100,7 @@ def described(server: Server) -> str:
 
 
 def output_of(*command: str) -> str:
-    """What a program prints, on whichever stream: nginx tells its version on stderr."""
+    """The output of a program, on either stream: nginx tells its version on stderr."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     return (done.stdout + done.stderr).strip()
 
@@ -121,7 +121,7 @@ def free_port(more: int = 0) -> int:
 
 
 REDIS = "redis-server"
-# What is acknowledged is in the file within a second: Redis's own default once it is asked to keep
+# An acknowledged write is in the file within a second: Redis's own default once it is asked to keep
 # anything.
 REDIS_OPTIONS = ("--appendonly yes", "--appendfsync everysec", "--save ''", "--bind 127.0.0.1")
 
@@ -173,7 +173,7 @@ def _wait_until_listening(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the whole process group: SIGTERM, then SIGKILL for what is left of it."""
+    """Ends the whole process group: SIGTERM, then SIGKILL for the rest of it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + STOP_SECONDS
         try:

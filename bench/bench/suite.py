@@ -175,8 +175,8 @@ class Suite:
                 runs = self._measure("downloads", downloads.download, server, files)
                 if not runs:
                     continue
-                # The same transfer costs up to twice as much from one run to the next, whoever
-                # sends: only a middle one of several can be compared.
+                # The same transfer costs up to twice as much from one run to the next, by any
+                # server: only a middle one of several can be compared.
                 while len(runs) < 7 and sum(run.seconds for run in runs) < 12:
                     runs += self._measure("downloads", downloads.download, server, files)
                 runs.sort(key=lambda run: run.cpu_seconds)

@@ -47,7 +47,7 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 def own_core(server: bool) -> Callable[[], None]:
-    """What a child does before it is the program: takes its core, and as many files as it may."""
+    """A child's steps before it is the program: it takes its core, and as many files as it may."""
 
     def prepare() -> None:
         os.sched_setaffinity(0, cores()[0 if server else 1])

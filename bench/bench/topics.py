@@ -1,4 +1,4 @@
-"""Measures many exact topics on one process: what each costs, and whether an event's cost grows."""
+"""Measures many exact topics on one process: the cost of each, and whether an event's grows."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ PLACE = "@@@@@@"  # load.c writes a topic's number here
 
 @dataclass(frozen=True)
 class Kind:
-    """What connections subscribe to, and for whom events are."""
+    """The topics of the connections, and those of the events."""
 
     what: str
     own: int  # topics that each connection has to itself
@@ -65,7 +65,7 @@ def topic_run(program: Path, server: EventServer, kind: Kind, connections: int) 
 
 
 def memory_each(rows: Sequence[TopicRun], server: str) -> float | None:
-    """Bytes for each topic: what the connections with many hold more than those with one."""
+    """Bytes for each topic: connections with many topics, less those with one."""
     few, many = (
         next((r for r in rows if (r.server, r.what) == (server, kind.what)), None)
         for kind in (KINDS[2], KINDS[1])

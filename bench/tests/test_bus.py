@@ -1,4 +1,4 @@
-"""What the bus costs: the figures are of the machine, but their units are not."""
+"""The cost of the bus: the figures are of the machine, but their units are not."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The load client against a small real server: what it counts, and what it says of failures."""
+"""The load client against a small real server: its counts, and its words about failures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

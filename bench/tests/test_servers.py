@@ -1,4 +1,4 @@
-"""Starting and stopping what is measured."""
+"""Starting and stopping the measured programs."""
 
 import os
 import sys

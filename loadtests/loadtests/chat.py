@@ -10,7 +10,7 @@ from locust import task
 from loadtests.sse import Parser
 from loadtests.stream_user import Stream, StreamUser, Unexpected
 
-#: What the demo upstream says.
+#: The words of the demo upstream.
 DEMO = "You said: {}. Here's my thoughtful response about that topic."
 
 

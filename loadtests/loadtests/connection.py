@@ -25,7 +25,7 @@ ADDRESSES = 5
 
 
 class Broken(Exception):
-    """What came is not an answer, or not all of it."""
+    """The bytes are not an answer, or not all of one."""
 
 
 class Cut(Broken):
@@ -64,7 +64,7 @@ class Body(Protocol):
 
 
 class Chunked:
-    """RFC 9112, 7.1. What came of a chunk is given at once, not when all of it is there."""
+    """RFC 9112, 7.1. The bytes of a chunk are given as they come, not when all of it is there."""
 
     __slots__ = ("_left", "_rest", "_trailing", "complete")
 
@@ -168,7 +168,7 @@ class Connection:
     )
 
     def __init__(self, url: str, *, receive_buffer: int = 0, timeout: float = 10.0) -> None:
-        """`receive_buffer`: bytes that the kernel may take for us; 0: what it likes. `timeout`:
+        """`receive_buffer`: bytes that the kernel may take for us; 0: its default. `timeout`:
         seconds to connect, and to the head of each answer.
         """
         self.origin = Origin.from_url(url)
@@ -268,7 +268,7 @@ class Connection:
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Who waits in `read`, in another greenlet, gets an OSError."""
+        """A greenlet that waits in `read` gets an OSError."""
         self._socket.close()
 
 

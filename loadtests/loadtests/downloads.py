@@ -18,8 +18,8 @@ RANGES = 64
 
 
 class Blocks:
-    """The checksums of a file, by its ETag. What the first reader got is right until another one
-    gets something else.
+    """The checksums of a file, by its ETag. The first reader's checksum is right until another
+    reader gets a different one.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Events: publishers at a constant rate, and subscribers that know what they must get.
+"""Events: publishers at a constant rate, and subscribers that know the next number.
 
 A publisher numbers its events per topic, and writes in each when it was due. So a subscriber knows
-what it must get next, and how late it is: on one host, or with clocks that are in step.
+which number must come next, and how late it is: on one host, or with clocks that are in step.
 """
 
 import itertools
@@ -35,8 +35,8 @@ CATCH_UP = 2.0
 
 
 class Publisher(StreamUser):
-    """An open loop: what could not be sent in time is sent later, and its latency is from when it
-    was due. A subscriber's latency hides no stall of the server so (coordinated omission).
+    """An open loop: an event that could not be sent in time is sent later, and its latency is from
+    when it was due. A subscriber's latency hides no stall of the server so (coordinated omission).
     """
 
     kind = "events"
@@ -128,9 +128,9 @@ class Publisher(StreamUser):
 class Subscriber(StreamUser):
     abstract = True
     kind = "events"
-    #: Bytes that the kernel may take for it; 0: what it likes.
+    #: Bytes that the kernel may take for it; 0: its default.
     receive_buffer = 0
-    #: What it sees tells how late the server is.
+    #: Its latencies tell how late the server is.
     timed = True
     #: Of all subscribers of a process, by their path.
     topics: ClassVar[dict[str, Topic]] = defaultdict(Topic)

@@ -37,7 +37,7 @@ class Histogram:
     def add(self, seconds: float) -> None:
         """Less than nothing, by a clock that is behind, counts as nothing."""
         units = int(seconds * _SCALE)
-        # Not by _index: this is what each event costs.
+        # Not by _index: each event pays for this.
         if units < 128:
             index = units if units > 0 else 0
         elif units < _LAST:
@@ -73,7 +73,7 @@ class Histogram:
         self.max = 0.0
 
     def compact(self) -> list[Any]:
-        """What JSON and msgpack can carry: the maximum, then buckets and their counts in turn."""
+        """A form for JSON and msgpack: the maximum, then buckets and their counts in turn."""
         return [self.max, *(number for pair in self._counts.items() for number in pair)]
 
     @classmethod

@@ -17,7 +17,7 @@ class Knob:
     choices: tuple[str, ...] | None = None
     #: Of the process that is started, not of a run.
     hidden: bool = False
-    #: What a number may be, both included.
+    #: The least and the most of a number.
     least: float = 0
     most: float = sys.float_info.max
 
@@ -43,7 +43,7 @@ KNOBS = (
     Knob("chat-readers", 2, "share of chat readers"),
     Knob("record-readers", 1, "share of records readers"),
     Knob("downloaders", 1, "share of downloaders"),
-    # What they do.
+    # Their behaviour.
     Knob("publish-rate", 3.0, "events a second of each publisher", least=0.001),
     Knob(
         "topics",
@@ -69,7 +69,7 @@ KNOBS = (
     Knob("file", "users.csv", "file to download, whole and in two parts"),
     Knob("range-file", "huge.bin", "file to download ranges of"),
     Knob("range-bytes", 1_048_576, "bytes of a range", least=1),
-    # What is too much.
+    # The limits.
     Knob("stall", 2.0, "seconds of silence that are a stall where something is due", least=0.1),
     Knob(
         "heartbeat",
@@ -114,7 +114,7 @@ def check(options: Any) -> None:
 
 
 def check_form(form: Mapping[str, str]) -> None:
-    """Of the web UI, which has all as text; raises BadKnob. Locust itself takes what it gets."""
+    """Of the web UI, which has all as text; raises BadKnob. Locust itself takes any value."""
     for knob in KNOBS:
         if knob.option not in form:
             continue

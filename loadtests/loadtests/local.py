@@ -48,7 +48,7 @@ RATE = 10.0
 
 _SAMPLE = re.compile(r"^(eddyline_\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
 
-#: What is kept of /metrics: sums over all labels, of this name in the export.
+#: Kept of /metrics: sums over all labels, under this name in the export.
 METRICS = {
     "eddyline_streams_open": "open",
     "eddyline_streams_started_total": "started",
@@ -166,7 +166,7 @@ def used(processes: list[psutil.Process]) -> dict[str, float]:
 
 
 def metrics(port: int) -> dict[str, float]:
-    """What /metrics has of METRICS; raises OSError."""
+    """The METRICS that /metrics has; raises OSError."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     found = dict.fromkeys(METRICS.values(), 0.0)
@@ -178,7 +178,7 @@ def metrics(port: int) -> dict[str, float]:
 
 @contextmanager
 def running_suite(folder: Path, services: Sequence[str] = SERVICES) -> Iterator[Suite]:
-    """The services, ready; what they write is in the folder."""
+    """The services, ready; their output is in the folder."""
     suite = Suite()
     data = folder / "data"
     (data / "logs").mkdir(parents=True, exist_ok=True)
@@ -310,8 +310,8 @@ def rates(run: dict[str, Any], sample: dict[str, Any]) -> tuple[float, float]:
 
 
 def unread(run: dict[str, Any], sample: dict[str, Any], rate: float) -> float:
-    """How many events the server may have sent by then that the client did not read: what slow
-    readers let pile up, and an event of each who left.
+    """How many events the server may have sent by then that the client did not read: those that
+    slow readers let pile up, and one for each client that left.
     """
     knobs, shares = run["knobs"], run["shares"]
     readers = sum(shares.get(n, 0) for n in ("subscribers", "resumers", "churners", "slow_readers"))
@@ -324,7 +324,7 @@ def unread(run: dict[str, Any], sample: dict[str, Any], rate: float) -> float:
 
 
 def disagreement(run: dict[str, Any]) -> str:
-    """Where client and server differ about what is open, or what was sent; nothing where they
+    """Where client and server differ about open streams or sent events; nothing where they
     don't.
     """
     samples = middle_and_end(run)

@@ -53,7 +53,7 @@ class LogFollower(StreamUser):
             self.count.resets += 1
             self.sequence.forget()
         if event.event != "message":
-            return  # rotated, truncated: what is news to a reader of the log
+            return  # rotated, truncated: news for a reader of the log
         line = json.loads(event.data).get("line")
         if line is None:
             self.fault("an event without a line")

@@ -1,8 +1,8 @@
-"""What the users saw, counted by kind of stream, with histograms and a point for each second.
+"""The users' observations, counted by kind of stream, with histograms and a point for each second.
 
 Users count in the `Measures` of their process. A worker's goes to the master with each of its
-reports, as what was new (`delta`), and is added up there (`merge`). Seconds meet by the clocks of
-the machines.
+reports, as the change since the last one (`delta`), and is added up there (`merge`). Seconds meet
+by the clocks of the machines.
 """
 
 import time
@@ -18,7 +18,7 @@ Role = Literal["alone", "worker", "master"]
 #: The families of streams.
 KINDS = ("events", "logs", "chat", "records", "downloads")
 
-#: What is measured, in seconds.
+#: The measured times, in seconds.
 HISTOGRAMS = (
     "client lag",
     "connect",
@@ -53,7 +53,7 @@ class Counters:
     open: int = 0
     received: int = 0
     bytes: int = 0
-    #: What should have come and did not, came again, or came after what follows it.
+    #: Items that should have come and did not, came again, or came after their successor.
     lost: int = 0
     repeated: int = 0
     reordered: int = 0
@@ -72,12 +72,12 @@ class Counters:
             setattr(self, name, getattr(self, name) + number)
 
     def clear(self) -> None:
-        """All but what is open."""
+        """All but the open streams."""
         for name in COUNTERS[1:]:
             setattr(self, name, 0)
 
     def since(self, other: "Counters") -> dict[str, int]:
-        """What changed."""
+        """The change since `before`."""
         return {
             name: change
             for name in COUNTERS
@@ -96,7 +96,7 @@ COUNTERS = tuple(counter.name for counter in fields(Counters))
 
 @dataclass(slots=True)
 class Second:
-    """What one second brought, over all kinds; `open` by kind, at its end."""
+    """The events of one second, over all kinds; `open` by kind, at its end."""
 
     open: dict[str, int] = field(default_factory=dict)
     events: int = 0
@@ -125,13 +125,13 @@ class Measures:
     """Of one process: a worker, the master of some, or both in one, alone."""
 
     def __init__(self, role: Role = "alone") -> None:
-        #: How many users there are, and what is wrong so far: set by who knows.
+        #: How many users there are, and the faults so far: set by the run.
         self.users: Callable[[], int] = lambda: 0
         self.judge: Callable[[Measures], list[str]] = lambda _: []
         self.kinds = {kind: Counters() for kind in KINDS}
         #: Users may keep the histograms and counters that they add to: those stay.
         self.histograms = {name: Histogram() for name in HISTOGRAMS}
-        #: What failed, by its text.
+        #: Failures, by their text.
         self.faults: Counter[str] = Counter()
         #: The latency of this second alone: it joins its histogram when the second is over.
         self.latency = Histogram()
@@ -139,7 +139,7 @@ class Measures:
         self.began = 0.0
         self._ended = 0.0
         self._at_end: dict[str, dict[str, int]] = {}
-        #: What each worker has open, by kind.
+        #: The open streams of each worker, by kind.
         self._open: dict[str, dict[str, int]] = {}
         self._told = {kind: Counters() for kind in KINDS}
         self._ticked = Counters()
@@ -150,7 +150,7 @@ class Measures:
         self._points: deque[dict[str, Any]] = deque(maxlen=POINTS)
 
     def begin(self) -> None:
-        """A run begins. What is open still is: who opened it will close it."""
+        """A run begins. Open streams stay open: their users will close them."""
         for counters in (*self.kinds.values(), *self._told.values()):
             counters.clear()
         for made in self.histograms.values():
@@ -168,7 +168,7 @@ class Measures:
 
     def end(self) -> None:
         """The run is over, and all reports of it are here. Of how it is stopped nothing counts."""
-        # With the second that is not over: what came in it is in the sums, too.
+        # With the second that is not over: its events are in the sums, too.
         self.tick(time.time() + 1)
         self._ended = time.time()
         self._at_end = {kind: counters.values() for kind, counters in self.kinds.items()}
@@ -179,7 +179,7 @@ class Measures:
         return self._at_end.get(kind, {}).get("open", 0)
 
     def tick(self, now: float) -> None:
-        """Ends the seconds before `now`, a unix time; what came belongs to the last of them."""
+        """Ends the seconds before `now`, a unix time; new events belong to the last of them."""
         if self._ended:
             return
         if self._role == "master":
@@ -212,7 +212,7 @@ class Measures:
         return total
 
     def delta(self) -> dict[str, Any]:
-        """What is new since the last one, for `merge` at the master."""
+        """The change since the last one, for `merge` at the master."""
         self.tick(time.time())
         new = {
             "kinds": {kind: self.kinds[kind].since(self._told[kind]) for kind in KINDS},
@@ -241,7 +241,7 @@ class Measures:
                 self._seconds.setdefault(int(second), Second()).add(Second.from_compact(compact))
 
     def keep(self, workers: Iterable[str]) -> set[str]:
-        """Returns which workers are not among these any more: what they had open is no more."""
+        """Returns which workers are not among these any more: their open streams are gone."""
         gone = self._open.keys() - set(workers)
         for worker in gone:
             for kind, count in self._open.pop(worker).items():
@@ -249,7 +249,7 @@ class Measures:
         return gone
 
     def note(self, fault: str, count: int = 1) -> None:
-        """Texts are few, however much fails: keep what varies out of them."""
+        """Texts are few, however much fails: keep names and numbers out of them."""
         if len(self.faults) >= FAULTS and fault not in self.faults:
             fault = "others"
         self.faults[fault] += count

@@ -1,4 +1,4 @@
-"""Records: rows in order, all of them, also by one who drops the stream and goes on by its key."""
+"""Records: all rows in order, also for a reader that drops the stream and goes on by its key."""
 
 import json
 import random

@@ -1,6 +1,6 @@
 """`python -m loadtests.report`: docs/load.md of the last `make load-local`, from .load/run.json.
 
-The client's figures, the server's beside them, and what a stream and an event cost.
+The client's figures, the server's beside them, and the cost of a stream and of an event.
 """
 
 import argparse

@@ -75,8 +75,8 @@ def finish(environment: Any) -> None:
 
 
 def _on_crash(user_instance: Any, exception: Exception, **_: Any) -> None:
-    """Else a run without its users would be a good one. What crashes in a task comes with its task
-    set, in place of the user.
+    """Else a run without its users would be a good one. A crash in a task comes with its task set,
+    in place of the user.
     """
     user = getattr(user_instance, "user", user_instance)
     user.fault(f"{type(exception).__name__}: {exception}")
@@ -114,7 +114,7 @@ def _choose_shape(environment: Any) -> None:
 
 
 def _watch_form(environment: Any) -> None:
-    """Locust starts with whatever is in its form, and looks for a shape before it reads it."""
+    """Locust starts with any values in its form, and looks for a shape before it reads it."""
     from flask import jsonify, request
 
     @environment.web_ui.app.before_request
@@ -130,7 +130,7 @@ def _watch_form(environment: Any) -> None:
             knobs.check_form(form)
             Thresholds.read(Path(form.get("thresholds", options.thresholds)))
         except (BadKnob, BadThresholds) as error:
-            # As Locust answers to what it can't use.
+            # As Locust answers to values that it can't use.
             return jsonify(success=False, message=str(error), host=environment.host)
         options.shape = form.get("shape", options.shape)
         _choose_shape(environment)

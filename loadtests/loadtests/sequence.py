@@ -2,7 +2,7 @@
 
 from loadtests.measures import Counters
 
-#: Numbers that may be missing before they are given up: what comes later counts as repeated.
+#: Numbers that may be missing before they are given up: one that comes later counts as repeated.
 MISSING = 10_000
 
 
@@ -38,6 +38,6 @@ class Sequence:
         return bool(self._last)
 
     def forget(self) -> None:
-        """The server said that there is a hole: what comes next is joined as at first."""
+        """The server said that there is a hole: the next number is taken as the first one was."""
         self._last.clear()
         self._missing.clear()

@@ -46,7 +46,7 @@ class Silence:
             if self.streams:
                 self._lag["client lag"].add(late)
             for stream in list(self.streams):
-                # Not before what came while this process was late can be read.
+                # Not before the bytes that came while this process was late can be read.
                 silence = now - stream.since - late
                 if silence > stream.due and not stream.silent:
                     stream.silent = True

@@ -1,4 +1,4 @@
-"""A Locust user that reads streams, and counts what becomes of them."""
+"""A Locust user that reads streams, and counts how they end."""
 
 import os
 import random
@@ -13,15 +13,15 @@ from locust import User
 from loadtests.connection import PIECE, Broken, Connection, Cut
 from loadtests.sse import Parser
 
-#: What the users show, where the suite asks for it: see `make token`.
+#: The users' bearer token, where the suite asks for one: see `make token`.
 TOKEN = os.environ.get("EDDYLINE_TOKEN", "")
 
-#: Seconds that one who was put off waits, whatever the server asks for: a test is short.
+#: The longest wait of a user that was put off, in seconds: a test is short.
 PATIENCE = 5.0
 
 
 class Unexpected(Exception):
-    """The server answered, and not what it should have."""
+    """The server's answer is not the right one."""
 
 
 class Refused(Exception):
@@ -92,7 +92,7 @@ class Stream:
         self._expects = bool(due)
 
     def came(self) -> None:
-        """What was expected."""
+        """An answer as expected."""
         self.since = self.heard
         self.silent = False
 
@@ -121,7 +121,7 @@ class StreamUser(User):  # type: ignore[misc]  # untyped
         self.count = self.measures.kinds[self.kind]
 
     def fault(self, what: str) -> None:
-        """Counts what the server did wrong."""
+        """Counts a fault of the server."""
         self.count.failed += 1
         self.measures.note(f"{self.kind}: {what}")
 
@@ -148,7 +148,7 @@ class StreamUser(User):  # type: ignore[misc]  # untyped
         due: float = 0.0,
         receive_buffer: int = 0,
     ) -> None:
-        """Gives `consume` the answer, if it is one of 2xx. What goes wrong here and there is
+        """Gives `consume` the answer, if it is one of 2xx. Faults here and there are
         counted, not raised. `due`: seconds of silence that are too long; 0: two heartbeats.
         """
         connection: Connection | None = None
@@ -208,7 +208,7 @@ class StreamUser(User):  # type: ignore[misc]  # untyped
         return min(PATIENCE, asked) * random.uniform(0.5, 1)
 
     def sample(self, what: str, seconds: float, fault: Exception | None = None) -> None:
-        """For Locust's own tables: the time to the head, and what failed."""
+        """For Locust's own tables: the time to the head, and the failure."""
         self.environment.events.request.fire(
             request_type=what,
             name=self.kind,

@@ -19,7 +19,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-#: What `Measures.snapshot` returns.
+#: The result of `Measures.snapshot`.
 Snapshot = dict[str, Any]
 Row = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What the subscribers of a process heard of one topic: they are each other's witnesses."""
+"""One topic, as the subscribers of a process heard it: they are each other's witnesses."""
 
 import time
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What is wrong with a run, by the thresholds, in words; and the table of its end."""
+"""The faults of a run, by the thresholds, in words; and the table of its end."""
 
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtests.measures import COUNTERS, HISTOGRAMS, KINDS, Measures
 
-#: What one is called that is lost, by kind of stream.
+#: The noun of one lost item, by kind of stream.
 _UNITS = {
     "events": "event",
     "logs": "line",
@@ -18,7 +18,7 @@ _UNITS = {
     "downloads": "file",
 }
 
-#: What more than none of them means, by counter: of one, and of many.
+#: The words for a counter that is not 0: of one, and of many.
 _TEXTS = {
     "lost": ("lost {n} {unit}", "lost {n} {unit}s"),
     "repeated": ("{n} {unit} came twice", "{n} {unit}s came twice"),
@@ -68,7 +68,7 @@ class Thresholds:
         return cls({kind: all_kinds | of_one.get(kind, {}) for kind in KINDS}, seconds)
 
     def faults(self, measures: Measures) -> list[str]:
-        """What is wrong, worst first; nothing of a run that is good."""
+        """The faults, worst first; none of a good run."""
         others = [text for text in measures.faults if text.partition(":")[0] not in KINDS]
         return [*others, *self._counted(measures), *_unheard(measures), *self._slow(measures)]
 
@@ -132,7 +132,7 @@ def _unheard(measures: Measures) -> Iterator[str]:
         yield "nothing was received"
         return
     for kind, counters in measures.kinds.items():
-        # Users may be stopped by now: what counts is what was open until then.
+        # Users may be stopped by now: the streams that were open until then count.
         asked = counters.open or measures.was_open(kind) or counters.bytes
         if asked and not counters.received:
             yield f"{kind}: nothing was received"

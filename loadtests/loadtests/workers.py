@@ -1,4 +1,4 @@
-"""The master's workers: what each reported, which of them left, and that all tell what they saw."""
+"""The master's workers: the reports of each, which of them left, and whether all have reported."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from loadtests.measures import Measures
 #: Seconds in which all workers must have reported, when a run ends.
 LAST_REPORTS = 15.0
 
-#: Seconds between two looks at who is there.
+#: Seconds between two looks at the workers that are there.
 LOOK = 1.0
 
 _REPORT = "eddyline-report"
@@ -17,8 +17,10 @@ _REPORTED = "eddyline-reported"
 
 
 class Workers:
-    """Of a master's runner. Of those that leave during a run nobody knows what they saw last, and
-    nobody is told: Locust gives their users to the others.
+    """The workers of a master's runner.
+
+    The last observations of workers that leave during a run are unknown, and nobody is told: Locust
+    gives their users to the others.
     """
 
     def __init__(self, runner: Any, measures: Measures) -> None:
@@ -41,7 +43,7 @@ class Workers:
     def _watch(self) -> None:
         while True:
             gevent.sleep(LOOK)
-            # Those who have stopped are away for a moment.
+            # Users that have stopped are away for a moment.
             if self._running:
                 self._look()
 
@@ -49,7 +51,7 @@ class Workers:
         self._left |= self._measures.keep(self._runner.clients)
 
     def end(self) -> None:
-        """Locust stops its workers, and waits half a second for what they still have to say."""
+        """Locust stops its workers, and waits half a second for their last reports."""
         self._look()
         self._running = False
         clients = self._runner.clients
@@ -59,7 +61,7 @@ class Workers:
         with gevent.Timeout(LAST_REPORTS, False):
             while self._awaited:
                 gevent.sleep(0.02)
-        # What the users of these saw is not known.
+        # The observations of their users are not known.
         if silent := len(self._awaited) + len(clients.missing):
             self._measures.note(f"workers that did not report: {silent}")
         if self._left:

@@ -1,4 +1,4 @@
-"""Makes `loadtests` the package again, and what its tests share."""
+"""Makes `loadtests` the package again; fixtures that its tests share."""
 
 import sys
 import time

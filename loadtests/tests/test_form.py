@@ -1,4 +1,4 @@
-"""The web UI refuses what it can't use, with words, and starts nothing."""
+"""The web UI refuses bad values, with words, and starts nothing."""
 
 import json
 import subprocess

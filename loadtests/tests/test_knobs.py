@@ -1,4 +1,4 @@
-"""Every knob says what it is for; values that can't be used are named."""
+"""Every knob has a description; values that can't be used are named."""
 
 from math import inf, nan
 from types import SimpleNamespace

@@ -58,7 +58,7 @@ def test_a_server_that_tells_nothing_is_not_seen() -> None:
     ("factor", "slow_readers", "found"),
     [
         (1.005, 0, ""),
-        # 90 to 110 of 9,000 are on their way or were with those 10 who left.
+        # 90 to 110 of 9,000 are on their way or were with the 10 clients that left.
         (1.05, 0, "after 90 s the client had received 9000 events, the server sent 9450"),
         (0.95, 0, "after 90 s the client had received 9000 events, the server sent 8550"),
         # A tenth of the readers may be ten seconds behind; here twice that is.

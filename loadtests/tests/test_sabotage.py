@@ -1,7 +1,7 @@
-"""A suite behind a saboteur: the verdict is red and names what was done, and green without it.
+"""A suite behind a saboteur: the verdict is red and names the fault, and green without one.
 
-The suite, the load test and what is between them are real: only one byte, event or row of thousands
-is not as the server sent it.
+The suite, the load test and the proxy between them are real: only one byte, event or row of
+thousands is not as the server sent it.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ def cuts(at: int) -> Fault:
     return lambda number, part: None if number == at else part
 
 
-# Readers of records and files drop streams themselves: one fault may be behind what one has read.
+# Readers of records and files drop streams themselves: a fault may lie behind their last byte.
 
 
 def drops_each(nth: int) -> Fault:
@@ -88,7 +88,7 @@ def changes_a_byte_of_each(nth: int) -> Fault:
 
 
 class Saboteur:
-    """A proxy for HTTP/1.1 that counts what comes back, and does `fault` to it."""
+    """A proxy for HTTP/1.1 that counts the answers' bytes, and does `fault` to them."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Saboteur:
         self._fault = fault
         #: It does not pass on where a client was.
         self._forgetful = forgetful
-        #: What it has in place of an event stream, which ends then.
+        #: The bytes in place of an event stream, which ends then.
         self._hollow = hollow
         #: After how many events a stream has nothing but comments, by its request.
         self._mute = mute
@@ -179,7 +179,7 @@ class Saboteur:
     async def _done(
         self, writer: asyncio.StreamWriter, part: bytes, frame: Callable[[bytes], bytes]
     ) -> bool:
-        """Sends what becomes of it; whether that was the end."""
+        """Sends the sabotaged bytes; returns whether that was the end."""
         becomes: bytes | float | None = part
         # Cursors and heartbeats are not counted.
         if b"data:" in part or frame is bytes or part.endswith(b"}\n"):
@@ -217,7 +217,7 @@ async def saboteur(port: int, fault: Fault, **ways: Any) -> AsyncIterator[str]:
 
 
 async def load(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """The exit code, and what the verdict names."""
+    """The exit code, and the faults that the verdict names."""
     thresholds = folder / "thresholds.toml"
     thresholds.write_text(THRESHOLDS)
     process = await asyncio.create_subprocess_exec(
@@ -342,7 +342,7 @@ SILENT = (
 async def test_who_is_told_nothing(
     suite: Suite, tmp_path: Path, kind: str, hollow: bytes, named: str
 ) -> None:
-    """All that are asked for end in order, but for what they should have brought."""
+    """All streams end in order, without the events that they should have brought."""
     users = {"events": "Publisher EventSubscriber", "logs": "LogFollower"}[kind]
     users += " ChatReader --chat-readers 10 --publishers 1"
     async with saboteur(suite.ports[kind], honest, hollow=hollow) as url:

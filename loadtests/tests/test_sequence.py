@@ -1,4 +1,4 @@
-"""What is lost, comes twice or out of order is counted, over reconnects and from many sources."""
+"""Lost, repeated and unordered items are counted, over reconnects and from many sources."""
 
 import pytest
 

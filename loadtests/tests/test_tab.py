@@ -1,4 +1,4 @@
-"""What the tab gets from Locust's web server, and what one downloads there."""
+"""The tab's data from Locust's web server, and the downloads there."""
 
 import csv
 import json

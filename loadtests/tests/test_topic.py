@@ -1,4 +1,4 @@
-"""Who hears nothing while others hear what was sent to both is expected to hear something."""
+"""A subscriber that hears nothing while others on its topic do is expected to hear something."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def test_a_newcomer_should_hear_what_was_sent_while_it_was_there(clock: Any) -> 
     heard.join(newcomer, 2.0)
     clock(1001.0)
     heard.join(later, 2.0)
-    # What was on its way when it came may have gone out without it.
+    # Events that were on their way when it came may have gone out without it.
     heard.heard(999.0)
     heard.heard(1001.9)
     assert (newcomer.due, later.due) == (0, 0)
@@ -37,7 +37,7 @@ def test_who_left_is_expected_to_hear_nothing(clock: Any) -> None:
 
 
 def test_old_news_is_no_witness(clock: Any) -> None:
-    """Slow readers and those who resume hear what was sent before."""
+    """Slow readers and readers that resume hear older events."""
     heard, newcomer = Topic(), Newcomer()
     heard.heard(2000.0)
     heard.join(newcomer, 2.0)

@@ -1,4 +1,4 @@
-"""The verdict names what is wrong, and nothing of a run that is good."""
+"""The verdict names each fault, and none of a good run."""
 
 from pathlib import Path
 

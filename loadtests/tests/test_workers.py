@@ -45,7 +45,7 @@ def test_a_worker_that_leaves_in_order_is_named(suite: Suite, tmp_path: Path) ->
     with subprocess.Popen(command, env=os.environ | suite.urls(), stdout=subprocess.PIPE) as run:
         try:
             wait_for(lambda: metrics(port)["open"] == STREAMS - 1)
-            # Both have reported what they have open.
+            # Both have reported their open streams.
             time.sleep(4)
             worker = psutil.Process(run.pid).children()[0]
             worker.send_signal(signal.SIGTERM)
