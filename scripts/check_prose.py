@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Finds sentences that a stranger must decode: `check_prose.py [PATH…]`, of the whole repository by default.
+"""Finds sentences that a stranger must decode: `check_prose.py [PATH…]`, else the repository.
 
-Read are the comments and docstrings of Python, shell, YAML, Lua and C, and the text of Markdown. Found is
-- "who", "whom", "whoever" and "what", "whatever" outside of a question: a relative clause needs a noun before it
-  ("clients that resume", not "who resumes"; "the reason", not "what went wrong");
+It reads the comments and docstrings of Python, shell, YAML and Lua, and the text of Markdown. Found
+is
+- "who", "whom", "whoever", "what" and "whatever" outside of a question: a relative clause needs a
+  noun before it ("clients that resume", "the reason");
 - a sentence of more than 40 words: one idea a sentence.
 The exit code is 1 if there is any.
 """
@@ -23,6 +24,7 @@ MOST_WORDS = 40
 _HEADLESS = re.compile(r"\b(who|whom|whoever|whomever|what|whatever)\b", re.IGNORECASE)
 #: Code, addresses and quotations are not ours.
 _QUOTED = re.compile(r"``.*?``|`[^`]*`|\"[^\"\n]*\"|https?://\S+|\[\[.*?\]\]", re.DOTALL)
+_CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n\s*\n|\n(?=\s*(?:[-*|#>]|\d+\. ))")
 _HASH = {".sh", ".yaml", ".yml", ".toml", ".mk", ""}
 _DASH = {".lua"}
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
             faults += 1
             print(f"{path}:{line}: {why}: {' '.join(sentence.split())[:110]}")
     if faults:
-        print(f"{faults} sentences to write anew: docs/contributing says how", file=sys.stderr)
+        print(f"{faults} sentences to write anew: CONTRIBUTING.md says how", file=sys.stderr)
     return 1 if faults else 0
 
 
@@ -86,9 +88,8 @@ def _of_python(text: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    yield first.lineno, first.value.value
+            if first is not None and ast.get_docstring(node, clean=False) is not None:
+                yield first.lineno, str(ast.get_docstring(node, clean=False))
     comments = [
         (token.start[0], token.string.lstrip("#: "))
         for token in tokenize.generate_tokens(io.StringIO(text).readline)

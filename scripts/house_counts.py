@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Counts the shape of Python packages, ours beside others: `house_counts.py [PACKAGE…]` prints a table in Markdown.
+"""Counts the shape of Python packages, ours beside others: a table in Markdown.
 
-Without arguments: the library, the services, and of starlette, uvicorn and litestar.channels those that are installed
-(`uv run --with litestar scripts/house_counts.py` brings all). Tests, vendored code and files that are not Python are left out.
+`house_counts.py [PACKAGE…]` takes names or folders. Without them: the library, the services, and
+those of starlette, uvicorn and litestar.channels that are installed (`uv run --with litestar
+scripts/house_counts.py` brings all). Tests and vendored code are left out.
 """
 
 import ast
