@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from eddyline.testing import RedisServer
+for contract in ("journal_contract", "state_contract"):
+    pytest.register_assert_rewrite(f"eddyline.testing.{contract}")
+
+from eddyline.testing import RedisServer  # noqa: E402  (imports of ours come after it)
 
 # Hypothesis would fail an example that takes 200 ms: on a busy machine any may.
 settings.register_profile("untimed", deadline=None)

@@ -1,77 +1,7 @@
 """The contract that any state must keep, and the memory state's own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
-
-import pytest
-
-from eddyline.journal.backends import backend_from_url
-from eddyline.journal.state import MemoryState, State
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
-    in_redis = request.param == "redis"
-    url = request.getfixturevalue("redis_url") if in_redis else "memory://"
-    backend = backend_from_url(url, request.node.name)
-    async with backend.run():
-        yield backend.state
-
-
-async def until(found: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not await found():
-            await asyncio.sleep(0.02)
-
-
-async def test_values_are_there_until_they_are_dropped(state: State) -> None:
-    assert await state.all("a") == {}
-    await state.put("a", "x", b"1")
-    await state.put("a", "y", b"\x00 \xff")
-    await state.put("b", "x", b"3")
-    await state.put("a", "x", b"2")
-    assert await state.all("a") == {"x": b"2", "y": b"\x00 \xff"}
-    await state.drop("a", "x")
-    await state.drop("a", "never there")
-    await state.drop("c", "never there")
-    assert await state.all("a") == {"y": b"\x00 \xff"}
-    assert await state.all("b") == {"x": b"3"}
-
-
-async def test_many_at_once(state: State) -> None:
-    await asyncio.gather(*(state.put("a", str(n), b"v") for n in range(3000)))
-    assert len(await state.all("a")) == 3000
-    drops = [state.drop("a", str(n)) for n in range(2900)]
-    await asyncio.gather(*drops, state.put("a", "new", b"v"))
-    assert set(await state.all("a")) == {str(n) for n in range(2900, 3000)} | {"new"}
-
-
-async def test_a_value_without_an_owner_expires(state: State) -> None:
-    await state.put("a", "mine", b"1")
-    await state.put("a", "long", b"2 3", seconds=60)
-    await state.put("a", "short", b"4", seconds=0.5)
-    assert (await state.all("a"))["long"] == b"2 3"
-
-    async def gone() -> bool:
-        return "short" not in await state.all("a")
-
-    await until(gone)
-    assert await state.all("a") == {"mine": b"1", "long": b"2 3"}
-
-
-async def test_a_value_is_popped_once(state: State) -> None:
-    await state.put_once("a", b"value", 60)
-    await state.put_once("b", b"", 60)
-    assert await state.pop("a", leave=True) == b"value"
-    assert [await state.pop(key) for key in "aabc"] == [b"value", None, b"", None]
-    assert await state.pop("a", leave=True) is None
-
-
-async def test_a_value_to_pop_expires(state: State) -> None:
-    await state.put_once("a", b"value", 0.01)
-    await asyncio.sleep(0.05)
-    assert await state.pop("a") is None
+from eddyline.journal.state import MemoryState
+from eddyline.testing.state_contract import *  # noqa: F403
 
 
 async def test_values_that_nobody_pops_are_forgotten() -> None:
