@@ -49,5 +49,5 @@ async def test_a_hub_without_a_bus_reports_none() -> None:
 
 
 def test_an_unknown_scheme_is_told_at_start() -> None:
-    with pytest.raises(SettingsError, match="'nats', expected one of memory://, redis://"):
-        eddyline_events.app.create_app(EventsSettings(redis_url=SecretStr("nats://host")))
+    with pytest.raises(SettingsError, match="'kafka', expected one of memory://, redis://"):
+        eddyline_events.app.create_app(EventsSettings(redis_url=SecretStr("kafka://host")))
