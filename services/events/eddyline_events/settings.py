@@ -1,16 +1,10 @@
 """What the events service can be told: EVENTS_*."""
 
-import re
-from typing import Annotated, Any
-
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from eddyline.journal.base import KEY_AGE
 from eddyline.service.settings import Settings
-
-#: As browsers write it: lower case, no path, no slash at the end.
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
 
 
 class EventsSettings(Settings):
@@ -41,9 +35,6 @@ class EventsSettings(Settings):
     presence_grace: float = Field(default=5.0, ge=0)
     #: How long a kicked subject or token is refused: at least as long as tokens are valid.
     kick_seconds: float = Field(default=3600.0, gt=0)
-    #: Origins whose pages may ask, and publish by cookie, separated by commas:
-    #: https://example.com; `*` is any, without cookies.
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
     #: Publish the lesson's demo event each second, one for all processes of the hub.
     demo: bool = False
@@ -58,16 +49,3 @@ class EventsSettings(Settings):
     )
     #: Whether subscriptions are published as events, and listed.
     mercure_subscriptions: bool = False
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return value.replace(",", " ").split() if isinstance(value, str) else value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if origin != "*" and _ORIGIN.match(origin) is None:
-                raise ValueError(f"{origin!r} is no origin: expected https://host[:port], or *")
-        return origins

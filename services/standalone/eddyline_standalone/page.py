@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-from eddyline.service.page import Page
+from eddyline.service.browser.page import Page
 
 
 def router() -> APIRouter:

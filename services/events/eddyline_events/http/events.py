@@ -16,7 +16,6 @@ from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS
 from eddyline_events.http.access import Gate
 from eddyline_events.http.batch import entries as batch
 from eddyline_events.http.batch import is_batch
-from eddyline_events.http.cors import Cors
 from eddyline_events.http.management import add_routes
 from eddyline_events.http.openapi import FLAG, parameter
 from eddyline_events.http.publish_lines import LineGroups, LinePublisher
@@ -89,7 +88,7 @@ def router(hub: Hub) -> APIRouter:
     context, broadcast = hub.context, hub.broadcast
     routes = APIRouter()
     link = hub_link(hub.settings.mercure_url or PATH)
-    gate, cors = Gate(hub), Cors(hub.settings.cors_origins)
+    gate = Gate(hub)
     publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
     pulled = metrics.StreamMetrics("events", "pull")
 
@@ -175,10 +174,10 @@ def router(hub: Hub) -> APIRouter:
         200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
     }
     add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
-    add(cors.wrap(subscribe), methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
-    add(cors.wrap(subscribe), methods=["HEAD"], include_in_schema=False)
-    add(cors.wrap(publish), methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
-    add_routes(routes, hub, gate, cors)
+    add(subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
+    add(subscribe, methods=["HEAD"], include_in_schema=False)
+    add(publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
+    add_routes(routes, hub, gate)
     return routes
 
 

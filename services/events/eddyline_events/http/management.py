@@ -11,7 +11,6 @@ from eddyline.journal.cursor import Cursor
 from eddyline.service.body import at_most, read_body
 from eddyline.service.raw_route import RawRoute
 from eddyline_events.http.access import Gate
-from eddyline_events.http.cors import Cors
 from eddyline_events.http.openapi import parameter
 from eddyline_events.hub.history import history, topics
 from eddyline_events.hub.hub import Hub
@@ -58,7 +57,7 @@ _KICK_BODY = {
 }
 
 
-def add_routes(routes: APIRouter, hub: Hub, gate: Gate, cors: Cors) -> None:
+def add_routes(routes: APIRouter, hub: Hub, gate: Gate) -> None:
     async def read_history(request: Request) -> Response:
         """Retained events, the oldest first: `{"events": […], "cursor": …, "more": …}`.
 
@@ -114,7 +113,7 @@ def add_routes(routes: APIRouter, hub: Hub, gate: Gate, cors: Cors) -> None:
         extra = {"parameters": list(parameters)} if parameters else {}
         routes.add_api_route(
             path,
-            cors.wrap(endpoint),
+            endpoint,
             methods=[method],
             route_class_override=RawRoute,
             openapi_extra=extra | options.pop("extra", {}),
@@ -128,15 +127,6 @@ def add_routes(routes: APIRouter, hub: Hub, gate: Gate, cors: Cors) -> None:
     add("/events/kick", kick, "POST", status_code=204, extra={"requestBody": _KICK_BODY})
     path = "/events/subscribers/{subscriber}"
     add(path, kick_subscriber, "DELETE", _SUBSCRIBER, status_code=204)
-    if cors.enabled:
-        for path in sorted({route.path for route in routes.routes if isinstance(route, RawRoute)}):
-            routes.add_api_route(
-                path,
-                cors.preflight,
-                methods=["OPTIONS"],
-                route_class_override=RawRoute,
-                include_in_schema=False,
-            )
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from eddyline.service.page import Page
+from eddyline.service.browser.page import Page
 
 _STATIC = Path(__file__).parents[1] / "static"
 

@@ -83,7 +83,7 @@ class MercureAuth:
         if not own and f"{parts.scheme}://{parts.netloc}" not in self._settings.cors_origins:
             raise Forbidden(
                 f"a page of the origin {source[:80]!r} may not publish by cookie:"
-                " EVENTS_CORS_ORIGINS names those that may"
+                " EDDYLINE_CORS_ORIGINS names those that may"
             )
 
 

@@ -17,7 +17,6 @@ from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
-from eddyline_events.http.cors import Cors
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publisher import Publisher
 from eddyline_events.hub.rate import Rate
@@ -120,7 +119,6 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         link = settings.mercure_url or PATH
         return await Listing(subscriptions, link).answer(request, access, broadcast.head)
 
-    cors = Cors(settings.cors_origins)
     routes = APIRouter()
     add = functools.partial(routes.add_api_route, route_class_override=RawRoute)
 
@@ -137,7 +135,7 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
         return answer
 
     def serve(path: str, endpoint: Endpoint, *methods: str, **options: Any) -> None:
-        add(path, cors.wrap(challenging(endpoint)), methods=list(methods), **options)
+        add(path, challenging(endpoint), methods=list(methods), **options)
 
     serve(PATH, subscribe, "GET", **SUBSCRIBE)
     serve(PATH, subscribe, "HEAD", "QUERY", include_in_schema=False)
@@ -146,7 +144,4 @@ def router(hub: Hub, subscriptions: Subscriptions | None) -> APIRouter:
     if subscriptions is not None:
         serve(SUBSCRIPTIONS, listing, "GET")
         serve(SUBSCRIPTIONS + "/{rest:path}", listing, "GET")
-    if cors.enabled:
-        for path in sorted({route.path for route in routes.routes if isinstance(route, RawRoute)}):
-            add(path, cors.preflight, methods=["OPTIONS"], include_in_schema=False)
     return routes

@@ -2,8 +2,7 @@
 
 import pytest
 
-from eddyline.errors import SettingsError
-from eddyline.testing import fetch
+from eddyline.testing import eventually, fetch, running
 from eddyline_events.app import create_app
 from eddyline_events.settings import EventsSettings
 
@@ -27,14 +26,14 @@ async def test_a_listed_origin_may_ask_by_every_way(hub_of, path):
             "Access-Control-Request-Headers": "last-event-id",
         }
         async with await fetch(hub.url + path, method="OPTIONS", headers=headers) as answer:
-            assert answer.status == 204
+            assert answer.status == 200
             assert answer.headers["access-control-allow-origin"] == PAGE
             assert answer.headers["access-control-allow-credentials"] == "true"
             allowed = answer.headers["access-control-allow-headers"].split(", ")
             assert {"authorization", "cache-control", "last-event-id", "content-type"} <= {*allowed}
             assert "idempotency-key" in allowed
             assert "DELETE" in answer.headers["access-control-allow-methods"]
-            assert answer.headers["vary"] == "Origin"
+            assert "Origin" in answer.headers["vary"].split(", ")
 
 
 async def test_streams_errors_and_soft_refusals_can_be_read(hub_of, subscribed):
@@ -50,6 +49,14 @@ async def test_streams_errors_and_soft_refusals_can_be_read(hub_of, subscribed):
             for name in ("Last-Event-ID", "Mercure-Last-Event-ID", "Link", "Retry-After"):
                 assert name in exposed.split(", ")
             await answer.close()
+
+
+async def test_a_stream_of_another_origin_detaches_as_any_other(subscribed):
+    async with running(create_app(EventsSettings(cors_origins=(PAGE,)))) as hub:
+        stream = await subscribed(hub, "", Origin=PAGE)
+        await eventually(lambda: not hub.server.server_state.tasks)
+        assert len(hub.server.server_state.connections) == 1
+        await stream.close()
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", PAGE + ".evil", "http" + PAGE])
@@ -73,17 +80,3 @@ async def test_any_origin_goes_without_cookies(hub_of):
             assert answer.headers["access-control-allow-credentials"] == "true"
         async with await fetch(url) as answer:
             assert "access-control-allow-origin" not in answer.headers
-
-
-def test_the_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVENTS_CORS_ORIGINS", f"{PAGE}, http://localhost:3000,http://[::1]:80")
-    origins = EventsSettings.read().cors_origins
-    assert origins == (PAGE, "http://localhost:3000", "http://[::1]:80")
-    create_app(EventsSettings(cors_origins=origins))
-
-
-@pytest.mark.parametrize("bad", ["https://a.example/", "a.example", "https://A.example", "null"])
-def test_what_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
-    monkeypatch.setenv("EVENTS_CORS_ORIGINS", bad)
-    with pytest.raises(SettingsError, match=r"EVENTS_CORS_ORIGINS.*is no origin"):
-        EventsSettings.read()

@@ -14,6 +14,7 @@ from eddyline.errors import SettingsError
 from eddyline.service import problems
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.admission import Limits, Permit, StreamContext
+from eddyline.service.browser.cors import Cors
 from eddyline.service.drain import Drain
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
@@ -90,6 +91,9 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
     bare = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
     app.add_middleware(RawRoutes, routes=bare)
     app.add_middleware(RequestLog)
+    if origins := context.settings.cors_origins:
+        # Outermost: a page must be able to read the answer that RequestLog gives after a crash.
+        app.add_middleware(Cors, origins=origins)
     return app
 
 

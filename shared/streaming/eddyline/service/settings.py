@@ -10,11 +10,11 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from eddyline.errors import SettingsError
@@ -22,6 +22,9 @@ from eddyline.policy import StreamPolicy
 
 #: What uvicorn uses for a failed start, too: supervisors stop instead of restarting for ever.
 EXIT_BAD_SETTINGS = 3
+
+#: As browsers write it: lower case, no path, no slash at the end.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
 
 
 def shared(name: str, *more: str, **options: Any) -> Any:
@@ -59,6 +62,9 @@ class Settings(BaseSettings):
     auth_issuer: str | None = shared("AUTH_ISSUER", default=None)
     auth_audience: str | None = shared("AUTH_AUDIENCE", default=None)
 
+    # Pages of other origins that may read the answers, separated by commas: see browser/cors.py.
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = shared("CORS_ORIGINS", default=())
+
     # Admission: see admission.py. 0 means no limit.
     limit_streams: int = shared("LIMIT_STREAMS", default=15_000, ge=0)
     limit_streams_per_principal: int = shared("LIMIT_STREAMS_PER_PRINCIPAL", default=0, ge=0)
@@ -87,6 +93,19 @@ class Settings(BaseSettings):
         for network in value.split(",") if value != "*" else ():
             ipaddress.ip_network(network.strip())
         return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _by_commas(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and _ORIGIN.match(origin) is None:
+                raise ValueError(f"{origin!r} is no origin: expected https://host[:port], or *")
+        return origins
 
     @property
     def policy(self) -> StreamPolicy:

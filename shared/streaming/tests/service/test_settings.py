@@ -119,3 +119,20 @@ def test_bad_settings_end_the_process_with_3(capsys: pytest.CaptureFixture[str])
         exit_on_bad_settings(SettingsError("EDDYLINE_PORT='x': not a number"))
     assert caught.value.code == 3
     assert capsys.readouterr().err == "eddyline: EDDYLINE_PORT='x': not a number\n"
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "EDDYLINE_CORS_ORIGINS", "https://a.example, http://localhost:3000,http://[::1]:80,*"
+    )
+    origins = ("https://a.example", "http://localhost:3000", "http://[::1]:80", "*")
+    assert Demo.read().cors_origins == origins
+
+
+@pytest.mark.parametrize("bad", ["https://a.example/", "a.example", "https://A.example", "null"])
+def test_an_origin_that_no_browser_sends_is_refused(
+    monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    monkeypatch.setenv("EDDYLINE_CORS_ORIGINS", bad)
+    with pytest.raises(SettingsError, match=r"EDDYLINE_CORS_ORIGINS.*is no origin"):
+        Settings.read()
