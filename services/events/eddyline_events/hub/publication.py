@@ -7,7 +7,7 @@ import orjson
 from eddyline.errors import BadCursor, BadRequest
 from eddyline.journal.base import NewEntry
 from eddyline.journal.cursor import EARLIEST, SAFE_ID, Cursor
-from eddyline_events.mercure.publication import HUB_TYPE, is_reserved
+from eddyline_events.hub.namespace import HUB_TYPE, PATH, is_reserved
 
 #: Characters.
 MAX_TOPIC = 1024
@@ -82,7 +82,7 @@ def entry_of(value: Any, key: str | None = None) -> NewEntry:
     check_topic(topic)
     # A look for what may be spelled so: the parser of URLs takes longer than all the rest.
     if ("mercure" in topic or "%" in topic or "\t" in topic) and is_reserved(topic):
-        raise _fault("topic", "must not be in the hub's own namespace, /.well-known/mercure", topic)
+        raise _fault("topic", f"must not be in the hub's own namespace, {PATH}", topic)
     data = value.get("data", "")
     json = type(data) is not str
     if json:

@@ -8,9 +8,9 @@ from fastapi import Request, Response
 
 from eddyline.errors import NotFound
 from eddyline.journal.cursor import Cursor
+from eddyline_events.hub.namespace import HUB_TYPE
 from eddyline_events.mercure.access import Access, Revision
 from eddyline_events.mercure.discovery import hub_link, last_event_id
-from eddyline_events.mercure.publication import HUB_TYPE
 from eddyline_events.mercure.subscriptions import (
     CONTEXT_0X,
     SUBSCRIPTIONS,

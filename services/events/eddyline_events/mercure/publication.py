@@ -6,20 +6,13 @@ that what is in the hub's own namespace, or is of the type `mercure`, is from th
 
 import re
 import uuid
-from urllib.parse import unquote
 
 from eddyline.errors import BadRequest, TooLarge
 from eddyline.journal.base import NewEntry
 from eddyline.journal.cursor import EARLIEST
+from eddyline_events.hub.namespace import HUB_TYPE, PATH, is_reserved
 from eddyline_events.mercure.form import Fields
-from eddyline_events.mercure.pattern import components
 from eddyline_events.mercure.topics import MAX_TOPIC_BYTES, WILDCARD, check_text, has_invisible
-
-#: The path of the hub, which is that of its namespace, too.
-PATH = "/.well-known/mercure"
-
-#: The type of the hub's own events.
-HUB_TYPE = "mercure"
 
 MAX_TOPICS = 1000
 #: Bytes; an id travels in headers.
@@ -29,10 +22,6 @@ MAX_TYPE_BYTES = 256
 #: Milliseconds. No wait is longer than fifteen digits.
 _RETRY = re.compile(r"[0-9]+\Z")
 MAX_RETRY_DIGITS = 15
-
-# Which host the hub has makes no difference to the path.
-_SOME_HUB = f"https://localhost{PATH}"
-_UNRESERVED = re.compile(r"%(?:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 
 
 def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
@@ -64,16 +53,6 @@ def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
 def new_id() -> str:
     """A new IRI that tells nothing: neither an order nor that there are others."""
     return uuid.uuid4().urn
-
-
-def is_reserved(topic: str) -> bool:
-    """Whether a topic, resolved against the hub's URL, is in the hub's namespace, on any host."""
-    parsed = components(topic, _SOME_HUB)
-    if parsed is None:
-        return False  # no URL names a path of the hub
-    # The parser has removed the dot segments; it leaves other encoded characters as they are.
-    path = _UNRESERVED.sub(lambda found: unquote(found[0]), parsed[0])
-    return path == PATH or path.startswith(f"{PATH}/")
 
 
 def _check_topic(topic: str) -> None:

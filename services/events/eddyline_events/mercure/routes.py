@@ -18,6 +18,7 @@ from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
+from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publisher import Publisher
 from eddyline_events.hub.rate import Rate
 from eddyline_events.mercure.access import Access
@@ -28,7 +29,7 @@ from eddyline_events.mercure.listing import Listing
 from eddyline_events.mercure.metadata import METADATA_PATH, metadata, refusal
 from eddyline_events.mercure.openapi import PUBLISH, SUBSCRIBE
 from eddyline_events.mercure.presence import MercureMember
-from eddyline_events.mercure.publication import PATH, entry_of
+from eddyline_events.mercure.publication import entry_of
 from eddyline_events.mercure.request import MAX_MATCHERS, matchers_of, resume_id
 from eddyline_events.mercure.subscriptions import SUBSCRIPTIONS, Subscriptions
 from eddyline_events.mercure.topics import MAX_TOPIC_BYTES, Selection
