@@ -1,6 +1,6 @@
 """Keeps the suite's keys in a folder: those that the environment gives, else some made once.
 
-The one-shot service `keys` of docker-compose.yml: who reads them by file needs no `.env`.
+The one-shot service `keys` of docker-compose.yml: services that read them by file need no `.env`.
 """
 
 import os
@@ -18,14 +18,14 @@ def main(folder: Path) -> None:
 
 
 def keep(file: Path, given: str, mode: int) -> Path:
-    """The file, with what was given, else with what it has, else with something new."""
+    """The file, with the key that was given, else with its own, else with a new one."""
     if given or not file.exists():
         write(file, given or secrets.token_hex(32), mode)
     return file
 
 
 def write(file: Path, text: str, mode: int) -> None:
-    """As a whole: who reads it meanwhile gets the old one or the new one."""
+    """As a whole: a process that reads it meanwhile gets the old one or the new one."""
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as opened:

@@ -442,7 +442,7 @@ def drawn(panel: Panel, service: str | None) -> dict[str, Any]:
 
 
 def spelled(text: str, service: str | None, *, legend: bool = False) -> str:
-    """Puts in what stands for something."""
+    """Puts the values in place of their names."""
 
     def names(*labels: str) -> str:
         return " ".join(f"{{{{{label}}}}}" for label in labels) if legend else ", ".join(labels)

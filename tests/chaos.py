@@ -1,8 +1,8 @@
 """Events under faults, on real processes and a real Redis: nothing is lost, nothing comes twice.
 
 `make chaos` runs this as a program, for minutes and with a report; test_chaos.py runs each fault
-for seconds. A subscriber does what an EventSource does: it resumes by its last id, at any process.
-What is really gone it is told by `eddyline.reset`, and only then may numbers be missing.
+for seconds. A subscriber behaves as an EventSource: it resumes by its last id, at any process.
+Of entries that are gone it is told by `eddyline.reset`, and only then may numbers be missing.
 """
 
 import argparse
@@ -106,7 +106,7 @@ class World:
         self.publishers = {topic: Publisher(anywhere, topic, PACE) for topic in TOPICS}
         groups = [(topic,) for topic in TOPICS] + [TOPICS]
         self.subscribers = [Subscriber(anywhere, g) for g in groups for _ in range(SUBSCRIBERS)]
-        #: What runs publishers and subscribers: none of them ends before the world does.
+        #: The tasks of publishers and subscribers: none of them ends before the world does.
         self.tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -135,7 +135,7 @@ class World:
         def reached() -> bool:
             for task in self.tasks:
                 if task.done():
-                    task.result()  # this raises what ended it
+                    task.result()  # this raises the error that ended it
             return all((s.last[t] or 0) >= mark[t] for s in self.subscribers for t in s.topics)
 
         await eventually(reached, seconds)
@@ -297,7 +297,7 @@ LOSES_DATA = {"empty_redis"}
 
 @dataclass
 class Step:
-    """One fault of a long run, and what it cost."""
+    """One fault of a long run, and its cost."""
 
     fault: str
     seconds: float

@@ -26,7 +26,7 @@ START = 60.0
 
 @dataclass
 class Served:
-    """A server in a process group of its own; what it writes goes to `log`."""
+    """A server in a process group of its own; its output goes to `log`."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -72,7 +72,7 @@ Launch = Callable[..., AbstractContextManager[Served]]
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo data, made by whoever starts first."""
+    """The demo data, made by the first process that starts."""
     return tmp_path_factory.mktemp("data")
 
 
@@ -99,7 +99,7 @@ def launch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
             yield served
         finally:
             if process.poll() is None:
-                # First by its name, so that it writes down what of it was covered.
+                # First by its name, so that it writes down its coverage.
                 process.terminate()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(15)
@@ -124,7 +124,7 @@ async def get() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without what whoever runs the tests has set for a server."""
+    """This environment without the settings of a server."""
     own = ("EDDYLINE_", "EVENTS_", "LOGS_", "DOWNLOADS_", "RECORDS_", "CHAT_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     return {k: v for k, v in kept.items() if k not in ("HOST", "PORT", "DATA")}

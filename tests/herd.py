@@ -65,7 +65,7 @@ class Publisher:
                 await asyncio.sleep(AGAIN)
 
     async def _publish(self, number: int) -> bool:
-        """Whether it was accepted; if not, nobody knows what became of it, and the key helps."""
+        """Whether it was accepted; if not, its outcome is unknown, and the key helps."""
         url = self.server.url() + "/events"
         body = orjson.dumps({"topic": self.topic, "data": {"topic": self.topic, "n": number}})
         headers = {**self.server.headers, "Idempotency-Key": f"{self.topic}-{number}"}
@@ -87,7 +87,7 @@ class Publisher:
 
 @dataclass
 class Tally:
-    """What one subscriber, or all of them together, saw."""
+    """The observations of one subscriber, or of all of them together."""
 
     delivered: int = 0
     lost: int = 0
@@ -220,7 +220,7 @@ class Herd:
             self._say("running")
             for task in tasks:
                 if task.done():
-                    task.result()  # a subscriber never ends: this raises what ended it
+                    task.result()  # a subscriber never ends: this raises the error that ended it
             if seconds and time.monotonic() - began > seconds:
                 self.stopping.set()
             with suppress(TimeoutError):

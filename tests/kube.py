@@ -1,6 +1,6 @@
 """For tests on a cluster: `kubectl`, and clients that run as pods in a namespace of their own.
 
-What such a client reaches, any pod of any cluster does.
+Any pod of any cluster reaches the same as such a client.
 """
 
 import json
@@ -15,13 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CLIENTS = "eddyline-test"
 
-#: Seconds in which what was asked of the cluster must be so.
+#: Seconds in which the cluster must have done its work.
 PATIENCE = 240.0
 
 
 def kubectl(*arguments: str, input: str | None = None, fails: bool | None = False) -> str:
-    """Its output; one that fails fails the test, with what it said, unless it should (True) or
-    may (None).
+    """Its output; a command that fails fails the test, with its output, unless it should (True)
+    or may (None).
     """
     done = subprocess.run(
         ["kubectl", *arguments],
@@ -46,7 +46,7 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> 
 
 
 def situation() -> str:
-    """What one would look at first."""
+    """The first things to look at."""
     pods = kubectl("get", "pods", "-A", "-o", "wide")
     sort, only = "--sort-by=.lastTimestamp", "--field-selector=type!=Normal"
     told = kubectl("get", "events", "-A", sort, only).splitlines()
@@ -97,7 +97,7 @@ def image() -> str:
 
 
 class Client:
-    """A pod that runs Python in the image of events, which has what it needs."""
+    """A pod that runs Python in the image of events, which has the packages."""
 
     def __init__(self, name: str, *command: str, **variables: str) -> None:
         self.name = name

@@ -47,7 +47,7 @@ class Suite:
 
 
 def pieces(answer: HTTPResponse) -> Iterator[tuple[float, bytes]]:
-    """What comes, and when."""
+    """The bytes that come, and when."""
     while data := answer.read1(65536):
         yield time.monotonic(), data
 

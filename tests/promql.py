@@ -7,7 +7,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from eddyline.telemetry import metrics
 
-#: What Prometheus adds to each series: by the configuration of its targets.
+#: The labels that Prometheus adds to each series: by the configuration of its targets.
 TARGET = frozenset(("job", "instance", "namespace", "pod"))
 
 #: Prometheus's own.
@@ -59,7 +59,7 @@ def groupings(expression: str) -> set[str]:
 
 
 def faults(expression: str) -> list[str]:
-    """What it names that the suite does not have."""
+    """The names in it that the suite does not have."""
     series = known()
     found, labels = [], set[str]()
     for metric, matched in selectors(expression):

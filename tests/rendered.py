@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 Manifest = dict[str, Any]
 
-#: What a user applies, and what tests do.
+#: The kustomizations for users, and those for tests.
 ENTRIES = [
     "k8s",
     *sorted(
@@ -95,12 +95,12 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
 
 
-#: A value for each key of a Secret: settings take what looks like one.
+#: A value for each key of a Secret: settings take values of their form.
 SECRETS = {"redis-url": "redis://redis.example.org:6379/0"}
 
 
 def environment(manifests: list[Manifest], workload: Manifest) -> dict[str, str]:
-    """What the first container of its pods gets, with stand-ins for secrets."""
+    """The environment of the first container of its pods, with stand-ins for secrets."""
     found: dict[str, str] = {}
     maps = {(namespace(m), m["metadata"]["name"]): m for m in of_kind(manifests, "ConfigMap")}
     container = pod(workload)["containers"][0]

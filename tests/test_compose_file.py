@@ -1,4 +1,4 @@
-"""docker-compose.yml and what it mounts: hardened, closed to the outside, and true to the code."""
+"""docker-compose.yml and its mounts: hardened, closed to the outside, and true to the code."""
 
 import importlib
 import re
@@ -101,7 +101,7 @@ def test_our_images_are_built_each_once_and_never_pulled() -> None:
     assert [service["image"] for service in built] == [f"eddyline/{n}:{VERSION}" for n in names]
     assert len(set(names)) == len(names)
     assert {ALL[name]["image"] for name in OURS} == {service["image"] for service in built}
-    # Whoever has that name at a registry could give us anything.
+    # The owner of that name at a registry could give us anything.
     assert {ALL[name].get("pull_policy") for name in OURS} == {"never"}
 
 
@@ -132,7 +132,7 @@ def test_it_is_secured_without_an_env_file() -> None:
         assert "EDDYLINE_AUTH_KEY" not in environment
         assert "keys:/run/eddyline:ro" in ALL[name]["volumes"]
         needs = ALL[name]["depends_on"]["keys"]
-        # Who has read an old key must start anew.
+        # A service that has read an old key must start anew.
         assert needs == {"condition": "service_completed_successfully", "restart": True}
     assert ALL["grafana"]["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
 
@@ -177,7 +177,7 @@ def test_only_events_reaches_redis() -> None:
 def test_ports_are_published_on_loopback() -> None:
     for service in ALL.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
-    # Elsewhere by BIND, but what asks nobody who they are.
+    # Elsewhere by BIND, but for the tools without a login.
     opened = compose(BIND="0.0.0.0")["services"]
     for name, service in opened.items():
         host = "0.0.0.0:" if name == "gateway" else "127.0.0.1:"

@@ -1,4 +1,4 @@
-"""`make up` where something is in its way: it says what to do. Docker is a script that says it."""
+"""`make up` where something is in its way: it says how to go on. Docker is a script here."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ esac
 
 
 def up(tmp_path: Path, *, docker: bool = True, **says: str) -> str:
-    """What it says on standard error, failing."""
+    """Its words on standard error, failing."""
     (tmp_path / "scripts").mkdir()
     for name in ("up", "make-env", "need-docker"):
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
@@ -78,7 +78,7 @@ def test_a_build_that_fails_ends_it(tmp_path: Path) -> None:
 
 
 def test_make_passes_on_what_it_was_told_and_no_default(tmp_path: Path) -> None:
-    """What Compose finds in its environment is above what is in .env."""
+    """For Compose, the environment is above .env."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").write_text('version = "1.2.3"\n')
     (tmp_path / "scripts").mkdir()

@@ -31,7 +31,7 @@ LIMIT, HELD = 150, 100
 #: How a request may end while the suite is being disturbed.
 BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, AssertionError)
 
-#: What stands still while the suite runs.
+#: The metrics that stand still while the suite runs.
 CONSTANT = {"limit", "least limit", "{{hub}}: maxmemory", "{{job}}: known"}
 
 
@@ -242,7 +242,7 @@ async def live_through(  # type: ignore[no-untyped-def]
     await seen('sum(rate(eddyline_streams_ended_total{service="chat"}[4s]))')
     await traffic.hold()
     async with readers_of(traffic.held):
-        # The truth: what the clients hold is what is shown.
+        # The truth: the clients' open streams are shown.
         await seen('sum(eddyline_streams_open{service="events", job="suite"})', HELD)
         async with (
             background(traffic.publish()),
@@ -252,7 +252,7 @@ async def live_through(  # type: ignore[no-untyped-def]
             await seen('sum(rate(eddyline_slow_consumers_total{service="events"}[4s]))')
             await seen('sum(rate(eddyline_slow_consumers_total{service="logs"}[4s]))')
             await seen('sum(rate(eddyline_resets_total{service="logs"}[4s]))')
-            for _ in range(10):  # what a bus that drops messages looks like
+            for _ in range(10):  # a bus that drops messages looks like this
                 redis.command(r'PUBLISH eddyline:{events}:bus "x 1 0\n"')
                 await asyncio.sleep(0.2)
             await seen("sum(rate(eddyline_bus_gaps_total[4s]))")
@@ -267,7 +267,7 @@ async def live_through(  # type: ignore[no-untyped-def]
             await drained(several)
             await seen('eddyline_drain_seconds{job="logs"}')
             await seen('ALERTS{alertname="EddylineBusGaps", alertstate="firing"}')
-        # Killed, with all its streams: what is counted from outside tells.
+        # Killed, with all its streams: the counts from outside tell.
         await asyncio.sleep(2)
         os.kill(suite.pid, signal.SIGKILL)
         await seen('up{job="suite"} == bool 0')

@@ -272,7 +272,7 @@ async def reader_of(pages: list[Page]) -> Page:
 
 
 async def kill(page: Page) -> None:
-    """Its process ends in the midst of whatever it does."""
+    """Its process ends in the midst of its work."""
     session = await page.context.new_cdp_session(page)
     crash = asyncio.ensure_future(session.send("Page.crash"))
     await page.wait_for_event("crash")
@@ -329,7 +329,7 @@ async def test_a_tab_that_misses_messages_gets_them_all_the_same(site: Site) -> 
     await opened(lossy)
     await site.publish(50)
     await lossy.evaluate("() => { lossy = false; }")
-    # What is missing shows by what comes next.
+    # A missing event shows by the next one.
     while await lossy.evaluate("log.data.length") < site.published:
         await site.publish()
         await lossy.wait_for_timeout(100)

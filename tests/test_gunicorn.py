@@ -1,4 +1,4 @@
-"""`make serve` with two workers: whatever ends a worker, its streams end cleanly."""
+"""`make serve` with two workers: a worker ends its streams cleanly, however it ends itself."""
 
 import asyncio
 import json
@@ -190,7 +190,7 @@ def pids_of(files: set[str]) -> set[int]:
 
 
 async def is_counted(url: str) -> bool:
-    """Asks for what is not there."""
+    """Asks for a path that is not there."""
     try:
         answer = await fetch(f"{url}/nowhere", headers={"Connection": "close"})
     except (ConnectionError, EOFError):
@@ -202,7 +202,7 @@ async def is_counted(url: str) -> bool:
 
 
 async def until_less_was_counted(url: str) -> dict[str, tuple[float, float | None]]:
-    """Scrapes without a pause; returns what has sunk or vanished, though it can only grow."""
+    """Scrapes without a pause; returns the counters that sank or vanished; they may only grow."""
     before: dict[str, float] = {}
     while True:
         now = await scrape(url)

@@ -169,5 +169,5 @@ def test_logs_are_followed(base: str, curl: Curl) -> None:
     head, body = head_and_body(curl(*command, ends=False))
     assert "content-type: text/event-stream" in head
     lines = [event["line"] for event in events_of(body) if "line" in event]
-    # Nothing of what was there before: these were written while it was read.
+    # Nothing of the lines before: these were written while it was read.
     assert len(lines) >= 2

@@ -29,7 +29,7 @@ PATIENCE = 30_000
 
 STATE = "eddyline-streams [role=status]"
 
-#: What rows begin with that are not of one kind of stream, or one histogram.
+#: The first words of rows that are not of one kind of stream, or one histogram.
 HEADS = ("Kind", "all", "Of")
 
 
@@ -67,7 +67,7 @@ def answers(url: str) -> bool:
 
 
 def table(page: Page, heading: str) -> dict[str, list[str]]:
-    """Its rows, by what each begins with."""
+    """Its rows, by their first words."""
     section = page.locator(
         "eddyline-streams section", has=page.get_by_role("heading", name=heading)
     )
@@ -105,7 +105,7 @@ def test_a_run_is_started_watched_stopped_and_kept(
 
 
 def start(page: Page, suite: str) -> None:
-    """Every knob is in the form, with words that say what it is."""
+    """Every knob is in the form, with words that describe it."""
     page.get_by_text("Custom parameters").click()
     knobs = page.evaluate("window.templateArgs.extra_options")
     assert list(knobs)[:2] == ["publishers", "subscribers"]  # as in knobs.py
@@ -123,7 +123,7 @@ def start(page: Page, suite: str) -> None:
 
 
 def watch(page: Page) -> None:
-    """What the tab shows moves, and is what the endpoint says."""
+    """The figures of the tab move, and are those of the endpoint."""
 
     def received() -> int:
         return int(table(page, "By kind of stream")["events"][1].replace(",", ""))
@@ -164,7 +164,7 @@ def looks(page: Page) -> None:
 
 
 def stopped(page: Page, locust: str) -> None:
-    """Nothing moves any more: what is shown must be what is told."""
+    """Nothing moves any more: the figures shown must be those of the endpoint."""
     expect(page.locator(STATE)).not_to_contain_text("so far", timeout=PATIENCE)
     deadline = time.monotonic() + PATIENCE / 1000
     while shown(page) != (expected := told(page.request.get(locust + "/streams/snapshot").json())):

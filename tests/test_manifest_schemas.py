@@ -1,6 +1,6 @@
-"""All that k8s/ renders is what API servers take, and what kube-score finds nothing in.
+"""API servers take all that k8s/ renders, and kube-score finds nothing in it.
 
-`make k8s-validate` brings what is missing here.
+`make k8s-validate` brings the tools that are missing here.
 """
 
 import json
@@ -20,7 +20,7 @@ VERSIONS = ("1.30", "1.36")
 
 CRDS = ROOT / ".tools" / "crds"
 
-#: What kube-score would have otherwise, by its check and the workload (or all): and why not.
+#: The wishes of kube-score that are not met, by its check and the workload (or all): and why.
 EXCEPTIONS = {
     ("container-image-pull-policy", "*"): "a tag is one version for ever: what is there is right",
     ("container-ephemeral-storage-request-and-limit", "*"): "roots are read-only, each emptyDir has"

@@ -1,4 +1,4 @@
-"""What must be true of every pod, route and policy, in whatever is put together of k8s/."""
+"""Rules for every pod, route and policy, in all that can be put together of k8s/."""
 
 import re
 import tomllib
@@ -50,10 +50,10 @@ SERVICES: dict[str, tuple[Any, type[Settings]]] = {
     "records": (eddyline_records.app, RecordsSettings),
 }
 
-#: Seconds after the window in which what is left is cut (drain.py).
+#: Seconds after the window in which the rest is cut (drain.py).
 CUT = 1.5
 
-#: What answers at once, or after what it was asked for: a gateway may bound it.
+#: Routes that answer at once, or after the time in their request: a gateway may bound them.
 BOUNDED = {
     "/events/tickets",
     "/events/kick",
@@ -91,7 +91,7 @@ def test_a_service_reads_all_that_it_is_told(entry: str, monkeypatch: pytest.Mon
         service = SERVICES[workload["metadata"]["name"]][1]
         given = environment(manifests, workload)
         assert not [value for value in given.values() if "$(" in value], title(workload)
-        # One ConfigMap is for all services of a namespace: each leaves out what is another's.
+        # One ConfigMap is for all services of a namespace: each leaves out the settings of others.
         known = {name for _, settings in SERVICES.values() for name in variables(settings)}
         own = {variable["name"] for variable in pod(workload)["containers"][0]["env"]}
         assert given.keys() - {"REDIS_PASSWORD"} <= known, title(workload)
@@ -283,7 +283,7 @@ def test_images_are_named_last(entry: str) -> None:
     assert Path(kustomization["components"][-1]).name == "images"
 
 
-# What belongs together
+# Parts that belong together
 
 
 @every_entry
@@ -331,7 +331,7 @@ def test_a_budget_keeps_replicas_of_every_service(entry: str) -> None:
 
 @every_entry
 def test_every_pod_has_its_policies(entry: str) -> None:
-    """All that is not allowed is denied, both ways; what a service is asked comes through."""
+    """All that is not allowed is denied, both ways; requests to a service come through."""
     manifests = render(entry)
     for workload in of_kind(manifests, *WORKLOADS):
         policies = [
@@ -397,7 +397,7 @@ def routes(service: str, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def prefixes(manifests: list[Manifest]) -> dict[str, tuple[str, Manifest]]:
-    """Who is asked for what begins so, and by which rule."""
+    """The service that is asked for paths that begin so, and the rule."""
     found: dict[str, tuple[str, Manifest]] = {}
     for route in of_kind(manifests, "HTTPRoute"):
         for rule in route["spec"]["rules"]:
@@ -600,7 +600,7 @@ def test_the_databases_are_written_by_one_and_read_by_all() -> None:
 
 def test_logs_are_asked_of_the_node_that_is_meant() -> None:
     manifests = render("k8s/overlays/production")
-    # A gateway asks any pod, whatever the Service's affinity is.
+    # A gateway asks any pod: the Service's affinity does not hold for it.
     assert longest(prefixes(manifests), "/logs") is None
     assert {asked for asked, _ in prefixes(manifests).values()} == set(SERVICES) - {"logs"}
 

@@ -41,7 +41,7 @@ class Server:
 
 
 def tcp_memory() -> int:
-    """What the kernel holds for all sockets of this machine, in bytes."""
+    """The kernel's memory for all sockets of this machine, in bytes."""
     match = re.search(r"TCP:.* mem (\d+)", Path("/proc/net/sockstat").read_text())
     assert match is not None
     return int(match[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -120,7 +120,7 @@ async def test_a_stalled_reader_costs_less_than_128_kib_and_loses_nothing() -> N
             await publish(publisher, "y" * size, topic="warm")
         before, kernel_before = server.resident(), tcp_memory()
         ids = [await publish(publisher, f"{n}:{'x' * size}") for n in range(events)]
-        # The journal holds the four MiB once, for all; the rest is what readers cost.
+        # The journal holds the four MiB once, for all; the rest is the cost of readers.
         journal = events * (size + 600)
         process = server.resident() - before - journal
         kernel = tcp_memory() - kernel_before
@@ -191,7 +191,7 @@ async def test_a_replay_of_40_000_events_to_a_slow_reader_costs_less_than_8_mib(
             await journal.append([NewEntry("t", f"{n}:{'x' * 100}") for n in numbers])
     with serving("eddyline_events.app:app", EVENTS_REDIS_URL=redis_url, EVENTS_HUB=hub) as server:
         await eventually(lambda: is_ready(server))
-        # Once at full speed, so that what is read for the first time is not counted.
+        # Once at full speed, so that first reads are not counted.
         url = server.url + "/events?topic=t&after=earliest"
         async with await fetch(url) as warm:
             assert len(await warm.events(events)) == events

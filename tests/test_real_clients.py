@@ -118,7 +118,7 @@ async def hub(hub_of: Callable[..., Any]) -> AsyncIterator[Hub]:
 
 
 def installed(name: str) -> Path:
-    """What scripts/install-test-clients has installed."""
+    """The clients that scripts/install-test-clients has installed."""
     folder = CLIENTS / name
     if not folder.exists():
         message = f"{folder} is missing: run scripts/install-test-clients"

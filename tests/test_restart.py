@@ -12,7 +12,7 @@ EVENTS = 120
 
 
 class Client:
-    """What an EventSource with a `eddyline.reset` listener does."""
+    """Behaves as an EventSource with a listener of `eddyline.reset`."""
 
     def __init__(self, url: str) -> None:
         self.url = url

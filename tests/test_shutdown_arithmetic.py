@@ -7,7 +7,7 @@ import pytest
 from eddyline.server.server import GRACE
 from eddyline.service.settings import Settings
 
-#: Seconds after the window in which what is left is cut (drain.py).
+#: Seconds after the window in which the rest is cut (drain.py).
 CUT = 1.5
 
 

@@ -20,7 +20,7 @@ def leave_nothing() -> None:
 
 @pytest.fixture(scope="session")
 def applied() -> Iterator[str]:
-    """The dev overlay on a cluster that has nothing of the suite; what applying it said."""
+    """The dev overlay on a cluster that has nothing of the suite; the output of applying it."""
     leave_nothing()
     said = kubectl("apply", "-k", "k8s/overlays/dev")
     kubectl("label", "namespace", *NAMESPACES, OURS)

@@ -19,7 +19,7 @@ Tool = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def authority(suite: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificate of whoever signed the one that is in the Secret `eddyline-tls`."""
+    """The certificate that signed the one in the Secret `eddyline-tls`."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
@@ -81,7 +81,7 @@ class Edge:
         return int(done.stdout or 0)
 
     def stream(self, path: str, seconds: float) -> tuple[list[tuple[float, bytes]], str]:
-        """What came within that time, and when; and the version of HTTP."""
+        """The bytes that came within that time, and when; and the version of HTTP."""
         form = ["-N", "-w", "%{stderr}%{http_version}", "-m", str(seconds)]
         pieces = []
         with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What `kubectl delete -k` leaves: nothing. The last of the cluster's tests."""
+"""`kubectl delete -k` leaves nothing. The last of the cluster's tests."""
 
 from kube import get, kubectl
 

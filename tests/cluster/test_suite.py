@@ -1,4 +1,4 @@
-"""The dev overlay on a real cluster: what the suite promises, while the cluster does its work."""
+"""The dev overlay on a real cluster: the suite's promises, while the cluster does its work."""
 
 import json
 from typing import Any
@@ -98,7 +98,7 @@ for line in urllib.request.urlopen(request, timeout=60):
 
 
 def test_a_log_is_followed_through_its_pods_restart(token: str) -> None:
-    """The container ends after each 100 lines, and is restarted; nobody who follows it notices."""
+    """The container ends after each 100 lines, and is restarted; its followers notice nothing."""
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",

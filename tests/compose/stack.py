@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 PORTS = ("HTTPS_PORT", "HTTP_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
 
-#: What an image that is made of Debian's packages lacks of the one that it stands for.
+#: The parts that an image of Debian's packages lacks of the one that it stands for.
 STANDINS = {
     "redis": ("redis-server", "install -d -o 999 -g 999 /data"),
     "caddy": ("caddy,wget", "true"),
@@ -41,7 +41,7 @@ OVERRIDE = {
 
 
 def run(*command: str, seconds: float = 300, **options: Any) -> str:
-    """Its output; what it said, where it fails."""
+    """Its output, also where it fails."""
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -146,7 +146,7 @@ def has_image(image: str, label: str = "") -> bool:
 
 
 def copy_tree(folder: Path) -> None:
-    """What git has, or would take: no .env, and no data of whoever runs this."""
+    """The files that git has, or would take: no .env, and no data of this machine."""
     listing = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
     for name in filter(None, listing.split("\0")):
         if (ROOT / name).is_file():

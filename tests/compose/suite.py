@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A plain `docker compose up`, without any .env."""
     began = time.monotonic()
     made = Stack(tmp_path_factory.mktemp("compose"))
-    made.remove()  # what a run that was killed has left
+    made.remove()  # the leavings of a run that was killed
     try:
         made.make_standins()
         made.run("docker", "compose", "build", "--quiet")
@@ -52,7 +52,7 @@ def test_a_plain_up_is_secured(stack: Stack) -> None:
 
 
 def test_make_up_gives_a_token_that_works(stack: Stack) -> None:
-    """On what runs already: with the new keys everybody must start anew."""
+    """On a suite that runs already: with the new keys everybody must start anew."""
     said = stack.run("scripts/up")
     assert (stack.folder / ".env").stat().st_mode & 0o777 == 0o600
     curl = re.findall(r"^(?:export|curl) .*$", said, re.MULTILINE)

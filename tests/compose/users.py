@@ -1,4 +1,4 @@
-"""Who uses the suite in these tests: curl, and a herd of subscribers."""
+"""The users of the suite in these tests: curl, and a herd of subscribers."""
 
 import json
 import os

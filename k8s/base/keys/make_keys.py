@@ -1,6 +1,6 @@
 """Makes the Secret with the suite's keys in each of its namespaces, where it is not there yet.
 
-Runs in the cluster, so that no key is in the repository, or on the machine of who applies it.
+Runs in the cluster, so that no key is in the repository, or on the machine that applies it.
 """
 
 import base64
