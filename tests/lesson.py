@@ -2,7 +2,7 @@
 
 As a program, for a container or a pod; only the standard library. Each argument is a URL that
 serves all, or NAME=URL of one service. EDDYLINE_TOKEN is the bearer token. Exit code 1 and a line
-for each URL that does not do what the lesson says.
+for each URL that breaks a claim of the lesson.
 """
 
 import json
