@@ -5,9 +5,7 @@ can quote the key.
 """
 
 import asyncio
-import email.utils
 import logging
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
@@ -16,6 +14,7 @@ import orjson
 
 from eddyline.errors import StreamingError, UpstreamError
 from eddyline.wire import sse
+from eddyline.wire.retry_after import retry_after
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Message, UpstreamBusy, UpstreamLimited, Upstreams
 from eddyline_chat.upstreams.delta import Delta, quoted
@@ -146,20 +145,8 @@ async def _error_body(response: httpx.Response) -> object:
 
 
 def _retry_after(response: httpx.Response) -> float:
-    text = response.headers.get("retry-after", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _until(text)
-    # Written so that NaN, too, gives the default.
-    return min(seconds, _RETRY_AFTER_MOST) if seconds >= 0 else _RETRY_AFTER
-
-
-def _until(date: str) -> float:
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
-    except ValueError:
-        return -1.0
+    seconds = retry_after(response.headers.get("retry-after", ""))
+    return _RETRY_AFTER if seconds is None else min(seconds, _RETRY_AFTER_MOST)
 
 
 def _silent(error: Exception, idle_timeout: float) -> UpstreamError:

@@ -16,13 +16,13 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Self
 
 import httpx
 import orjson
 
 from eddyline.errors import StreamingError
+from eddyline.wire.retry_after import retry_after
 from eddyline.wire.sse import EVENT_STREAM, Event, Parser
 
 #: A text, or what gives one at each connect.
@@ -177,9 +177,9 @@ class EventSource:
             detail = _detail(await response.aread()) or detail
         if 400 <= status < 500 and status not in PASSING:
             raise Refused(status, detail)
-        await self._pause(detail, _seconds(response.headers.get("retry-after", "")))
+        await self._pause(detail, retry_after(response.headers.get("retry-after", "")) or 0.0)
 
-    async def _pause(self, reason: str, retry_after: float = 0.0) -> None:
+    async def _pause(self, reason: str, asked_wait: float = 0.0) -> None:
         lasted = time.monotonic() - self._opened_at
         # A body that says nothing and ends is how a hub refuses, which must not come to a storm.
         proven = self._moved or (self._chunks is not None and lasted > PROVEN)
@@ -188,7 +188,7 @@ class EventSource:
         if self._parser.retry is not None:
             self._retry = self._parser.retry / 1000
         # What the server asked for, and full jitter on top: those sent away together return apart.
-        floor = min(LONGEST_WAIT, max(self._retry, retry_after))
+        floor = min(LONGEST_WAIT, max(self._retry, asked_wait))
         delay = floor + random.uniform(0, min(self._max_delay, 2.0 ** min(self._failures, 16)))
         _log.info("%s: %s; next attempt in %.1f s", self._url.copy_with(query=None), reason, delay)
         await asyncio.sleep(delay)
@@ -211,13 +211,3 @@ def _detail(body: bytes) -> str | None:
     except (ValueError, TypeError, KeyError):
         return None
     return detail if isinstance(detail, str) else None
-
-
-def _seconds(retry_after: str) -> float:
-    """RFC 9110 §10.2.3: seconds, or a date; 0 where it is neither."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return 0.0
