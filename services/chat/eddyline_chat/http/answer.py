@@ -11,11 +11,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Protocol
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
 from eddyline.errors import StreamingError, Unavailable, UpstreamError
-from eddyline.responses.stream import ByteStream
+from eddyline.responses.body import Body, BodyResponse
 from eddyline.service.admission import StreamContext
 from eddyline.service.drain import Drain
 from eddyline.wire import sse
@@ -94,7 +91,7 @@ class Whole:
         return None
 
 
-class AnswerResponse(Response):
+class AnswerResponse(BodyResponse):
     """Sends `tokens` in `form` as they come, and closes them when the client leaves."""
 
     def __init__(
@@ -106,21 +103,12 @@ class AnswerResponse(Response):
     ) -> None:
         self.tokens = tokens
         self.form = form
-        self.context = context
-        self.status_code = 200
-        self.media_type = form.media_type
-        self.background = None
         # nosniff: no browser may take the echo of a prompt for HTML.
         more = {"X-Chat-Upstream": label, "X-Content-Type-Options": "nosniff"}
-        self.init_headers({**sse.STREAM_HEADERS, **more})
-        context.permit.hand_over()
+        headers = {**sse.STREAM_HEADERS, **more}
+        super().__init__(context, media_type=form.media_type, headers=headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = ByteStream(self.context, scope, send)
-        body = Body(stream, self.raw_headers)
-        await stream.run(receive, lambda: self._send(body))
-
-    async def _send(self, body: "Body") -> None:
+    async def send_body(self, body: Body) -> None:
         try:
             async with _until_drained(self.context.drain), aclosing(self.tokens) as tokens:
                 async for token in tokens:
@@ -132,32 +120,6 @@ class AnswerResponse(Response):
                 raise
             end = failure
         await body.end(end)
-
-
-class Body:
-    """The body of a stream, whose head is sent with its first bytes."""
-
-    def __init__(self, stream: ByteStream, headers: list[tuple[bytes, bytes]]) -> None:
-        self.begun = False
-        self._stream = stream
-        self._headers = headers
-
-    async def write(self, data: bytes) -> None:
-        if data:
-            await self._send(data, more=True)
-        # An upstream that has sent much suspends nobody: others need a turn.
-        await asyncio.sleep(0)
-
-    async def end(self, data: bytes) -> None:
-        # Together, so that a client that leaves at the last event has seen the regular end.
-        await self._send(data, more=False)
-
-    async def _send(self, data: bytes, more: bool) -> None:
-        if not self.begun:
-            head = {"type": "http.response.start", "status": 200, "headers": self._headers}
-            await self._stream.send(head)
-            self.begun = True
-        await self._stream.send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 
-from fastapi import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from eddyline.auth.principal import Principal
@@ -23,7 +22,7 @@ from eddyline.errors import (
     Unavailable,
 )
 from eddyline.journal.base import NewEntry, Receipt
-from eddyline.responses.stream import ByteStream
+from eddyline.responses.body import Body, BodyResponse
 from eddyline.service.admission import StreamContext
 from eddyline.telemetry import metrics
 from eddyline.wire import ndjson
@@ -158,13 +157,10 @@ class LineGroups:
         return ndjson.encode({"error": fields, "line": line})
 
 
-class LinePublisher(Response):
+class LinePublisher(BodyResponse):
     """The answer to an NDJSON body: 200, and its results as they are known."""
 
-    media_type = ndjson.NDJSON
-
     def __init__(self, hub: Hub, context: StreamContext, groups: LineGroups) -> None:
-        self._context = context
         self._groups = groups
         self._lines = Lines(hub.settings.max_event_bytes)
         rate = hub.settings.publish_rate
@@ -172,16 +168,12 @@ class LinePublisher(Response):
         self._group = min(GROUP_LINES, max(1, int(rate))) if rate else GROUP_LINES
         self._stopping = asyncio.Event()
         self._read_all = asyncio.Event()
-        self.status_code = 200
-        self.background = None
         applied = {"Preference-Applied": "return=minimal"} if groups.minimal else {}
-        self.init_headers(STREAM_HEADERS | applied)
-        context.permit.hand_over()
+        super().__init__(context, media_type=ndjson.NDJSON, headers=STREAM_HEADERS | applied)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        drain = self._context.drain
-        stream = ByteStream(self._context, scope, send)
-        drain.on_begin(self, self._stop_within)
+        self._receive = receive
+        self.context.drain.on_begin(self, self._stop_within)
 
         async def after_the_body() -> Message:
             # Two may not wait for the same client at once: it leaves in `_body`, or after it.
@@ -189,37 +181,31 @@ class LinePublisher(Response):
             return await receive()
 
         try:
-            await stream.run(after_the_body, lambda: self._answer(stream, receive))
+            await super().__call__(scope, after_the_body, send)
         finally:
-            drain.forget(self)
+            self.context.drain.forget(self)
 
-    async def _answer(self, stream: ByteStream, receive: Receive) -> None:
+    async def send_body(self, body: Body) -> None:
         # The head follows the first bytes: a client that waits for "100 Continue" gets it first.
-        lines = await self._more(receive)
-        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await stream.send(head)
+        lines = await self._more()
+        await body.begin()
         going_on = True
         while lines is not None and going_on:
             for start in range(0, len(lines), self._group):
                 group = lines[start : start + self._group]
                 results, going_on = await self._groups.results(group)
-                if results:
-                    message = {"type": "http.response.body", "body": results, "more_body": True}
-                    await stream.send(message)
-                # Neither a journal in memory nor a socket with room suspends.
-                await asyncio.sleep(0)
+                await body.write(results)
                 if not going_on:
                     break
-            lines = await self._more(receive) if going_on else None
+            lines = await self._more() if going_on else None
         stopping = self._groups.stopping() if going_on and not self._read_all.is_set() else b""
-        last = stopping + self._groups.summary()
-        await stream.send({"type": "http.response.body", "body": last, "more_body": False})
+        await body.end(stopping + self._groups.summary())
 
-    async def _more(self, receive: Receive) -> list[bytes] | None:
+    async def _more(self) -> list[bytes] | None:
         """The next lines; None at the end of the body, or when the process stops."""
         if self._read_all.is_set():
             return None
-        message = await self._receive_or_stop(receive)
+        message = await self._receive_or_stop()
         if message is None:
             return None
         if message["type"] == "http.disconnect":
@@ -231,8 +217,8 @@ class LinePublisher(Response):
             lines += self._lines.end()
         return lines
 
-    async def _receive_or_stop(self, receive: Receive) -> Message | None:
-        receiving = asyncio.ensure_future(receive())
+    async def _receive_or_stop(self) -> Message | None:
+        receiving = asyncio.ensure_future(self._receive())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({receiving, stopping}, return_when=asyncio.FIRST_COMPLETED)

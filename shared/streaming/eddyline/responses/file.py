@@ -11,11 +11,12 @@ from time import time
 from starlette import responses
 from starlette.datastructures import MutableHeaders
 from starlette.responses import MalformedRangeHeader
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
 from eddyline.errors import StreamingError
-from eddyline.responses.stream import ByteStream, send_whole, transport_of
+from eddyline.responses.body import Body, send_whole
+from eddyline.responses.stream import ByteStream, transport_of
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
 
@@ -69,7 +70,7 @@ class FileResponse(responses.FileResponse):
             if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
-                await send_whole(self.context, send, _head(200, self.raw_headers), whole)
+                await send_whole(self.context, Body(send, 200, self.raw_headers), whole)
         finally:
             self.file.close()
 
@@ -104,8 +105,8 @@ class FileResponse(responses.FileResponse):
         return not fresh and _same_moment(http_if_range, self.headers["last-modified"])
 
     async def _handle_simple(self, send: Send, send_header_only: bool, _: bool) -> None:
-        await self._start(send, 200, {})
-        await self._send_only_range(0, 0 if send_header_only else self.version.st_size)
+        body = await self._begin(send, 200, {})
+        await self._send_only_range(body, 0, 0 if send_header_only else self.version.st_size)
 
     async def _handle_single_range(
         self, send: Send, start: int, end: int, file_size: int, send_header_only: bool
@@ -114,8 +115,8 @@ class FileResponse(responses.FileResponse):
             "content-range": f"bytes {start}-{end - 1}/{file_size}",
             "content-length": str(end - start),
         }
-        await self._start(send, 206, headers)
-        await self._send_only_range(start, start if send_header_only else end)
+        body = await self._begin(send, 206, headers)
+        await self._send_only_range(body, start, start if send_header_only else end)
 
     async def _handle_multiple_ranges(
         self, send: Send, ranges: Sequence[Range], file_size: int, send_header_only: bool
@@ -128,26 +129,28 @@ class FileResponse(responses.FileResponse):
             "content-type": f"multipart/byteranges; boundary={boundary}",
             "content-length": str(length),
         }
-        await self._start(send, 206, headers)
+        body = await self._begin(send, 206, headers)
         if send_header_only:
-            return await _finish(send)
+            return await body.end()
         for start, end in ranges:
-            await _more(send, part_head(start, end))
-            await self._send_range(start, end)
-            await _more(send, b"\r\n")
-        await _finish(send, f"--{boundary}--".encode())
+            await body.write(part_head(start, end))
+            await self._send_range(body, start, end)
+            await body.write(b"\r\n")
+        await body.end(f"--{boundary}--".encode())
 
-    async def _start(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+    async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> Body:
         merged = MutableHeaders(raw=list(self.raw_headers))
         merged.update(headers)
-        await send(_head(status, merged.raw))
+        body = Body(send, status, merged.raw)
+        await body.begin()
+        return body
 
-    async def _send_only_range(self, start: int, end: int) -> None:
+    async def _send_only_range(self, body: Body, start: int, end: int) -> None:
         if start == end:
-            return await _finish(self.stream.send)
-        await self._send_range(start, end, last=True)
+            return await body.end()
+        await self._send_range(body, start, end, last=True)
 
-    async def _send_range(self, start: int, end: int, *, last: bool = False) -> None:
+    async def _send_range(self, body: Body, start: int, end: int, *, last: bool = False) -> None:
         if self.stream.transport is not None:
             zero_copy_end = max(start, end - TAIL)
             await self._send_slices(start, zero_copy_end)
@@ -156,9 +159,7 @@ class FileResponse(responses.FileResponse):
         try:
             async for chunk in reads:
                 start += len(chunk)
-                # A client may leave once it has all bytes: the end must be with the last of them.
-                finish = last and start == end
-                await (_finish if finish else _more)(self.stream.send, chunk)
+                await (body.end if last and start == end else body.write)(chunk)
         finally:
             await reads.aclose()
 
@@ -213,18 +214,6 @@ def _read_cached(file: int, size: int) -> bytes | None:
     except OSError:  # it would block, or its file system cannot tell
         return None
     return bytes(data) if read == size else None
-
-
-def _head(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}
-
-
-async def _more(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _finish(send: Send, data: bytes = b"") -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
 def _same_moment(one: str, other: str) -> bool:

@@ -1,18 +1,14 @@
 """Responses that are pulled: the socket sets the pace of the producer, be it async or blocking."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
-from eddyline.responses.stream import ByteStream
+from eddyline.responses.body import Body, BodyResponse
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
 from eddyline.wire.sse import STREAM_HEADERS
 
 
-class PullResponse(Response):
+class PullResponse(BodyResponse):
     """Streams what `produce()` yields; an exception in it ends the body without its regular end.
 
     A sync iterator runs in threads, a step at a time; `interrupt` makes such a step return early.
@@ -30,27 +26,12 @@ class PullResponse(Response):
         interrupt: Callable[[], None] | None = None,
     ) -> None:
         self.produce = produce
-        self.context = context
         self.interrupt = interrupt
-        self.status_code = status_code
-        self.media_type = media_type
-        self.background = None
-        # No `self.body`: Starlette would take its length for the Content-Length.
-        self.init_headers({**STREAM_HEADERS, **(headers or {})})
-        context.permit.hand_over()
+        merged = {**STREAM_HEADERS, **(headers or {})}
+        super().__init__(context, media_type=media_type, headers=merged, status_code=status_code)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = ByteStream(self.context, scope, send)
-        await stream.run(receive, lambda: self._send_body(stream))
-
-    async def _send_body(self, stream: ByteStream) -> None:
-        await stream.send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
+    async def send_body(self, body: Body) -> None:
+        await body.begin()
         source = self.produce()
         chunks = (
             source
@@ -58,18 +39,11 @@ class PullResponse(Response):
             else ThreadedIterator(source, self.interrupt)
         )
         try:
-            await _send_chunks(stream, chunks)
+            async for chunk in chunks:
+                await body.write(chunk)
         finally:
             # Here, not in the garbage collector's time: the producer may hold a file or a database.
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
-        await stream.send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _send_chunks(stream: ByteStream, chunks: AsyncIterator[bytes]) -> None:
-    async for chunk in chunks:
-        if chunk:
-            await stream.send({"type": "http.response.body", "body": chunk, "more_body": True})
-        # Neither a ready producer nor a socket with room suspends: the other tasks need a turn.
-        await asyncio.sleep(0)
+        await body.end()

@@ -1,6 +1,6 @@
 """One body on its way to a client: counted, paced by the socket, ended when it may not go on.
 
-`pull.PullResponse` (a producer) and `file_response.FileResponse` (a file) are made of it.
+`body.BodyResponse` and `file.FileResponse` are made of it.
 """
 
 import asyncio
@@ -17,22 +17,6 @@ from eddyline.telemetry import logs as jsonlog
 from eddyline.telemetry.base import Reason
 
 _log = logging.getLogger("eddyline.stream")
-
-
-async def send_whole(context: StreamContext, send: Send, head: Message, body: bytes) -> None:
-    """Sends a body that is at hand to a connection that is idle: there is nothing to watch."""
-    began = time.monotonic()
-    reason: Reason = "failed"
-    context.meter.begin()
-    try:
-        await send(head)
-        await send({"type": "http.response.body", "body": body})
-        context.meter.first_byte.observe(time.monotonic() - began)
-        context.meter.bytes.inc(len(body))
-        reason = "complete"
-    finally:
-        context.meter.end(reason, time.monotonic() - began)
-        context.permit.release()
 
 
 def transport_of(scope: Scope) -> ResponseTransport | None:

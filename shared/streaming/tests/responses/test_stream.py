@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 from starlette.types import Message, Scope
 
 from eddyline.connection.base import StreamClosed
-from eddyline.responses.stream import ByteStream, send_whole
+from eddyline.responses.stream import ByteStream
 from eddyline.service.admission import StreamContext
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
@@ -117,35 +117,3 @@ async def test_a_disconnect_after_the_end_is_complete(request: pytest.FixtureReq
     stream = ByteStream(terms(context, request.node.name), SCOPE, send)
     await stream.run(receive, body)
     assert ended(request.node.name) == ["complete"]
-
-
-async def test_a_whole_body_is_counted_and_its_lease_released(
-    request: pytest.FixtureRequest,
-) -> None:
-    context, name = Context.from_settings(Settings()), request.node.name
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await send_whole(terms(context, name), send, HEAD, b"all")
-    assert sent == [HEAD, {"type": "http.response.body", "body": b"all"}]
-    assert ended(name) == ["complete"]
-    assert context.limits.open == 0
-    labels = {"service": name, "kind": "pull"}
-    assert REGISTRY.get_sample_value("eddyline_sent_bytes_total", labels) == 3
-    assert REGISTRY.get_sample_value("eddyline_first_byte_seconds_count", labels) == 1
-
-
-async def test_a_whole_body_that_cannot_be_sent_releases_its_lease(
-    request: pytest.FixtureRequest,
-) -> None:
-    context = Context.from_settings(Settings())
-
-    async def send(_: Message) -> None:
-        raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError):
-        await send_whole(terms(context, request.node.name), send, HEAD, b"all")
-    assert ended(request.node.name) == ["failed"]
-    assert context.limits.open == 0
