@@ -6,6 +6,7 @@ nothing of the request stays in memory. Where the server cannot do that, `AsgiCo
 the same.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 #: The key in `scope["extensions"]` under which `server.StreamProtocol` puts a `ResponseTransport`.
@@ -100,13 +101,18 @@ class ResponseTransport(Protocol):
         """
 
     async def send_file(
-        self, file: int, offset: int, count: int, stall_timeout: float = 60.0
+        self,
+        file: int,
+        offset: int,
+        count: int,
+        stall_timeout: float = 60.0,
+        on_slice: Callable[[int], None] = lambda size: None,
     ) -> None:
         """Sends `count` bytes of an open file as body, by sendfile(2) where it can.
 
-        Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed when the
-        peer left or the
-        file ends early; the connection is gone then.
+        `on_slice` is called with the bytes of each slice once it is sent; what it raises ends the
+        sending. Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed
+        when the peer left or the file ends early; the connection is gone then.
         """
 
     @property

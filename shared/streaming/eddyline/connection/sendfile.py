@@ -14,17 +14,20 @@ from eddyline.connection.base import (
 )
 from eddyline.connection.transport import _LINUX, reset
 
-#: Bytes of a file between two looks at the peer, and of one read where sendfile(2) cannot be used.
+#: Bytes of a file that are sent between two looks at it, and that sendfile(2) is asked for at once.
 SLICE = 4 * 1024 * 1024
 
-
-READ = 256 * 1024
-
+#: Bytes of one read where sendfile(2) cannot be used.
+READ = 512 * 1024
 
 _TCP_INFO_SIZE = 128
-
-
 _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
+
+
+def slices(offset: int, count: int) -> Iterator[tuple[int, int]]:
+    """The offsets and sizes of the slices of `count` bytes from `offset` on."""
+    for start in range(offset, offset + count, SLICE):
+        yield start, min(SLICE, offset + count - start)
 
 
 def acked(transport: asyncio.Transport) -> int:

@@ -14,16 +14,13 @@ from starlette.responses import MalformedRangeHeader
 from starlette.types import Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
+from eddyline.connection.sendfile import READ
 from eddyline.errors import StreamingError
 from eddyline.responses.body import Body, send_whole
 from eddyline.responses.stream import ByteStream, transport_of
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
 
-#: A large read: where there is no sendfile.
-READ = 512 * 1024
-#: How much sendfile is asked for at once; between slices the file is checked, and bytes counted.
-SLICE = 16 * 1024 * 1024
 #: The end of a range is read, not sent by the kernel: a change shows before the range is whole.
 TAIL = 64 * 1024
 
@@ -153,7 +150,7 @@ class FileResponse(responses.FileResponse):
     async def _send_range(self, body: Body, start: int, end: int, *, last: bool = False) -> None:
         if self.stream.transport is not None:
             zero_copy_end = max(start, end - TAIL)
-            await self._send_slices(start, zero_copy_end)
+            await self._send_by_kernel(start, zero_copy_end)
             start = zero_copy_end
         reads = ThreadedIterator(self._reads(start, end))
         try:
@@ -163,15 +160,14 @@ class FileResponse(responses.FileResponse):
         finally:
             await reads.aclose()
 
-    async def _send_slices(self, start: int, end: int) -> None:
-        for offset in range(start, end, SLICE):
-            try:
-                await self.stream.send_file(self.file.fileno(), offset, min(SLICE, end - offset))
-            except StreamClosed:
-                # A file that ends early is the reason as often as a client that left.
-                self._check_unchanged()
-                raise
+    async def _send_by_kernel(self, start: int, end: int) -> None:
+        file = self.file.fileno()
+        try:
+            await self.stream.send_file(file, start, end - start, self._check_unchanged)
+        except StreamClosed:
+            # A file that ends early is the reason as often as a client that left.
             self._check_unchanged()
+            raise
 
     def _reads(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:

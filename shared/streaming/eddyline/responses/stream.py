@@ -90,11 +90,20 @@ class ByteStream:
             self._finished = not message.get("more_body", False)
             self._count(len(message.get("body", b"")))
 
-    async def send_file(self, file: int, offset: int, count: int) -> None:
-        """Sends a slice of a file by the transport, which must be there."""
+    async def send_file(
+        self, file: int, offset: int, count: int, check: Callable[[], None]
+    ) -> None:
+        """Sends a part of a file by the transport, which must be there.
+
+        `check` is called after each slice of it; what it raises ends the sending.
+        """
         assert self.transport is not None
-        await self.transport.send_file(file, offset, count, self._patience)
-        self._count(count)
+
+        def on_slice(size: int) -> None:
+            self._count(size)
+            check()
+
+        await self.transport.send_file(file, offset, count, self._patience, on_slice)
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, whose responses can take their connection over."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn._types import ASGI3Application, ASGISendEvent
@@ -8,13 +9,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
 from eddyline.connection.sendfile import (
-    SLICE,
     acked,
     can_sendfile,
     corked,
     read_slice,
     sendfile_now,
     sendfile_slice,
+    slices,
     unless_stalled,
 )
 from eddyline.connection.socket import take_over
@@ -113,25 +114,31 @@ class HttpTransport:
         return acked(self._protocol.transport)
 
     async def send_file(
-        self, file: int, offset: int, count: int, stall_timeout: float = 60.0
+        self,
+        file: int,
+        offset: int,
+        count: int,
+        stall_timeout: float = 60.0,
+        on_slice: Callable[[int], None] = lambda size: None,
     ) -> None:
         with corked(self._protocol.transport):
-            await self._send_slices(file, offset, count, stall_timeout)
+            for start, size in slices(offset, count):
+                await self._send_slice(file, start, size, stall_timeout)
+                on_slice(size)
 
-    async def _send_slices(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
+    async def _send_slice(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
         cycle, transport = self._protocol.running, self._protocol.transport
         native = can_sendfile(transport)
         while count > 0:
             if cycle.disconnected or transport.is_closing():
                 cycle.disconnected = True
                 raise StreamClosed("the peer left")
-            size = min(SLICE, count)
             try:
-                sent = sendfile_now(transport, file, offset, size) if native else 0
+                sent = sendfile_now(transport, file, offset, count) if native else 0
                 if sent:
                     await asyncio.sleep(0)
                 else:
-                    sent = await self._send_slice(file, offset, size, stall_timeout)
+                    sent = await self._send_when_writable(file, offset, count, stall_timeout)
             except BaseException:
                 # Else uvicorn logs a response that was not completed, for each client that leaves.
                 cycle.disconnected = True
@@ -139,14 +146,16 @@ class HttpTransport:
             cycle.expected_content_length -= sent
             offset, count = offset + sent, count - sent
 
-    async def _send_slice(self, file: int, offset: int, size: int, stall_timeout: float) -> int:
+    async def _send_when_writable(
+        self, file: int, offset: int, count: int, stall_timeout: float
+    ) -> int:
         transport = self._protocol.transport
         if can_sendfile(transport):
-            work = sendfile_slice(transport, file, offset, size)
+            work = sendfile_slice(transport, file, offset, count)
         else:
-            work = read_slice(transport, self._protocol.flow.drain, file, offset, size)
+            work = read_slice(transport, self._protocol.flow.drain, file, offset, count)
         sent = await unless_stalled(transport, work, stall_timeout)
-        if sent < size:
+        if sent < count:
             reset(transport)
             raise StreamClosed(f"the file ended at byte {offset + sent}, while it was sent")
         return sent

@@ -27,6 +27,7 @@ class Sender:
     def __init__(self, path: Path, stall_timeout: float) -> None:
         self.ended: list[BaseException | None] = []
         self.acked: list[int] = []
+        self.slices: list[int] = []
         self.app = FastAPI()
         self.app.state.context = SimpleNamespace(settings=Settings(), drain=Drain(0.0, 0.2))
         self.running: Running
@@ -38,7 +39,9 @@ class Sender:
             transport = scope["extensions"][EXTENSION]
             with path.open("rb") as file:
                 try:
-                    await transport.send_file(file.fileno(), 0, size, stall_timeout)
+                    await transport.send_file(
+                        file.fileno(), 0, size, stall_timeout, self.slices.append
+                    )
                 except StreamClosed as error:
                     self.ended.append(error)
                     return
@@ -72,6 +75,14 @@ async def test_a_file_arrives_whole_and_the_connection_stays(file):
         assert await stream.body() == file.read_bytes()
         assert sender.ended == [None, None]
         await stream.close()
+
+
+async def test_each_slice_is_told_once_it_is_sent(file):
+    async with sending(file) as sender:
+        async with await fetch(sender.running.url + "/file/") as stream:
+            await stream.body()
+        await eventually(lambda: sender.ended)
+        assert sender.slices == [SLICE, SLICE // 2]
 
 
 async def test_under_tls_it_goes_by_reads(file, tmp_path):

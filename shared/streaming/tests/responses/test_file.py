@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
 from eddyline import testing
+from eddyline.connection.sendfile import READ
 from eddyline.responses import file as file_response
-from eddyline.responses.file import READ, TAIL, FileResponse, strong_etag
+from eddyline.responses.file import TAIL, FileResponse, strong_etag
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
