@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
 from secrets import token_hex
@@ -43,7 +44,8 @@ def strong_etag(status: os.stat_result) -> str:
 class FileResponse(responses.FileResponse):
     """Starlette's ranges over a file that is open already; the response closes it.
 
-    Opened by the caller: a path that was checked may lead elsewhere by the time it is opened.
+    Opened by the caller: a path that was checked may lead elsewhere by the time it is opened. The
+    file is closed, too, where the response cannot be made.
     """
 
     def __init__(
@@ -51,13 +53,18 @@ class FileResponse(responses.FileResponse):
     ) -> None:
         self.file = file
         self.context = context
-        self.version = self.stat_result = os.fstat(file.fileno())
         self.path = "-"  # for Starlette's error texts only
         self.status_code = 200
         self.media_type = media_type
         self.background = None
-        # Starlette's __init__ would look through all headers for each that it adds.
-        self.init_headers({**headers, "accept-ranges": "bytes", **_version_headers(self.version)})
+        try:
+            self.version = self.stat_result = os.fstat(file.fileno())
+            version = _version_headers(self.version)
+            # Starlette's __init__ would look through all headers for each that it adds.
+            self.init_headers({**headers, "accept-ranges": "bytes", **version})
+        except BaseException:
+            file.close()
+            raise
         context.permit.hand_over()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +106,8 @@ class FileResponse(responses.FileResponse):
             return http_if_range == self.headers["etag"]
         # RFC 9110 §8.8.2.2: a date that is this second's may stand for two versions.
         fresh = time() - self.version.st_mtime < 2
-        return not fresh and _same_moment(http_if_range, self.headers["last-modified"])
+        modified = self.headers.get("last-modified", "")
+        return not fresh and _same_moment(http_if_range, modified)
 
     async def _handle_simple(self, send: Send, send_header_only: bool, _: bool) -> None:
         body = await self._begin(send, 200, {})
@@ -189,11 +197,12 @@ class FileResponse(responses.FileResponse):
 
 
 def _version_headers(version: os.stat_result) -> dict[str, str]:
-    return {
-        "content-length": str(version.st_size),
-        "last-modified": formatdate(version.st_mtime, usegmt=True),
-        "etag": strong_etag(version),
-    }
+    headers = {"content-length": str(version.st_size), "etag": strong_etag(version)}
+    # A file system can hold dates that HTTP cannot write: those after the year 9999, for one. RFC
+    # 9110 section 8.8.2 lets a response have none.
+    with suppress(ValueError, OverflowError, OSError):
+        headers["last-modified"] = formatdate(version.st_mtime, usegmt=True)
+    return headers
 
 
 def _asks_for_range(scope: Scope) -> bool:

@@ -1,6 +1,7 @@
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -186,6 +187,44 @@ async def test_if_range_takes_the_etag_or_an_old_date_of_this_version(
     # Just written: the same date may stand for what was there a moment ago.
     os.utime(path)
     assert await status(formatdate(os.stat(path).st_mtime, usegmt=True)) == 200
+
+
+@pytest.fixture
+def any_date() -> Iterator[Path]:
+    """A file in memory: on disk many file systems hold no date after the year 2446."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        path = Path(folder, "file")
+        path.write_bytes(b"content")
+        yield path
+
+
+@pytest.mark.parametrize("seconds", [253_402_300_800, 2**40, -(2**40)])
+async def test_a_date_that_cannot_be_written_is_left_out(
+    any_date: Path, server: dict[str, Any], request: pytest.FixtureRequest, seconds: int
+) -> None:
+    os.utime(any_date, (seconds, seconds))
+    if os.stat(any_date).st_mtime != seconds:
+        pytest.skip("this file system has no such dates")
+    async with serving(any_date, request.node.name, server) as run:
+        stream = await fetch(run.url)
+        assert (stream.status, await stream.body()) == (200, b"content")
+        assert "last-modified" not in stream.headers
+        headers = {"Range": "bytes=0-0", "If-Range": "Fri, 31 Dec 9999 23:59:59 GMT"}
+        assert (await fetch(run.url, headers=headers)).status == 200
+        headers = {"Range": "bytes=0-0", "If-Range": stream.headers["etag"]}
+        assert (await fetch(run.url, headers=headers)).status == 206
+
+
+def test_a_response_that_cannot_be_made_closes_its_file(path: Path) -> None:
+    context = Context.from_settings(Settings())
+    file = open(path, "rb", buffering=0)  # noqa: SIM115 - the response closes it
+    with context.limits.admit() as permit:
+        stream = context.stream(StreamMetrics("unmade", "file"), permit)
+        with pytest.raises(UnicodeEncodeError):
+            FileResponse(file, stream, media_type="text/plain", headers={"x": "\u20ac"})
+    assert file.closed
+    assert context.limits.open == 0
 
 
 async def test_the_connection_is_used_again(run: Running, content: bytes) -> None:
