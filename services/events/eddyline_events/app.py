@@ -16,10 +16,10 @@ from eddyline.telemetry.metrics import BusMetrics, StreamMetrics
 from eddyline_events.http import pages
 from eddyline_events.http.events import router
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.kick import Kicks
-from eddyline_events.hub.presence import Presence
+from eddyline_events.hub.presence.kick import Kicks
+from eddyline_events.hub.presence.presence import Presence
 from eddyline_events.mercure import routes as mercure
-from eddyline_events.mercure.subscriptions import Subscriptions
+from eddyline_events.mercure.subscriptions.subscriptions import Subscriptions
 from eddyline_events.settings import EventsSettings
 from eddyline_events.ticker import tick
 

@@ -4,8 +4,8 @@ import orjson
 
 from eddyline.errors import BadRequest, Forbidden, TooLarge
 from eddyline.journal.base import NewEntry
-from eddyline_events.hub.publication import entry_of, parse
-from eddyline_events.hub.publisher import Grants
+from eddyline_events.hub.publishing.publication import entry_of, parse
+from eddyline_events.hub.publishing.publisher import Grants
 from eddyline_events.settings import EventsSettings
 
 

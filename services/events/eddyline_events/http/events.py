@@ -20,13 +20,13 @@ from eddyline_events.http.management import add_routes
 from eddyline_events.http.openapi import FLAG, parameter
 from eddyline_events.http.publish_lines import LineGroups, LinePublisher
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.idempotency import REPLAYED, key_of
 from eddyline_events.hub.namespace import PATH
-from eddyline_events.hub.publication import SCHEMA, entry_of, parse
-from eddyline_events.hub.publisher import Grants, Publisher, conflict
-from eddyline_events.hub.rate import Rate
-from eddyline_events.hub.selection import MAX_TOPICS, Selection
-from eddyline_events.hub.subscription import MAX_POLL_SECONDS, POLL_SECONDS, Subscription
+from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
+from eddyline_events.hub.publishing.publication import SCHEMA, entry_of, parse
+from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
+from eddyline_events.hub.publishing.rate import Rate
+from eddyline_events.hub.selecting.selection import MAX_TOPICS, Selection
+from eddyline_events.hub.selecting.subscription import MAX_POLL_SECONDS, POLL_SECONDS, Subscription
 from eddyline_events.mercure.discovery import hub_link
 from eddyline_events.settings import EventsSettings
 

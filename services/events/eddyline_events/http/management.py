@@ -14,9 +14,9 @@ from eddyline_events.http.access import Gate
 from eddyline_events.http.openapi import parameter
 from eddyline_events.hub.history import history, topics
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.kick import WHATS, What
-from eddyline_events.hub.publication import check_topic, parse
-from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.presence.kick import WHATS, What
+from eddyline_events.hub.publishing.publication import check_topic, parse
+from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.tickets import LIFE
 
 DEFAULT_LIMIT = 100

@@ -28,8 +28,8 @@ from eddyline.telemetry import metrics
 from eddyline.wire import ndjson
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.publication import entry_of, parse
-from eddyline_events.hub.publisher import Grants, Publisher, conflict
+from eddyline_events.hub.publishing.publication import entry_of, parse
+from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 
 #: Lines that are appended together: what one call of the journal costs is shared by so many.
 GROUP_LINES = 512

@@ -6,7 +6,7 @@ from eddyline.auth.principal import Principal
 from eddyline.broadcast.formats import message
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.selecting.selection import Selection
 
 #: Entries, or topics, that one request looks at, be they for the asker or not.
 SCAN = 2048

@@ -6,8 +6,8 @@ from eddyline.broadcast.broadcast import Broadcast
 from eddyline.journal.base import Backend, Journal
 from eddyline.journal.state import State
 from eddyline.service.app import Context
-from eddyline_events.hub.kick import Kicks
-from eddyline_events.hub.presence import Presence
+from eddyline_events.hub.presence.kick import Kicks
+from eddyline_events.hub.presence.presence import Presence
 from eddyline_events.settings import EventsSettings
 
 

@@ -12,7 +12,12 @@ from eddyline.journal.base import NewEntry
 from eddyline.journal.cursor import EARLIEST
 from eddyline_events.hub.namespace import HUB_TYPE, PATH, is_reserved
 from eddyline_events.mercure.form import Fields
-from eddyline_events.mercure.topics import MAX_TOPIC_BYTES, WILDCARD, check_text, has_invisible
+from eddyline_events.mercure.topics.matcher import (
+    MAX_TOPIC_BYTES,
+    WILDCARD,
+    check_text,
+    has_invisible,
+)
 
 MAX_TOPICS = 1000
 #: Bytes; an id travels in headers.

@@ -4,8 +4,8 @@ from fastapi import Request
 
 from eddyline.errors import BadRequest
 from eddyline_events.mercure.form import Fields
-from eddyline_events.mercure.pattern import MAX_PATTERNS_COST, pattern_cost
-from eddyline_events.mercure.topics import Kind, Matcher
+from eddyline_events.mercure.topics.matcher import Kind, Matcher
+from eddyline_events.mercure.topics.pattern import MAX_PATTERNS_COST, pattern_cost
 
 MAX_MATCHERS = 100
 

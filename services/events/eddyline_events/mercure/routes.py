@@ -19,20 +19,20 @@ from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.namespace import PATH
-from eddyline_events.hub.publisher import Publisher
-from eddyline_events.hub.rate import Rate
-from eddyline_events.mercure.access import Access
-from eddyline_events.mercure.auth import MercureAuth
+from eddyline_events.hub.publishing.publisher import Publisher
+from eddyline_events.hub.publishing.rate import Rate
+from eddyline_events.mercure.auth.authenticator import MercureAuth
+from eddyline_events.mercure.auth.challenge import METADATA_PATH, metadata, refusal
+from eddyline_events.mercure.auth.permissions import Access
 from eddyline_events.mercure.discovery import last_event_id
 from eddyline_events.mercure.form import body_fields, query_fields
-from eddyline_events.mercure.listing import Listing
-from eddyline_events.mercure.metadata import METADATA_PATH, metadata, refusal
 from eddyline_events.mercure.openapi import PUBLISH, SUBSCRIBE
-from eddyline_events.mercure.presence import MercureMember
 from eddyline_events.mercure.publication import entry_of
 from eddyline_events.mercure.request import MAX_MATCHERS, matchers_of, resume_id
-from eddyline_events.mercure.subscriptions import SUBSCRIPTIONS, Subscriptions
-from eddyline_events.mercure.topics import MAX_TOPIC_BYTES, Selection
+from eddyline_events.mercure.subscriptions.listing import Listing
+from eddyline_events.mercure.subscriptions.member import MercureMember
+from eddyline_events.mercure.subscriptions.subscriptions import SUBSCRIPTIONS, Subscriptions
+from eddyline_events.mercure.topics.matcher import MAX_TOPIC_BYTES, Selection
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

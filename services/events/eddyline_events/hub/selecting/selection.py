@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from eddyline.auth.authenticator import Principal, Scope
 from eddyline.errors import BadRequest, Forbidden
 from eddyline.journal.base import Entry
-from eddyline_events.hub.publication import check_topic
-from eddyline_events.hub.templates import Template
+from eddyline_events.hub.publishing.publication import check_topic
+from eddyline_events.hub.selecting.templates import Template
 
 MAX_TOPICS = 256
 

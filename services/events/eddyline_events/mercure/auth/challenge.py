@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from eddyline.errors import Forbidden, StreamingError, Unauthorized
 from eddyline.service import problems
 from eddyline_events.hub.namespace import PATH
-from eddyline_events.mercure.access import DETAIL_TYPE, KINDS
-from eddyline_events.mercure.auth import COOKIE, BadPresentation, NoToken
+from eddyline_events.mercure.auth.authenticator import COOKIE, BadPresentation, NoToken
+from eddyline_events.mercure.auth.permissions import DETAIL_TYPE, KINDS
 from eddyline_events.settings import EventsSettings
 
 #: As RFC 9728 section 3.1 makes it from the hub's URL.

@@ -7,12 +7,12 @@ from eddyline.auth.principal import Scope
 from eddyline.broadcast.subscriber import Subscriber
 from eddyline.errors import BadRequest
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.publication import MAX_TOPIC, check_topic
-from eddyline_events.hub.selection import EVERYTHING, Selection
-from eddyline_events.hub.templates import Template
-from eddyline_events.mercure.access import Access
-from eddyline_events.mercure.subscriptions import Announced, Subscriptions
-from eddyline_events.mercure.topics import Matcher
+from eddyline_events.hub.publishing.publication import MAX_TOPIC, check_topic
+from eddyline_events.hub.selecting.selection import EVERYTHING, Selection
+from eddyline_events.hub.selecting.templates import Template
+from eddyline_events.mercure.auth.permissions import Access
+from eddyline_events.mercure.subscriptions.subscriptions import Announced, Subscriptions
+from eddyline_events.mercure.topics.matcher import Matcher
 
 #: What is public is for all.
 _GRANTS = (Scope("events", "subscribe"),)

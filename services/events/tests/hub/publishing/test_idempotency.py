@@ -5,7 +5,7 @@ from fastapi import Request
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import BadRequest
-from eddyline_events.hub.idempotency import key_of
+from eddyline_events.hub.publishing.idempotency import key_of
 
 ALICE, BOB = Principal("alice", None, ()), Principal("bob", None, ())
 

@@ -5,7 +5,7 @@ import pytest
 
 from eddyline.errors import BadRequest
 from eddyline.journal.base import NewEntry
-from eddyline_events.hub.publication import SCHEMA, entry_of, parse
+from eddyline_events.hub.publishing.publication import SCHEMA, entry_of, parse
 
 
 def test_what_is_given_is_what_is_appended() -> None:

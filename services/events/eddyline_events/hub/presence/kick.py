@@ -14,7 +14,7 @@ from eddyline.errors import Forbidden, Unavailable
 from eddyline.journal.base import Signals
 from eddyline.journal.state import State
 from eddyline.tasks import background
-from eddyline_events.hub.presence import Presence, Present
+from eddyline_events.hub.presence.presence import Presence, Present
 
 KIND = "kick"
 

@@ -16,9 +16,9 @@ from eddyline.errors import Unavailable
 from eddyline.journal.base import Journal, NewEntry
 from eddyline.journal.state import State
 from eddyline_events.hub.namespace import HUB_TYPE, PATH
-from eddyline_events.mercure.access import Access, Revision
+from eddyline_events.mercure.auth.permissions import Access, Revision
 from eddyline_events.mercure.publication import new_id
-from eddyline_events.mercure.topics import Matcher
+from eddyline_events.mercure.topics.matcher import Matcher
 
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
 CONTEXT_0X = "https://mercure.rocks/"

@@ -11,8 +11,8 @@ from typing import Literal, Protocol, Self
 
 from eddyline.errors import BadRequest
 from eddyline.journal.base import Entry
-from eddyline_events.hub.templates import Template
-from eddyline_events.mercure.pattern import pattern
+from eddyline_events.hub.selecting.templates import Template
+from eddyline_events.mercure.topics.pattern import pattern
 
 #: `selector` is that of revision 0.x; its name is never on the wire.
 Kind = Literal["selector", "exact", "urlpattern"]

@@ -5,7 +5,7 @@ from fastapi import Request
 
 from eddyline.broadcast.formats import ENVELOPE, LINES, POLL, SSE, Format
 from eddyline.errors import BadRequest
-from eddyline_events.hub.subscription import POLL_SECONDS, Subscription
+from eddyline_events.hub.selecting.subscription import POLL_SECONDS, Subscription
 
 
 def request(query: str = "", **headers: str) -> Request:

@@ -5,7 +5,7 @@ import pytest
 from eddyline.errors import BadRequest
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
-from eddyline_events.mercure.topics import Matcher, Selection
+from eddyline_events.mercure.topics.matcher import Matcher, Selection
 
 BASE = "https://hub.example/.well-known/mercure"
 

@@ -9,9 +9,9 @@ import pytest
 from eddyline.auth.principal import UNRESTRICTED, Principal, parse_scopes
 from eddyline.errors import Unavailable
 from eddyline.journal.state import MemoryState
-from eddyline_events.hub import presence
-from eddyline_events.hub.presence import Presence
-from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.presence import presence
+from eddyline_events.hub.presence.presence import Presence
+from eddyline_events.hub.selecting.selection import Selection
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from fastapi import Request
 
 from eddyline.auth.authenticator import Authenticator
 from eddyline.errors import BadRequest, Forbidden, Unauthorized
-from eddyline_events.mercure.access import Access
+from eddyline_events.mercure.auth.permissions import Access
 from eddyline_events.mercure.form import query_fields
 from eddyline_events.settings import EventsSettings
 

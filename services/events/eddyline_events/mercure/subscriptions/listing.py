@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from eddyline.errors import NotFound
 from eddyline.journal.cursor import Cursor
 from eddyline_events.hub.namespace import HUB_TYPE
-from eddyline_events.mercure.access import Access, Revision
+from eddyline_events.mercure.auth.permissions import Access, Revision
 from eddyline_events.mercure.discovery import hub_link, last_event_id
-from eddyline_events.mercure.subscriptions import (
+from eddyline_events.mercure.subscriptions.subscriptions import (
     CONTEXT_0X,
     SUBSCRIPTIONS,
     Document,

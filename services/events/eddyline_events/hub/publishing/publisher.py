@@ -7,7 +7,7 @@ from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.base import Journal, NewEntry, Receipt
 from eddyline.telemetry import metrics
-from eddyline_events.hub.rate import Rate
+from eddyline_events.hub.publishing.rate import Rate
 
 
 class KeyConflict(StreamingError):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from eddyline.errors import BadRequest
-from eddyline_events.hub.templates import MAX_TEMPLATE, Template
+from eddyline_events.hub.selecting.templates import MAX_TEMPLATE, Template
 
 
 @pytest.mark.parametrize(

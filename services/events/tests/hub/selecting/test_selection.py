@@ -7,7 +7,7 @@ from eddyline.auth.principal import parse_scopes
 from eddyline.errors import Forbidden
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
-from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.selecting.selection import Selection
 
 
 def entry(topic: str, private: bool = False) -> Entry:

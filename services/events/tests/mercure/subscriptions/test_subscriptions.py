@@ -9,10 +9,10 @@ from eddyline.errors import Unavailable
 from eddyline.journal.memory import MemoryJournal
 from eddyline.journal.state import MemoryState
 from eddyline.testing import eventually
-from eddyline_events.mercure import subscriptions as mercure_subscriptions
-from eddyline_events.mercure.access import Access
-from eddyline_events.mercure.subscriptions import Subscriptions
-from eddyline_events.mercure.topics import Matcher
+from eddyline_events.mercure.auth.permissions import Access
+from eddyline_events.mercure.subscriptions import subscriptions as mercure_subscriptions
+from eddyline_events.mercure.subscriptions.subscriptions import Subscriptions
+from eddyline_events.mercure.topics.matcher import Matcher
 
 SUBSCRIPTIONS = "/.well-known/mercure/subscriptions"
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from urlpattern import URLPattern
 
 from eddyline.errors import BadRequest
-from eddyline_events.mercure.pattern import Pattern, pattern
+from eddyline_events.mercure.topics.pattern import Pattern, pattern
 
 BASE = "https://hub.example/.well-known/mercure"
 

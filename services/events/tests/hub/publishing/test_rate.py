@@ -3,8 +3,8 @@
 import pytest
 
 from eddyline.errors import Overloaded
-from eddyline_events.hub import rate
-from eddyline_events.hub.rate import Rate
+from eddyline_events.hub.publishing import rate
+from eddyline_events.hub.publishing.rate import Rate
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from eddyline.auth.principal import Principal
 from eddyline.errors import Forbidden
 from eddyline.journal.state import MemoryState
 from eddyline.testing import eventually, fetch
-from eddyline_events.hub import kick
-from eddyline_events.hub.kick import Kicks
-from eddyline_events.hub.presence import Presence
+from eddyline_events.hub.presence import kick
+from eddyline_events.hub.presence.kick import Kicks
+from eddyline_events.hub.presence.presence import Presence
 
 
 async def test_a_subject_is_kicked_and_refused(hub_of, subscribed, asked, bearer, key):

@@ -17,7 +17,7 @@ from eddyline.broadcast.subscriber import Subscriber
 from eddyline.errors import Unavailable
 from eddyline.journal.state import State
 from eddyline.tasks import background
-from eddyline_events.hub.selection import Selection
+from eddyline_events.hub.selecting.selection import Selection
 
 KIND = "presence"
 

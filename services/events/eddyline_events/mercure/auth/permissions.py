@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from eddyline.auth.authenticator import Principal
 from eddyline.errors import BadRequest, Forbidden, Unauthorized
-from eddyline_events.mercure.topics import WILDCARD, Kind, Matcher, any_match
+from eddyline_events.mercure.topics.matcher import WILDCARD, Kind, Matcher, any_match
 
 Revision = Literal["0.x", "1.0"]
 Matchers = tuple[Matcher, ...]
