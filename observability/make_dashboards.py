@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eddyline.service.registry import registrations
+
 FOLDER = Path(__file__).parent / "dashboards"
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -329,26 +331,23 @@ SUITE: Rows = (
     ("Publishing and the bus", (*PUBLISHING, *BUS)),
     ("Processes", PROCESSES),
 )
-PLAIN: Rows = (("Streams", STREAMS), ("Processes", PROCESSES))
-BROADCAST: Rows = (
-    ("Streams", STREAMS),
-    ("Delivery", DELIVERY),
-    ("Readers behind the head", BEHIND),
-    ("Processes", PROCESSES),
-)
-SERVICES: dict[str, Rows] = {
-    "events": (*BROADCAST[:3], ("Publishing", PUBLISHING), ("Bus", BUS), BROADCAST[3]),
-    "downloads": PLAIN,
-    "logs": BROADCAST,
-    "chat": PLAIN,
-    "records": PLAIN,
+#: The rows that a service names in its registration.
+ROWS: dict[str, Sequence[Panel]] = {
+    "Streams": STREAMS,
+    "Delivery": DELIVERY,
+    "Readers behind the head": BEHIND,
+    "Publishing": PUBLISHING,
+    "Bus": BUS,
+    "Processes": PROCESSES,
 }
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
     """All of them, by name."""
     made = {"suite": dashboard("suite", SUITE, service=None)}
-    return made | {name: dashboard(name, rows, service=name) for name, rows in SERVICES.items()}
+    for name, service in registrations().items():
+        made[name] = dashboard(name, [(row, ROWS[row]) for row in service.dashboard], service=name)
+    return made
 
 
 def dashboard(name: str, rows: Rows, service: str | None) -> dict[str, Any]:

@@ -7,13 +7,15 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from rendered import ROOT, of_kind, render
 
-ROOT = Path(__file__).parents[1]
 CLIENTS = "eddyline-test"
+
+#: The kinds of objects that are replaced pod by pod.
+ROLLED_OUT = ("StatefulSet", "Deployment", "DaemonSet")
 
 #: Seconds in which the cluster must have done its work.
 PATIENCE = 240.0
@@ -80,14 +82,10 @@ def rolled_out(*names: str) -> None:
         kubectl("rollout", "status", name, "-n", namespace, f"--timeout={PATIENCE:.0f}s")
 
 
-WORKLOADS = (
-    "statefulset/redis",
-    "deployment/events",
-    "deployment/downloads",
-    "deployment/chat",
-    "deployment/records",
-    "daemonset/logs",
-)
+def workloads(entry: str) -> list[str]:
+    """All that `kubectl rollout status` can wait for."""
+    found = of_kind(render(entry), *ROLLED_OUT)
+    return [f"{each['kind'].lower()}/{each['metadata']['name']}" for each in found]
 
 
 def image() -> str:

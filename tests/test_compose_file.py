@@ -1,6 +1,5 @@
 """docker-compose.yml and its mounts: hardened, closed to the outside, and true to the code."""
 
-import importlib
 import re
 import runpy
 import tomllib
@@ -11,23 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings
-from eddyline_chat.settings import ChatSettings
-from eddyline_downloads.settings import DownloadsSettings
-from eddyline_events.settings import EventsSettings
-from eddyline_logs.settings import LogsSettings
-from eddyline_records.settings import RecordsSettings
 
 ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-SETTINGS: dict[str, type[Settings]] = {
-    "events": EventsSettings,
-    "downloads": DownloadsSettings,
-    "logs": LogsSettings,
-    "chat": ChatSettings,
-    "records": RecordsSettings,
-}
+SERVICES = registrations()
+SETTINGS = {name: service.settings for name, service in SERVICES.items()}
 #: Built from the one Dockerfile.
 OURS = {*SETTINGS, "keys", "locust-master", "locust-worker"}
 
@@ -227,7 +217,7 @@ def routed(path: str) -> list[str]:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_gateway_routes_each_path_to_its_service(name: str) -> None:
     own = {"/livez", "/readyz", "/metrics"}
-    paths = set(importlib.import_module(f"eddyline_{name}.app").create_app().openapi()["paths"])
+    paths = set(SERVICES[name].create_app().openapi()["paths"])
     assert paths > own
     for path in paths - own:
         assert routed(path) == [name], path

@@ -10,8 +10,10 @@ from typing import Any
 import promql
 import pytest
 
+from eddyline.service.registry import registrations
+
 FOLDER = Path(__file__).parents[1] / "observability"
-SERVICES = {"events", "downloads", "logs", "chat", "records"}
+SERVICES = set(registrations())
 
 KEPT: dict[str, dict[str, Any]] = {
     file.stem: json.loads(file.read_text()) for file in (FOLDER / "dashboards").glob("*.json")

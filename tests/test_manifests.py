@@ -26,29 +26,14 @@ from rendered import (
     title,
 )
 
-import eddyline_chat.app
-import eddyline_downloads.app
-import eddyline_events.app
-import eddyline_logs.app
-import eddyline_records.app
 from eddyline.server.server import GRACE
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.app import Context
+from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings
 from eddyline.telemetry import metrics
-from eddyline_chat.settings import ChatSettings
-from eddyline_downloads.settings import DownloadsSettings
-from eddyline_events.settings import EventsSettings
-from eddyline_logs.settings import LogsSettings
-from eddyline_records.settings import RecordsSettings
 
-SERVICES: dict[str, tuple[Any, type[Settings]]] = {
-    "events": (eddyline_events.app, EventsSettings),
-    "downloads": (eddyline_downloads.app, DownloadsSettings),
-    "logs": (eddyline_logs.app, LogsSettings),
-    "chat": (eddyline_chat.app, ChatSettings),
-    "records": (eddyline_records.app, RecordsSettings),
-}
+SERVICES = registrations()
 
 #: Seconds after the window in which the rest is cut (drain.py).
 CUT = 1.5
@@ -80,7 +65,7 @@ def settings_of(
     with monkeypatch.context() as patch:
         for name, value in environment(manifests, workload).items():
             patch.setenv(name, value)
-        return SERVICES[workload["metadata"]["name"]][1].read()
+        return SERVICES[workload["metadata"]["name"]].settings.read()
 
 
 @every_entry
@@ -88,14 +73,14 @@ def test_a_service_reads_all_that_it_is_told(entry: str, monkeypatch: pytest.Mon
     manifests = render(entry)
     assert {workload["metadata"]["name"] for workload in services(manifests)} == set(SERVICES)
     for workload in services(manifests):
-        service = SERVICES[workload["metadata"]["name"]][1]
+        settings = SERVICES[workload["metadata"]["name"]].settings
         given = environment(manifests, workload)
         assert not [value for value in given.values() if "$(" in value], title(workload)
         # One ConfigMap is for all services of a namespace: each leaves out the settings of others.
-        known = {name for _, settings in SERVICES.values() for name in variables(settings)}
+        known = {name for each in SERVICES.values() for name in variables(each.settings)}
         own = {variable["name"] for variable in pod(workload)["containers"][0]["env"]}
         assert given.keys() - {"REDIS_PASSWORD"} <= known, title(workload)
-        assert own - {"REDIS_PASSWORD"} <= variables(service), title(workload)
+        assert own - {"REDIS_PASSWORD"} <= variables(settings), title(workload)
         settings_of(monkeypatch, manifests, workload)
 
 
@@ -384,10 +369,11 @@ def test_an_empty_cluster_knows_all_kinds(entry: str) -> None:
 
 def routes(service: str, folder: Path) -> Iterator[tuple[str, str]]:
     """Methods and paths; the parameters of a path are filled in."""
-    module, settings = SERVICES[service]
+    registration = SERVICES[service]
     store = {"store": str(folder)} if service == "downloads" else {}
-    given = settings(auth="off", **store)
-    pending = list(module.service(Context.from_settings(given), given).router.routes)
+    given = registration.settings(auth="off", **store)
+    made = registration.service(Context.from_settings(given), given)
+    pending: list[Any] = list(made.router.routes)
     for route in pending:
         if hasattr(route, "original_router"):  # FastAPI's include_router
             pending += route.original_router.routes

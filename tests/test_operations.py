@@ -7,17 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import AliasChoices
 
+from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings
 from eddyline.telemetry import metrics
-from eddyline_chat.settings import ChatSettings
-from eddyline_downloads.settings import DownloadsSettings
-from eddyline_events.settings import EventsSettings
-from eddyline_logs.settings import LogsSettings
-from eddyline_records.settings import RecordsSettings
 
 TEXT = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 
-SERVICES = (ChatSettings, DownloadsSettings, EventsSettings, LogsSettings, RecordsSettings)
+SERVICES = tuple(service.settings for service in registrations().values())
 
 
 def rows(heading: str) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from eddyline.service.registry import registrations
 from eddyline.testing import eventually
 
 #: Seconds that Ctrl-C may take, and one more where coverage writes its data then.
@@ -120,5 +121,5 @@ def test_an_unknown_service_is_told_the_known_ones(environment: dict[str, str]) 
     command = [sys.executable, "-m", "eddyline_standalone.serve", "evens"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    for name in ("evens", "downloads", "events", "logs", "chat", "records"):
+    for name in ("evens", *registrations()):
         assert name in done.stderr

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from kube import CLIENTS, WORKLOADS, exists, kubectl, rolled_out
+from kube import CLIENTS, exists, kubectl, rolled_out, workloads
 
 NAMESPACES = ("eddyline", "eddyline-logs")
 
@@ -32,7 +32,7 @@ def applied() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def suite(applied: str) -> None:
     """Everything runs."""
-    rolled_out(*WORKLOADS)
+    rolled_out(*workloads("k8s/overlays/dev"))
     kubectl("create", "namespace", CLIENTS)
     kubectl("label", "namespace", CLIENTS, OURS)
     restricted = "pod-security.kubernetes.io/enforce=restricted"

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from eddyline.service.registry import registrations
 from eddyline.testing import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +34,7 @@ COMPLETE = "eddyline.standin"
 
 #: Drains take 20 s by default. It is the one thing that is not as it is shipped.
 OVERRIDE = {
-    "services": {
-        name: {"environment": {"EDDYLINE_DRAIN_WINDOW": "4"}}
-        for name in ("events", "downloads", "logs", "chat", "records")
-    }
+    "services": {name: {"environment": {"EDDYLINE_DRAIN_WINDOW": "4"}} for name in registrations()}
 }
 
 

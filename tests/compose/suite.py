@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stack import ROOT, Stack, until
 from users import SUBSCRIBERS, Client, herding, mint
 
-SERVICES = ("events", "downloads", "logs", "chat", "records")
+from eddyline.service.registry import registrations
+
+SERVICES = tuple(registrations())
 PROGRAMS = (*SERVICES, "redis", "gateway", "prometheus", "grafana")
 
 pytestmark = pytest.mark.timeout(1200)
@@ -45,9 +47,9 @@ def test_a_plain_up_is_secured(stack: Stack) -> None:
     states = {c["Service"]: (c["State"], c.get("Health", "")) for c in stack.containers()}
     assert states.pop("keys")[0] == "exited"
     assert states == dict.fromkeys(PROGRAMS, ("running", "healthy"))
-    assert Client(stack, "none").statuses() == [401] * 5
+    assert Client(stack, "none").statuses() == [401] * len(SERVICES)
     client = Client(stack, mint(stack))
-    assert client.statuses() == [200] * 5
+    assert client.statuses() == [200] * len(SERVICES)
     (stack.folder / "plain-token").write_text(client.token)
 
 
@@ -63,8 +65,9 @@ def test_make_up_gives_a_token_that_works(stack: Stack) -> None:
     )
     assert done.returncode == 28, done.stderr  # an endless stream, left by --max-time
     assert 'data: {"count"' in done.stdout
-    assert Client(stack, (stack.folder / "plain-token").read_text()).statuses() == [401] * 5
-    assert Client(stack, curl[0].partition("=")[2]).statuses() == [200] * 5
+    plain = (stack.folder / "plain-token").read_text()
+    assert Client(stack, plain).statuses() == [401] * len(SERVICES)
+    assert Client(stack, curl[0].partition("=")[2]).statuses() == [200] * len(SERVICES)
     assert "NOAUTH" in stack.inside("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
 
 

@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from eddyline.service.app import Context, Service, module_app
-from eddyline.service.app import create_app as create_suite
+from eddyline.service.registry import Example, Registration
 from eddyline_chat.http import routes
 from eddyline_chat.settings import DEMO, ChatSettings
 from eddyline_chat.upstreams import demo, openai
@@ -29,10 +27,26 @@ def service(context: Context, settings: ChatSettings) -> Service:
     return Service("chat", routes.router(context, settings, lambda: running[0]), lifespan)
 
 
-def create_app(settings: ChatSettings | None = None) -> FastAPI:
-    settings = settings or ChatSettings.read()
-    context = Context.from_settings(settings)
-    return create_suite(context, [service(context, settings)], "Eddyline chat")
+SERVICE = Registration(
+    "chat",
+    ChatSettings,
+    service,
+    path="/chat",
+    examples=(
+        Example("Text, word by word", "curl -N -X POST '{url}/chat?prompt=Hello'", in_banner=True),
+        Example(
+            "Tokens as events",
+            "curl -N {url}/chat/stream -H 'Content-Type: application/json'"
+            """ -d '{"message": "Hello"}'""",
+        ),
+        Example(
+            "The whole answer",
+            "curl {url}/chat/sync -H 'Content-Type: application/json'"
+            """ -d '{"message": "Hello"}'""",
+        ),
+    ),
+)
 
+create_app = SERVICE.create_app
 
 __getattr__ = module_app(create_app)

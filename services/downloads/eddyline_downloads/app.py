@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from eddyline.service.app import Context, Service, module_app
-from eddyline.service.app import create_app as create
+from eddyline.service.registry import Demo, Example, Registration
 from eddyline_downloads.demo import make_files
 from eddyline_downloads.http import routes
 from eddyline_downloads.settings import DownloadsSettings
@@ -26,10 +24,26 @@ def service(context: Context, settings: DownloadsSettings) -> Service:
     return Service("downloads", routes.router(context, settings, store), lifespan, store.fault)
 
 
-def create_app(settings: DownloadsSettings | None = None) -> FastAPI:
-    settings = settings or DownloadsSettings.read()
-    context = Context.from_settings(settings)
-    return create(context, [service(context, settings)], "Eddyline downloads")
+SERVICE = Registration(
+    "downloads",
+    DownloadsSettings,
+    service,
+    path="/files",
+    examples=(
+        Example("Resume a download", "curl -O -C - {url}/download/users.csv"),
+        Example("The end of 10 GiB", "curl -s -r -16 {url}/download/huge.bin | xxd"),
+        Example(
+            "JSON, file, stream",
+            "curl {url}/small; curl -sI {url}/static; curl -s {url}/stream | wc -c",
+        ),
+    ),
+    demo=Demo(
+        environment=lambda folder: {"DOWNLOADS_STORE": (folder / "files").as_uri()},
+        make=lambda folder: make_files(folder / "files"),
+    ),
+    bounded=("/files", "/small"),
+)
 
+create_app = SERVICE.create_app
 
 __getattr__ = module_app(create_app)

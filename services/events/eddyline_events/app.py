@@ -3,14 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
-
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
 from eddyline.journal.backends import backend_from_url
 from eddyline.journal.base import Backend, Bounds
 from eddyline.service.app import Context, Service, module_app
-from eddyline.service.app import create_app as create
+from eddyline.service.registry import Demo, Example, Registration
 from eddyline.tasks import background
 from eddyline.telemetry.metrics import BusMetrics, StreamMetrics
 from eddyline_events.http import pages
@@ -71,10 +69,32 @@ def _backend(settings: EventsSettings) -> Backend:
     return backend
 
 
-def create_app(settings: EventsSettings | None = None) -> FastAPI:
-    settings = settings or EventsSettings.read()
-    context = Context.from_settings(settings)
-    return create(context, [service(context, settings)], "Eddyline events")
+SERVICE = Registration(
+    "events",
+    EventsSettings,
+    service,
+    path="/events",
+    examples=(
+        Example("Live events", "curl -N {url}/events", in_banner=True),
+        Example(
+            "Publish one",
+            "curl {url}/events -H 'Content-Type: application/json'"
+            """ -d '{"topic": "demo", "data": "Hello"}'""",
+        ),
+    ),
+    demo=Demo(environment=lambda folder: {"EVENTS_DEMO": "1"}),
+    # `POST /events` is not one of these: NDJSON is answered line by line, while the body lasts.
+    bounded=("/events/tickets", "/events/kick", "/.well-known/oauth-protected-resource"),
+    dashboard=(
+        "Streams",
+        "Delivery",
+        "Readers behind the head",
+        "Publishing",
+        "Bus",
+        "Processes",
+    ),
+)
 
+create_app = SERVICE.create_app
 
 __getattr__ = module_app(create_app)

@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
-
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.journal.memory import MemoryJournal
 from eddyline.service.app import Context, Service, module_app
-from eddyline.service.app import create_app as create_suite
+from eddyline.service.registry import Demo, Example, Registration
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_logs.demo import demo_log
 from eddyline_logs.http import routes
@@ -35,10 +33,21 @@ def service(context: Context, settings: LogsSettings) -> Service:
     return Service("logs", routes.router(context, settings, broadcast, tails), lifespan)
 
 
-def create_app(settings: LogsSettings | None = None) -> FastAPI:
-    settings = settings or LogsSettings.read()
-    context = Context.from_settings(settings)
-    return create_suite(context, [service(context, settings)], "Eddyline logs")
+SERVICE = Registration(
+    "logs",
+    LogsSettings,
+    service,
+    path="/logs",
+    examples=(Example("Follow a log", "curl -N {url}/logs/app.log"),),
+    demo=Demo(
+        environment=lambda folder: {
+            "LOGS_DEMO": str(folder / "logs" / "app.log"),
+            "LOGS_SOURCES": f"app.log={folder / 'logs' / 'app.log'}",
+        }
+    ),
+    dashboard=("Streams", "Delivery", "Readers behind the head", "Processes"),
+)
 
+create_app = SERVICE.create_app
 
 __getattr__ = module_app(create_app)

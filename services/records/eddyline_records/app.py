@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from eddyline.service.app import Context, Service, module_app
-from eddyline.service.app import create_app as create
+from eddyline.service.registry import Demo, Example, Registration
 from eddyline_records.demo import make_users
 from eddyline_records.http import routes
 from eddyline_records.settings import RecordsSettings
@@ -23,10 +21,21 @@ def service(context: Context, settings: RecordsSettings) -> Service:
     return Service("records", routes.router(context, settings.by_name), lifespan)
 
 
-def create_app(settings: RecordsSettings | None = None) -> FastAPI:
-    settings = settings or RecordsSettings.read()
-    context = Context.from_settings(settings)
-    return create(context, [service(context, settings)], "Eddyline records")
+SERVICE = Registration(
+    "records",
+    RecordsSettings,
+    service,
+    path="/users/stream",
+    examples=(
+        Example("A million users", "curl -s {url}/users/stream | tail -n 3", in_banner=True),
+    ),
+    demo=Demo(
+        environment=lambda folder: {"RECORDS_DEMO": str(folder / "users.db")},
+        make=lambda folder: make_users(folder / "users.db"),
+        announce=lambda folder: None if (folder / "users.db").exists() else "1,000,000 users",
+    ),
+)
 
+create_app = SERVICE.create_app
 
 __getattr__ = module_app(create_app)

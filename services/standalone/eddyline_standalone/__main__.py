@@ -9,12 +9,14 @@ from pathlib import Path
 
 from eddyline.errors import SettingsError
 from eddyline.server.server import prepare_process
+from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline_standalone import demo
 from eddyline_standalone.app import create_app
-from eddyline_standalone.server import LaptopServer, listen
+from eddyline_standalone.banner import banner
+from eddyline_standalone.server import LaptopServer, listen, url_of
 
-#: On a laptop who presses Ctrl-C waits for it, and an access log would hide the rest.
+#: On a laptop somebody presses Ctrl-C and waits; an access log would hide the banner.
 DEFAULTS = {"EDDYLINE_DRAIN_WINDOW": "0.3", "EDDYLINE_LOG_LEVEL": "warning"}
 
 
@@ -41,15 +43,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         if getattr(options, name) is not None:
             os.environ[f"EDDYLINE_{name.upper()}"] = getattr(options, name)
     folder = options.data.absolute()
-    demo.set_defaults(DEFAULTS | demo.environment(folder))
+    services = list(registrations().values())
+    if not services:
+        raise SettingsError("no service is installed: expected one, such as eddyline-events")
+    demo.set_defaults(DEFAULTS | demo.environment(folder, services))
     settings = Settings.read()
     # The banner says it.
     logging.getLogger("eddyline.auth").setLevel(logging.ERROR)
     with listen(settings) as listener:
-        demo.make(folder, say)
-        app = create_app(settings)
+        demo.make(folder, say, services)
+        app = create_app(settings, services)
         prepare_process()
-        LaptopServer(app, listener, say).run([listener])
+        text = banner(url_of(listener), settings, services)
+        LaptopServer(app, text, say).run([listener])
 
 
 def say(text: str) -> None:

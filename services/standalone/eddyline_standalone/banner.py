@@ -1,5 +1,8 @@
-"""What the terminal shows when the suite is there."""
+"""The text that the terminal shows when the suite is there."""
 
+from collections.abc import Iterable, Sequence
+
+from eddyline.service.registry import Registration
 from eddyline.service.settings import Settings
 
 _TEXT = """
@@ -9,23 +12,32 @@ Eddyline is running: {url}
   {url}/               start page
   {url}/docs           every route
 
-  downloads  {url}/files
-  events     {url}/events
-  logs       {url}/logs
-  chat       {url}/chat
-  records    {url}/users/stream
+{services}
 
 Try:
-  curl -N {url}/events
-  curl -N -X POST "{url}/chat?prompt=Hello"
-  curl -s {url}/users/stream | head -n 3
+{examples}
 
 Ctrl-C ends it.
 """
 
 
-def banner(url: str, settings: Settings) -> str:
-    return _TEXT.format(url=url, access=_access(settings))
+def banner(url: str, settings: Settings, services: Sequence[Registration[Settings]]) -> str:
+    width = max(len(service.name) for service in services)
+    return _TEXT.format(
+        url=url,
+        access=_access(settings),
+        services=_lines(f"{each.name:<{width}}  {url}{each.path}" for each in services),
+        examples=_lines(
+            example.command.replace("{url}", url)
+            for each in services
+            for example in each.examples
+            if example.in_banner
+        ),
+    )
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return "\n".join(f"  {text}" for text in texts)
 
 
 def _access(settings: Settings) -> str:
@@ -35,4 +47,4 @@ def _access(settings: Settings) -> str:
         return "Authentication is on: requests need a bearer token."
     if settings.on_loopback:
         return "Authentication is off: only this machine can connect."
-    return "Authentication is off: whoever can connect may do everything."
+    return "Authentication is off: anyone who can connect may do everything."

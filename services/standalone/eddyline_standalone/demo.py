@@ -1,44 +1,36 @@
 """The demo data: a folder that is filled at the first start, and the settings that point to it."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from eddyline_downloads.demo import make_files
-from eddyline_records.demo import make_users
+from eddyline.service.registry import Registration
+from eddyline.service.settings import Settings
 
 Say = Callable[[str], None]
+Services = Iterable[Registration[Settings]]
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, services: Services) -> dict[str, str]:
     """The variables by which every service finds its demo in `folder`, an absolute path."""
     return {
-        "DOWNLOADS_STORE": (folder / "files").as_uri(),
-        "EVENTS_DEMO": "1",
-        "LOGS_DEMO": str(_log(folder)),
-        "LOGS_SOURCES": f"app.log={_log(folder)}",
-        "RECORDS_DEMO": str(_users(folder)),
+        name: value
+        for service in services
+        for name, value in service.demo.environment(folder).items()
     }
 
 
 def set_defaults(variables: Mapping[str, str]) -> None:
-    """What is set already stays. An empty variable counts as not set, as in settings.py."""
+    """A variable that is set already stays. An empty one counts as not set, as in settings.py."""
     for name, value in variables.items():
         if not os.environ.get(name):
             os.environ[name] = value
 
 
-def make(folder: Path, say: Say) -> None:
-    """Makes what is missing, each file as a whole: an interrupted start leaves no half of one."""
-    if not _users(folder).exists():
-        say(f"Making demo data in {folder} (once): files, and 1,000,000 users ...")
-    make_files(folder / "files")
-    make_users(_users(folder))
-
-
-def _log(folder: Path) -> Path:
-    return folder / "logs" / "app.log"
-
-
-def _users(folder: Path) -> Path:
-    return folder / "users.db"
+def make(folder: Path, say: Say, services: Services) -> None:
+    """Makes each file that is missing as a whole: an interrupted start leaves no half of one."""
+    demos = [service.demo for service in services]
+    if slow := [about for demo in demos if (about := demo.announce(folder))]:
+        say(f"Making demo data in {folder} (once): {', '.join(slow)} ...")
+    for demo in demos:
+        demo.make(folder)

@@ -3,25 +3,24 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from eddyline.errors import SettingsError
 from eddyline.server import cli as serve
+from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline_standalone import demo
 from eddyline_standalone.server import listen
 
-SERVICES = ("downloads", "events", "logs", "chat", "records")
 
-
-def arguments() -> argparse.ArgumentParser:
+def arguments(names: Collection[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eddyline_standalone.serve",
         description="Run one Eddyline service with gunicorn, as in production, on the demo data.",
         epilog="Without the demo: python -m eddyline.server.cli eddyline_logs.app:app --workers 2",
     )
-    parser.add_argument("service", metavar="SERVICE", choices=SERVICES, help=", ".join(SERVICES))
+    parser.add_argument("service", metavar="SERVICE", choices=names, help=", ".join(names))
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", default="8000", help="port to listen on")
     parser.add_argument("--workers", type=_workers, default=1, help="processes, 1 or more")
@@ -39,13 +38,15 @@ def _workers(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    options = arguments().parse_args(argv)
+    services = registrations()
+    options = arguments(services).parse_args(argv)
+    demos = [services[options.service]]
     folder = options.data.absolute()
     os.environ.update(EDDYLINE_HOST=options.host, EDDYLINE_PORT=options.port)
-    demo.set_defaults(demo.environment(folder))
+    demo.set_defaults(demo.environment(folder, demos))
     # gunicorn would try five times, and then say less.
     listen(Settings.read()).close()
-    demo.make(folder, lambda text: print(text, file=sys.stderr, flush=True))
+    demo.make(folder, lambda text: print(text, file=sys.stderr, flush=True), demos)
     serve.run_gunicorn(f"eddyline_{options.service}.app:app", options.workers)
 
 

@@ -9,14 +9,15 @@ from fastapi import FastAPI
 from eddyline.errors import SettingsError
 from eddyline.server.server import StreamServer, server_config
 from eddyline.service.settings import Settings
-from eddyline_standalone.banner import banner
 
 
 class LaptopServer(StreamServer):
-    def __init__(self, app: FastAPI, listener: socket.socket, say: Callable[[str], None]) -> None:
+    """`text` is said by `say` as soon as the server takes requests."""
+
+    def __init__(self, app: FastAPI, text: str, say: Callable[[str], None]) -> None:
         context = app.state.context
         super().__init__(server_config(app, context.settings), context.drain)
-        self._text = banner(url_of(listener), context.settings)
+        self._text = text
         self._say = say
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from eddyline.service.registry import registrations
 from eddyline_downloads.settings import DownloadsSettings
 from eddyline_logs.settings import LogsSettings
 from eddyline_records.settings import RecordsSettings
 from eddyline_standalone import demo
 
+SERVICES = registrations().values()
+
 
 def test_a_half_made_folder_is_completed(tmp_path: Path) -> None:
     said: list[str] = []
-    demo.make(tmp_path, said.append)
+    demo.make(tmp_path, said.append, SERVICES)
     assert len(said) == 1
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "files").iterdir()}
     huge = tmp_path / "files" / "huge.bin"
@@ -22,25 +25,25 @@ def test_a_half_made_folder_is_completed(tmp_path: Path) -> None:
     (tmp_path / "users.db").unlink()
     huge.unlink()
 
-    demo.make(tmp_path, said.append)
+    demo.make(tmp_path, said.append, SERVICES)
     assert len(said) == 2
     for path, modified in made.items():
         assert path == huge or path.stat().st_mtime_ns == modified
 
-    demo.make(tmp_path, said.append)
+    demo.make(tmp_path, said.append, SERVICES)
     assert len(said) == 2, "a second start makes nothing"
 
 
 def test_the_services_find_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "a folder, with=odd%20 characters"
-    for name, value in demo.environment(folder).items():
+    for name, value in demo.environment(folder, SERVICES).items():
         monkeypatch.setenv(name, value)
     assert DownloadsSettings.read().folder == folder / "files"
     assert RecordsSettings.read().by_name["users"].path == folder / "users.db"
 
 
 def test_the_log_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in demo.environment(tmp_path).items():
+    for name, value in demo.environment(tmp_path, SERVICES).items():
         monkeypatch.setenv(name, value)
     settings = LogsSettings.read()
     assert settings.sources == f"app.log={settings.demo}"

@@ -2,18 +2,23 @@
 
 import base64
 import hashlib
+import json
 import re
 
 from fastapi import FastAPI
 
 from eddyline.service.app import Context, Service, create_app
+from eddyline.service.registry import Example
 from eddyline.service.settings import Settings
 from eddyline.testing import fetch, running
 from eddyline_standalone.page import router
 
+EXAMPLES = [Example("One", "curl {url}/one"), Example("A </script> of another", "curl '{url}/<'")]
+
 
 def app() -> FastAPI:
-    return create_app(Context.from_settings(Settings()), [Service("standalone", router())], "Test")
+    service = Service("standalone", router(EXAMPLES))
+    return create_app(Context.from_settings(Settings()), [service], "Test")
 
 
 async def test_its_policy_allows_its_own_script_and_nothing_else() -> None:
@@ -36,4 +41,14 @@ async def test_it_loads_nothing_from_elsewhere() -> None:
         text = (await answer.body()).decode()
     sources = re.findall(r"""(?:src|href|url)=["'](?!data:|/)([^"']+)""", text)
     assert sources == []
+    await answer.close()
+
+
+async def test_it_lists_the_examples_of_the_services() -> None:
+    async with running(app()) as server:
+        answer = await fetch(server.url + "/")
+        text = (await answer.body()).decode()
+    found = re.search(r"^const examples = (.*);$", text, re.MULTILINE)
+    assert found is not None
+    assert json.loads(found[1]) == [[each.title, each.command] for each in EXAMPLES]
     await answer.close()

@@ -13,7 +13,7 @@ _STATIC = Path(__file__).parents[1] / "static"
 def router() -> APIRouter:
     routes = APIRouter()
     client = _STATIC.joinpath("eddyline.js").read_bytes()
-    debug = Page(_STATIC / "debug.html", scripts="'self'")
+    debug = Page((_STATIC / "debug.html").read_text(), scripts="'self'")
     headers = {
         # Its URL names no version: browsers ask each time, and are told that it is unchanged.
         "Cache-Control": "no-cache",

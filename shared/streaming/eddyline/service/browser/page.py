@@ -3,16 +3,15 @@
 import base64
 import hashlib
 import re
-from pathlib import Path
 
 from fastapi import Response
 
 
 class Page:
-    """Read once. `scripts`: what it may run beside what stands in it, as a source of CSP."""
+    """`scripts`: a source of CSP that the page may load scripts from, beside its own."""
 
-    def __init__(self, path: Path, scripts: str = "") -> None:
-        self.text = path.read_text(encoding="utf-8")
+    def __init__(self, text: str, scripts: str = "") -> None:
+        self.text = text
         self.headers = {
             "Content-Security-Policy": (
                 "default-src 'none'; connect-src 'self'; img-src data:;"
