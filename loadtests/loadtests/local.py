@@ -20,13 +20,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import psutil
 
-SERVICES = ("events", "logs", "chat", "records", "downloads")
+#: The installed services: their names, without importing any.
+SERVICES = tuple(sorted(entry.name for entry in entry_points(group="eddyline.services")))
 
 #: Seconds between two looks at the servers.
 LOOK = 2.0

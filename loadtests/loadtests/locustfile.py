@@ -1,4 +1,4 @@
-"""Users of all five services: `make load-headless` while `make run` runs; exits 1 if one failed.
+"""Users of all kinds of streams: `make load-headless` while `make run` runs; exits 1 if one failed.
 
 Locust's `--host` is the origin of them all. Without it each has its own: `EVENTS_URL` and so on.
 """
@@ -7,24 +7,10 @@ from typing import Any
 
 from locust import events
 
-from loadtests import knobs, run, tab
-from loadtests.chat import ChatReader
-from loadtests.downloads import Downloader
-from loadtests.events import Churner, EventSubscriber, Publisher, Resumer, SlowReader
-from loadtests.logs import LogFollower
-from loadtests.records import RecordsReader
+from loadtests import knobs, run, tab, users
 
-__all__ = [
-    "ChatReader",
-    "Churner",
-    "Downloader",
-    "EventSubscriber",
-    "LogFollower",
-    "Publisher",
-    "RecordsReader",
-    "Resumer",
-    "SlowReader",
-]
+# Locust takes the classes of users that it finds in this module.
+globals().update(users.classes())
 
 
 @events.init_command_line_parser.add_listener

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from loadtests.histogram import Histogram
+from loadtests.users import KINDS
 
 Role = Literal["alone", "worker", "master"]
-
-#: The families of streams.
-KINDS = ("events", "logs", "chat", "records", "downloads")
 
 #: The measured times, in seconds.
 HISTOGRAMS = (

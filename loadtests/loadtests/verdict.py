@@ -7,9 +7,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from loadtests.measures import COUNTERS, HISTOGRAMS, KINDS, Measures
+from loadtests.measures import COUNTERS, HISTOGRAMS, Measures
+from loadtests.users import KINDS
 
-#: The noun of one lost item, by kind of stream.
+#: The noun of one lost item, by kind of stream; that of other kinds is "message".
 _UNITS = {
     "events": "event",
     "logs": "line",
@@ -77,7 +78,8 @@ class Thresholds:
             counters = measures.kinds[kind].values()
             for counter, limit in limits.items():
                 if (number := counters[counter]) > limit:
-                    text = _TEXTS[counter][number != 1].format(n=number, unit=_UNITS[kind])
+                    unit = _UNITS.get(kind, "message")
+                    text = _TEXTS[counter][number != 1].format(n=number, unit=unit)
                     allowed = f", more than {limit}" if limit else ""
                     yield f"{kind}: {text}{allowed}{_why(measures, kind, counter)}"
 

@@ -95,8 +95,8 @@ def test_one_kind_may_have_its_own_thresholds(good: Measures, tmp_path: Path) ->
     good.kinds["chat"].refused = 5
     good.kinds["logs"].refused = 1
     assert Thresholds.read(path).faults(good) == [
-        "logs: 1 request was refused",
         "chat: 5 requests were refused, more than 4",
+        "logs: 1 request was refused",
     ]
 
 
