@@ -15,7 +15,7 @@ _EXAMPLES = "[/* examples */]"
 
 def router(examples: Sequence[Example]) -> APIRouter:
     routes = APIRouter()
-    # A script must not hold "</script>", whatever a command says.
+    # A command may hold "</script>", which would end the script.
     listed = json.dumps([[each.title, each.command] for each in examples]).replace("<", "\\u003c")
     page = Page(Path(__file__).with_name("page.html").read_text().replace(_EXAMPLES, listed))
 

@@ -72,6 +72,6 @@ class Registration(Generic[S]):
 
 
 def registrations() -> dict[str, Registration[Settings]]:
-    """The installed services by name, in alphabetical order. Raises what importing one raises."""
+    """The installed services by name, in alphabetical order. Raises the errors of importing one."""
     found = [entry.load() for entry in entry_points(group=GROUP)]
     return {each.name: each for each in sorted(found, key=lambda each: each.name)}
