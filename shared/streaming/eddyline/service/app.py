@@ -14,6 +14,7 @@ from eddyline.errors import SettingsError
 from eddyline.service import problems
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.admission import Limits, Permit, StreamContext
+from eddyline.service.browser import docs
 from eddyline.service.browser.cors import Cors
 from eddyline.service.drain import Drain
 from eddyline.service.raw_route import RawRoute, RawRoutes
@@ -81,13 +82,14 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
                     await stack.enter_async_context(service.lifespan())
             yield
 
-    app = FastAPI(title=title, lifespan=lifespan)
+    app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.context = context
     problems.install(app)
     # Services first: each route that a request is matched against in vain costs it time.
     for service in services:
         app.include_router(service.router, tags=[service.name])
     app.include_router(_operations(context, services))
+    docs.install(app)
     bare = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
     app.add_middleware(RawRoutes, routes=bare)
     app.add_middleware(RequestLog)

@@ -8,15 +8,15 @@ from fastapi import Response
 
 
 class Page:
-    """`scripts`: a source of CSP that the page may load scripts from, beside its own."""
+    """`scripts` and `styles`: sources of CSP that the page may load from, beside its own text."""
 
-    def __init__(self, text: str, scripts: str = "") -> None:
+    def __init__(self, text: str, scripts: str = "", styles: str = "") -> None:
         self.text = text
         self.headers = {
             "Content-Security-Policy": (
                 "default-src 'none'; connect-src 'self'; img-src data:;"
                 f" script-src {' '.join([*self._hashes('script'), scripts]).strip()};"
-                f" style-src {' '.join(self._hashes('style'))};"
+                f" style-src {' '.join([*self._hashes('style'), styles]).strip()};"
                 " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
             ),
             "Cache-Control": "no-cache",
