@@ -49,7 +49,7 @@ async def test_it_counts_until_the_process_drains() -> None:
 @asynccontextmanager
 async def process(url: str, hub: str) -> AsyncIterator[tuple[Journal, State]]:
     async with RedisJournal(url, hub) as journal:
-        yield journal, RedisState(journal.link, journal.prefix)
+        yield journal, RedisState(journal.link, journal.keys)
 
 
 async def test_the_processes_of_a_hub_count_together(

@@ -12,7 +12,6 @@ A stream that drops, ends, or is silent for three heartbeats is made again and r
 import asyncio
 import inspect
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -22,6 +21,7 @@ import httpx
 import orjson
 
 from eddyline.errors import StreamingError
+from eddyline.tasks import Backoff
 from eddyline.wire.retry_after import retry_after
 from eddyline.wire.sse import EVENT_STREAM, Event, Parser
 
@@ -76,7 +76,6 @@ class EventSource:
         self._ticket = ticket
         self._headers = dict(headers or {})
         self._timeout = timeout
-        self._max_delay = max_delay
         self._client = client or httpx.AsyncClient()
         self._owns_client = client is None
         self._taken = last_event_id
@@ -86,7 +85,8 @@ class EventSource:
         self._chunks: AsyncIterator[bytes] | None = None
         self._opened_at = 0.0
         self._moved = False
-        self._failures = 0
+        # Full jitter, on top of what the server asks for: clients sent away together return apart.
+        self._backoff = Backoff(1.0, max_delay, (0.0, 1.0))
         self._retry = 0.0
         self._ended = False
 
@@ -184,12 +184,12 @@ class EventSource:
         # A body that says nothing and ends is how a hub refuses, which must not come to a storm.
         proven = self._moved or (self._chunks is not None and lasted > PROVEN)
         await self._hang_up()
-        self._failures = 0 if proven else self._failures + 1
+        if proven:
+            self._backoff.reset()
         if self._parser.retry is not None:
             self._retry = self._parser.retry / 1000
-        # What the server asked for, and full jitter on top: those sent away together return apart.
         floor = min(LONGEST_WAIT, max(self._retry, asked_wait))
-        delay = floor + random.uniform(0, min(self._max_delay, 2.0 ** min(self._failures, 16)))
+        delay = floor + self._backoff.next()
         _log.info("%s: %s; next attempt in %.1f s", self._url.copy_with(query=None), reason, delay)
         await asyncio.sleep(delay)
 

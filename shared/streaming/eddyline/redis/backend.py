@@ -14,7 +14,7 @@ class RedisBackend:
 
     def __init__(self, journal: RedisJournal) -> None:
         self.journal = journal
-        self.state = RedisState(journal.link, journal.prefix)
+        self.state = RedisState(journal.link, journal.keys)
         self.signals = journal
 
     @classmethod

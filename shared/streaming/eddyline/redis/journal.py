@@ -1,7 +1,7 @@
 """A journal in Redis: shared by all processes of a hub, and there when they are gone.
 
-What is appended is in the stream before anybody hears of it. state.lua, append.lua and read.lua
-document the keys, and how an epoch ends where a primary could have lost something.
+An entry is in the stream before anybody hears of it. state.lua, append.lua and read.lua
+document the keys, and how an epoch ends where a primary may have lost entries.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from eddyline.errors import Unavailable
 from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.redis import record as redis_record
+from eddyline.redis.keys import HubKeys
 from eddyline.redis.link import CALL_TIMEOUT, Primary, RedisLink, Script
 from eddyline.redis.listener import RedisListener
 from eddyline.tasks import background
@@ -25,7 +26,7 @@ from eddyline.telemetry.base import BusMeter, NoBusMeter
 BATCH_ENTRIES = 512
 BATCH_BYTES = 1024 * 1024
 
-#: Bytes of appends that may wait for Redis; what comes then is refused at once.
+#: Bytes of appends that may wait for Redis; appends beyond them are refused at once.
 WAITING_BYTES = 32 * 1024 * 1024
 
 #: Bytes of a page: about what a connection takes at once.
@@ -55,7 +56,7 @@ class _Append:
 class RedisJournal:
     """One hub's journal; use it within `async with`. Bounded by entries, bytes and age (seconds).
 
-    `url` as in redis_link.py. `key_age`: seconds for which idempotency keys are remembered; it must
+    `url` as in link.py. `key_age`: seconds for which idempotency keys are remembered; it must
     be longer than any append takes. All processes of a hub must be given the same bounds.
     """
 
@@ -70,21 +71,15 @@ class RedisJournal:
         key_age: float = KEY_AGE,
         meter: BusMeter | None = None,
     ) -> None:
-        prefix = f"eddyline:{{{hub}}}:"
-        self.hub = hub
-        self.prefix = prefix
-        self.meter = meter or NoBusMeter()
-        #: What any client of Redis publishes there, to `<topic>`, is relayed.
-        self.live_channel = "eddyline:live:" if hub == "events" else f"eddyline:{hub}:live:"
-        self.bus_channel = prefix + "bus"
-        self.primary = Primary(url, prefix)
+        self.keys = HubKeys.from_hub(hub)
+        primary = Primary(url, self.keys.prefix)
         #: For reads and all small calls; appends have their own, which a long read can't hold up.
-        self.link = RedisLink(self.primary)
-        self._publishing = RedisLink(self.primary)
-        self._keys = [prefix + name for name in ("meta", "journal", "epochs", "ids", "topics")]
+        self.link = RedisLink(primary)
+        self._publishing = RedisLink(primary)
+        self._meter = meter or NoBusMeter()
         self._bounds = (max_entries, max_bytes, int(max_age * 1000))
         self._key_age = int(key_age * 1000)
-        self._batch_key = f"{prefix}batch:{secrets.token_hex(8)}"
+        self._batch_key = self.keys.key(f"batch:{secrets.token_hex(8)}")
         self._batch = 0
         self._queue: deque[_Append] = deque()
         self._waiting = 0
@@ -126,7 +121,7 @@ class RedisJournal:
     async def read(self, after: Cursor | None, limit: int) -> Page:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
         arguments = (new_epoch(), *self._bounds, epoch, sequence, limit, PAGE_BYTES)
-        answer = await self.link.run(_READ, self._keys, arguments)
+        answer = await self.link.run(_READ, self.keys.journal, arguments)
         name, head, first, gap, rows = answer
         epoch = name.decode()
         oldest = Cursor(epoch, first - 1)
@@ -134,18 +129,18 @@ class RedisJournal:
         return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None)
 
     async def locate(self, id: str) -> Cursor | None:
-        sequence = await self.link.call("ZSCORE", self._keys[3], id)
+        sequence = await self.link.call("ZSCORE", self.keys.key("ids"), id)
         if sequence is None:
             return None
         at = int(sequence)
-        epoch = await self.link.call("HGET", self._keys[0], "epoch")
+        epoch = await self.link.call("HGET", self.keys.key("meta"), "epoch")
         return Cursor(epoch.decode(), at) if epoch is not None else None
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
         newest = "+inf" if before is None else f"({before}"
         rest = (newest, "-inf", "WITHSCORES", "LIMIT", 0, limit)
-        found = await self.link.call("ZREVRANGEBYSCORE", self._keys[4], *rest)
-        epoch = await self.link.call("HGET", self._keys[0], "epoch")
+        found = await self.link.call("ZREVRANGEBYSCORE", self.keys.key("topics"), *rest)
+        epoch = await self.link.call("HGET", self.keys.key("meta"), "epoch")
         scored = zip(found[::2], found[1::2], strict=True)
         return [
             (topic.decode(), Cursor((epoch or b"0").decode(), int(sequence)))
@@ -153,12 +148,12 @@ class RedisJournal:
         ]
 
     async def signal(self, message: bytes) -> None:
-        await self.link.call("PUBLISH", self.bus_channel, b"signal\n" + message)
+        await self.link.call("PUBLISH", self.keys.bus, b"signal\n" + message)
 
     @asynccontextmanager
     async def follow(self, follower: Follower) -> AsyncIterator[None]:
         """Goes on once what is retained was told, or without it where Redis is away."""
-        listener = RedisListener(self, follower)
+        listener = RedisListener(self.keys, self.link, self.read, follower, self._meter)
         self._listeners.add(listener)
         try:
             async with background(listener.run()):
@@ -167,7 +162,7 @@ class RedisJournal:
         finally:
             self._listeners.discard(listener)
 
-    # Appending: one batch is on its way, those who come meanwhile go together in the next.
+    # Appending: one batch is on its way, those that come meanwhile go together in the next.
 
     async def _write(self) -> None:
         while True:
@@ -221,13 +216,13 @@ class RedisJournal:
                 count += 1
                 key, digest = 0, ""
                 if new.key is not None:
-                    keys.append(f"{self.prefix}key:{new.key}")
+                    keys.append(self.keys.key(f"key:{new.key}"))
                     key, digest = len(keys), new.digest()
                 topics = (new.topic, *new.alternates)
                 entries += (record, new.id or "", key, digest, len(topics), *topics)
-        fixed = (new_epoch(), *self._bounds, self.bus_channel, self._batch, self._key_age)
+        fixed = (new_epoch(), *self._bounds, self.keys.bus, self._batch, self._key_age)
         return await self._publishing.run(
-            _PUBLISH, (*self._keys, self._batch_key, *keys), (*fixed, count, *entries)
+            _PUBLISH, (*self.keys.journal, self._batch_key, *keys), (*fixed, count, *entries)
         )
 
     def _settle(self, appends: list[_Append], answer: Any) -> None:

@@ -7,7 +7,6 @@ Sentinels for it, `redis+cluster://host:port,host:port` the nodes of a cluster (
 import asyncio
 import hashlib
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -31,12 +30,13 @@ from redis.exceptions import (
 )
 
 from eddyline.errors import SettingsError, Unavailable
+from eddyline.tasks import Backoff
 
 #: Seconds for a connection to be made and proven, and for a call with all its waiting.
 CONNECT_TIMEOUT = 3.0
 CALL_TIMEOUT = 5.0
 
-#: Seconds between two attempts to connect, doubled up to the second, jittered.
+#: Seconds between two attempts to connect, doubled up to the second.
 BACKOFF = (0.05, 1.0)
 
 _SCHEMES = "redis://, rediss://, redis+sentinel://, redis+cluster:// or a rediss+ form of these"
@@ -189,10 +189,10 @@ class RedisLink:
     """Calls one after the other over one connection; a failed one is replaced."""
 
     def __init__(self, primary: Primary) -> None:
-        self._primary = primary
+        self.primary = primary
         self._connection: RedisConnection | None = None
         self._lock = asyncio.Lock()
-        self._backoff = BACKOFF[0]
+        self._backoff = Backoff(*BACKOFF)
         self._not_before = 0.0
         self._calls: set[asyncio.Task[Any]] = set()
 
@@ -263,12 +263,11 @@ class RedisLink:
             if loop.time() < self._not_before:
                 raise ConnectionError("the last attempt failed a moment ago")
             try:
-                self._connection = await self._primary.connect()
+                self._connection = await self.primary.connect()
             except BaseException:
-                self._not_before = loop.time() + self._backoff * random.uniform(0.5, 1.5)
-                self._backoff = min(2 * self._backoff, BACKOFF[1])
+                self._not_before = loop.time() + self._backoff.next()
                 raise
-            self._backoff = BACKOFF[0]
+            self._backoff.reset()
         return self._connection
 
     async def _drop(self) -> None:

@@ -1,7 +1,7 @@
 """The supervised subscription to a hub's bus: proven by probes, rebuilt after any fault, refilled.
 
-It subscribes first and reads the stream then: what is published between the two comes twice and is
-dropped by its sequence; nothing can come not at all. Whatever goes wrong, the way back is the same:
+It subscribes first and reads the stream then: an entry that is published between the two comes
+twice, and is dropped by its sequence; none can be missed. After any fault the way back is the same:
 a new connection, and the missing entries from the stream. Followers notice nothing.
 """
 
@@ -11,29 +11,30 @@ import logging
 import random
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Follower
+from eddyline.journal.base import Follower, Page
 from eddyline.journal.cursor import Cursor
 from eddyline.redis import record as redis_record
-from eddyline.redis.link import CONNECT_TIMEOUT, Failure, RedisConnection, info
+from eddyline.redis.keys import HubKeys
+from eddyline.redis.link import CONNECT_TIMEOUT, Failure, RedisConnection, RedisLink, info
+from eddyline.tasks import Backoff
+from eddyline.telemetry.base import BusMeter
 
-if TYPE_CHECKING:
-    from eddyline.redis.journal import RedisJournal
-
-#: Seconds between probes, and for one to come back: then the connection is given up.
+#: Seconds between probes, and seconds for one to come back before the connection is given up.
 PROBE_INTERVAL = 1.0
 PROBE_TIMEOUT = 4.0
 
 #: Probes to one look at how full Redis is.
 PROBES_TO_A_LOOK = 10
 
-#: Seconds between two attempts to connect, doubled up to the second, jittered.
+#: Seconds between two attempts to connect, doubled up to the second.
 BACKOFF = (0.05, 2.0)
 
-#: Entries that a process reads at its start, so that who was at another one finds them here: about
-#: what the broadcast keeps at hand.
+#: Entries that a process reads at its start, so that clients of another one find them here: about
+#: as many as the broadcast keeps at hand.
 BACKLOG = 16_384
 PAGE = 512
 
@@ -47,15 +48,25 @@ class BusFault(Exception):
 class RedisListener:
     """Tells one follower what the journal gets, for as long as `run` runs."""
 
-    def __init__(self, journal: "RedisJournal", follower: Follower) -> None:
+    def __init__(
+        self,
+        keys: HubKeys,
+        link: RedisLink,
+        read: Callable[[Cursor | None, int], Awaitable[Page]],
+        follower: Follower,
+        meter: BusMeter,
+    ) -> None:
+        """`read` is the journal's, over the same link."""
         #: Set after the first attempt, whether it succeeded or not.
         self.tried = asyncio.Event()
-        self._journal = journal
+        self._keys = keys
+        self._link = link
+        self._read_journal = read
         self._follower = follower
+        self._meter = meter
         self._head: Cursor | None = None
-        self._probe_channel = f"{journal.prefix}probe:{secrets.token_hex(8)}".encode()
+        self._probe_channel = keys.key(f"probe:{secrets.token_hex(8)}").encode()
         self._proven_at: float | None = None
-        self._proven = journal.meter.proven_at
         self._last_fault = "it was not reached yet"
         #: The probe that is on its way: its text, and the head that was seen before it.
         self._probe: tuple[bytes, Cursor] | None = None
@@ -68,7 +79,7 @@ class RedisListener:
         return f"the bus (Redis) is not proven: {self._last_fault}"
 
     async def run(self) -> None:
-        backoff = BACKOFF[0]
+        backoff = Backoff(*BACKOFF)
         while True:
             began = time.monotonic()
             try:
@@ -80,16 +91,15 @@ class RedisListener:
                 cause = None if expected else error
                 _log.warning("the bus is rebuilt: %s", self._last_fault, exc_info=cause)
             self._proven_at = self._probe = None
-            self._proven.set(0)
+            self._meter.proven_at.set(0)
             self.tried.set()
             if time.monotonic() - began > BACKOFF[1]:
-                backoff = BACKOFF[0]
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
-            backoff = min(2 * backoff, BACKOFF[1])
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
 
     async def _listen(self) -> None:
-        connection = await self._journal.primary.connect()
-        self._journal.meter.connects.inc()
+        connection = await self._link.primary.connect()
+        self._meter.connects.inc()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._subscribe(connection)
@@ -101,13 +111,12 @@ class RedisListener:
             await connection.close()
 
     async def _subscribe(self, connection: RedisConnection) -> None:
-        journal = self._journal
-        await connection.send("SUBSCRIBE", journal.bus_channel, self._probe_channel)
-        await connection.send("PSUBSCRIBE", _escaped(journal.live_channel) + "*")
+        await connection.send("SUBSCRIBE", self._keys.bus, self._probe_channel)
+        await connection.send("PSUBSCRIBE", _escaped(self._keys.live) + "*")
         for _ in range(3):
             await connection.read()
 
-    # What the bus brings.
+    # Messages of the bus.
 
     async def _read(self, connection: RedisConnection) -> None:
         while True:
@@ -122,37 +131,37 @@ class RedisListener:
             case [b"message", _, data]:
                 await self._on_entries(data)
             case [b"pmessage", _, channel, data]:
-                topic = channel.decode(errors="replace").removeprefix(self._journal.live_channel)
+                topic = channel.decode(errors="replace").removeprefix(self._keys.live)
                 self._follower.deliver_ephemeral(topic, data.decode(errors="replace"))
 
     async def _on_entries(self, data: bytes) -> None:
         assert self._head is not None
         first, _, _ = redis_record.place_in_bus(data)
         if first.epoch != self._head.epoch or first.sequence > self._head.sequence + 1:
-            self._journal.meter.gaps.inc()
+            self._meter.gaps.inc()
             await self._refill()
-        # What was in the stream already came twice.
+        # An entry that was read in the stream already comes twice.
         for entry in redis_record.from_bus(data, self._head.sequence + 1 - first.sequence):
             if entry.cursor.sequence == self._head.sequence + 1:
                 self._head = entry.cursor
                 self._follower.deliver(entry)
 
     async def _refill(self) -> None:
-        """Reads in the stream what the bus did not bring, up to the head."""
+        """Reads the entries that the bus did not bring in the stream, up to the head."""
         if self._head is None:
-            page = await self._journal.read(None, 0)
+            page = await self._read_journal(None, 0)
             first = max(page.oldest.sequence, page.head.sequence - BACKLOG)
             self._skip(Cursor(page.head.epoch, first))
         while True:
             assert self._head is not None
-            page = await self._journal.read(self._head, PAGE)
+            page = await self._read_journal(self._head, PAGE)
             if page.gap is not None:
                 self._skip(page.head)
                 return
             for entry in page.entries:
                 self._head = entry.cursor
                 self._follower.deliver(entry)
-            self._journal.meter.refilled.inc(len(page.entries))
+            self._meter.refilled.inc(len(page.entries))
             if self._head.sequence >= page.head.sequence:
                 break
         if self._head.epoch != page.head.epoch:
@@ -177,30 +186,29 @@ class RedisListener:
                         await asyncio.sleep(PROBE_INTERVAL / 10)
 
     async def _send_probe(self, connection: RedisConnection) -> None:
-        journal = self._journal
-        head = (await journal.read(None, 0)).head
-        if journal.link.run_id != connection.run_id:
+        head = (await self._read_journal(None, 0)).head
+        if self._link.run_id != connection.run_id:
             raise BusFault("calls and messages are of two servers, or two lives of one")
         self._probe = (secrets.token_bytes(8), head)
-        await journal.link.call("PUBLISH", self._probe_channel, self._probe[0])
+        await self._link.call("PUBLISH", self._probe_channel, self._probe[0])
 
     async def _look_at_memory(self) -> None:
-        memory = info(await self._journal.link.call("INFO", "memory"))
-        self._journal.meter.memory.set(int(memory["used_memory"]))
-        self._journal.meter.memory_limit.set(int(memory["maxmemory"]))
+        memory = info(await self._link.call("INFO", "memory"))
+        self._meter.memory.set(int(memory["used_memory"]))
+        self._meter.memory_limit.set(int(memory["maxmemory"]))
 
     async def _on_probe(self, text: bytes) -> None:
         if self._probe is None or text != self._probe[0]:
             return
-        # Whatever came into the journal before the probe was sent has come over the bus before it.
+        # Each entry that was in the journal before the probe came over the bus before it.
         _, head = self._probe
         self._probe = None
         assert self._head is not None
         if head.epoch != self._head.epoch or head.sequence > self._head.sequence:
-            self._journal.meter.gaps.inc()
+            self._meter.gaps.inc()
             await self._refill()
         self._proven_at = time.monotonic()
-        self._proven.set(time.time())
+        self._meter.proven_at.set(time.time())
         self.tried.set()
 
 

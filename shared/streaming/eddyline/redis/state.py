@@ -19,6 +19,7 @@ from typing import Any
 
 from eddyline.errors import Unavailable
 from eddyline.journal.state import shrink
+from eddyline.redis.keys import HubKeys
 from eddyline.redis.link import RedisLink
 from eddyline.tasks import background
 
@@ -37,9 +38,9 @@ class RedisState:
 
     shared = True
 
-    def __init__(self, link: RedisLink, prefix: str) -> None:
+    def __init__(self, link: RedisLink, keys: HubKeys) -> None:
         self._link = link
-        self._prefix = prefix + "state:"
+        self._prefix = keys.key("state:")
         self._process = secrets.token_hex(8)
         self._mine: dict[str, dict[str, bytes]] = {}
         #: Keys by kind whose present value Redis does not have yet.

@@ -78,7 +78,7 @@ async def test_a_slot_that_moves_takes_the_hub_with_it(cluster):
     reader = Reader()
     async with RedisJournal(url(cluster)) as journal, journal.follow(reader):
         cursors = [(await journal.append([NewEntry("t", str(n))]))[0].cursor for n in range(3)]
-        await asyncio.to_thread(move_slot, cluster, slot_of(cluster[0], journal.prefix))
+        await asyncio.to_thread(move_slot, cluster, slot_of(cluster[0], journal.keys.prefix))
         async with asyncio.timeout(30):
             while True:
                 try:

@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +127,14 @@ async def test_a_stream_that_went_as_a_whole_hides_no_hole(redis_url, way):
     async with RedisJournal(redis_url, secrets.token_hex(8), max_age=1.0) as journal:
         one, _, three = await append(journal, "1", "2", "3")
         if way == "evicted":
-            await journal.link.call("DEL", journal.prefix + "journal")
+            await journal.link.call("DEL", journal.keys.key("journal"))
         async with asyncio.timeout(10):
-            while await journal.link.call("EXISTS", journal.prefix + "journal"):
+            while await journal.link.call("EXISTS", journal.keys.key("journal")):
                 await asyncio.sleep(0.02)
         await append(journal, "4")
         assert (await journal.read(one, 9)).gap == "trimmed"
         assert [text(e) for e in (await journal.read(three, 9)).entries] == ["4"]
-        counted = int(await journal.link.call("HGET", journal.prefix + "meta", "bytes"))
+        counted = int(await journal.link.call("HGET", journal.keys.key("meta"), "bytes"))
         assert counted < 2 * ENTRY_OVERHEAD, "entries that went still count"
 
 
@@ -289,7 +290,7 @@ async def test_a_message_that_the_bus_leaves_out_is_read_in_the_journal(server):
         await append(journal, "1")
         await eventually(lambda: len(reader.entries) == 1)
         silent = RedisJournal(server.url)
-        silent.bus_channel = "elsewhere"
+        silent.keys = replace(silent.keys, bus="elsewhere")
         async with silent:
             await append(silent, "2")
             await append(journal, "3")

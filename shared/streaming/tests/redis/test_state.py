@@ -10,6 +10,7 @@ import pytest
 
 from eddyline.errors import Unavailable
 from eddyline.redis import state as redis_state
+from eddyline.redis.keys import HubKeys
 from eddyline.redis.link import Primary, RedisLink
 from eddyline.redis.state import RedisState
 from eddyline.testing import RedisServer, eventually
@@ -17,8 +18,9 @@ from eddyline.testing import RedisServer, eventually
 
 @asynccontextmanager
 async def redis_state_of(url: str, hub: str) -> AsyncIterator[RedisState]:
-    link = RedisLink(Primary(url, f"{{{hub}}}"))
-    state = RedisState(link, f"eddyline:{{{hub}}}:")
+    keys = HubKeys.from_hub(hub)
+    link = RedisLink(Primary(url, keys.prefix))
+    state = RedisState(link, keys)
     try:
         async with state.run():
             yield state

@@ -1,0 +1,30 @@
+"""The names that a hub has in Redis."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HubKeys:
+    """The channels of one hub, and its keys: all have one hash tag, and so one slot of a cluster.
+
+    `live`: a text that any client of Redis publishes to this prefix and a topic is delivered as an
+    event without an id.
+    """
+
+    prefix: str
+    bus: str
+    live: str
+
+    @classmethod
+    def from_hub(cls, hub: str) -> "HubKeys":
+        prefix = f"eddyline:{{{hub}}}:"
+        live = "eddyline:live:" if hub == "events" else f"eddyline:{hub}:live:"
+        return cls(prefix, prefix + "bus", live)
+
+    def key(self, name: str) -> str:
+        return self.prefix + name
+
+    @property
+    def journal(self) -> list[str]:
+        """The keys of the journal itself, in the order of state.lua."""
+        return [self.key(name) for name in ("meta", "journal", "epochs", "ids", "topics")]
