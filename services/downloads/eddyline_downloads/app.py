@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline_downloads.demo import make_files
-from eddyline_downloads.http import routes
+from eddyline_downloads.http.routes import DownloadsApi
 from eddyline_downloads.settings import DownloadsSettings
-from eddyline_downloads.stores.folder import FileStore
+from eddyline_downloads.stores.folder import FolderStore
 
 
 def service(context: Context, settings: DownloadsSettings) -> Service:
-    store = FileStore(settings.folder)
+    store = FolderStore(settings.folder)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -21,7 +21,8 @@ def service(context: Context, settings: DownloadsSettings) -> Service:
             await asyncio.to_thread(make_files, settings.folder)
         yield
 
-    return Service("downloads", routes.router(context, settings, store), lifespan, store.fault)
+    routes = DownloadsApi(context, settings, store).routes()
+    return Service("downloads", routes, lifespan, store.fault)
 
 
 SERVICE = Registration(

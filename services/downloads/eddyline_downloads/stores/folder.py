@@ -1,26 +1,20 @@
-"""Where the files are: a folder.
+"""The store that is a folder."""
 
-Its paths have one spelling each, so that no other spelling gets round a scope.
-"""
-
+import asyncio
 import errno
 import os
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import FileIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
 
-from eddyline.errors import BadRequest, NotFound, Unavailable
+from eddyline.errors import Unavailable
 from eddyline.responses.file import strong_etag
-from eddyline_downloads.http.listing import walk
-from eddyline_downloads.http.media import media_type
-from eddyline_downloads.stores.beneath import open_beneath
-from eddyline_downloads.stores.safe_open import open_cached
+from eddyline_downloads.stores.base import Entry, MayRead, Page, absent
+from eddyline_downloads.stores.listing import walk
+from eddyline_downloads.stores.safe_open import open_beneath, open_nonblocking
 
-#: Why a path is nobody's; whatever else keeps one from being opened is the server's fault.
+#: Errors that are due to the path that was asked for; every other one is the server's fault.
 _ABSENT = frozenset(
     (
         errno.ENOENT,
@@ -38,76 +32,49 @@ _ABSENT = frozenset(
 )
 
 
-class MayRead(Protocol):
-    """Whether a path may be shown."""
-
-    def __call__(self, path: str, /) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a listing; `cursor` asks for the next, and is None at the end."""
-
-    files: list[dict[str, Any]]
-    cursor: str | None
-
-
-def checked(path: str) -> str:
-    """The path; one that has another spelling, or leads upwards, raises BadRequest."""
-    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        raise BadRequest(
-            f"{path[:200]!r} is not a path: expected names, with single slashes between"
-        )
-    return path
-
-
-class FileStore:
-    """The regular files beneath a folder."""
+class FolderStore:
+    """The regular files beneath a folder; links that lead out of it lead nowhere."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fault(self) -> str | None:
-        """Why there are no files to be had; None where there are."""
         return None if self.folder.is_dir() else "the folder of DOWNLOADS_STORE is not there"
 
-    def open(self, path: str) -> FileIO:
-        """The file, open; raises NotFound, in words that tell nothing of the server's own paths."""
-        self._ready()
+    async def open(self, path: str) -> FileIO:
+        try:
+            file = open_nonblocking(self.folder, path)
+        except UnicodeEncodeError:
+            raise absent(path) from None
+        if file is not None:
+            return FileIO(file, "rb")
+        # The kernel has to wait for a disk, or the path names no file.
+        return await asyncio.to_thread(self._open, path)
+
+    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+        return await asyncio.to_thread(self._page, prefix, after, limit, may_read)
+
+    def _open(self, path: str) -> FileIO:
+        self._require_folder()
         try:
             return FileIO(open_beneath(self.folder, path), "rb")
-        except (OSError, UnicodeEncodeError) as error:
-            if isinstance(error, OSError) and error.errno not in _ABSENT:
+        except OSError as error:
+            if error.errno not in _ABSENT:
                 raise
-            raise NotFound(f"there is no file {path[:200]!r}") from None
+            raise absent(path) from None
 
-    def open_cached(self, path: str) -> FileIO | None:
-        """The same without waiting for a disk; None means that it takes `open`, in a thread."""
-        try:
-            file = open_cached(self.folder, path)
-        except UnicodeEncodeError:
-            return None
-        return None if file is None else FileIO(file, "rb")
-
-    def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
-        """Files by path, ascending: those that begin with `prefix` and come after `after`."""
-        self._ready()
+    def _page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+        self._require_folder()
         with closing(walk(self.folder, prefix, after)) as files:
             readable = (_entry(path, status) for path, status in files if may_read(path))
             found = list(islice(readable, limit + 1))
-        return Page(found[:limit], found[limit - 1]["path"] if len(found) > limit else None)
+        return Page(found[:limit], found[limit - 1].path if len(found) > limit else None)
 
-    def _ready(self) -> None:
+    def _require_folder(self) -> None:
         fault = self.fault()
         if fault is not None:
             raise Unavailable(fault)
 
 
-def _entry(path: str, status: os.stat_result) -> dict[str, Any]:
-    return {
-        "path": path,
-        "size": status.st_size,
-        "modified": datetime.fromtimestamp(status.st_mtime, UTC).isoformat(),
-        "etag": strong_etag(status),
-        "media_type": media_type(path),
-    }
+def _entry(path: str, status: os.stat_result) -> Entry:
+    return Entry(path, status.st_size, status.st_mtime, strong_etag(status))

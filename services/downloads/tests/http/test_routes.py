@@ -1,5 +1,6 @@
 import os
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,14 @@ import jwt
 import pytest
 
 from eddyline.responses.file import strong_etag
-from eddyline.testing import Stream, request_bytes
+from eddyline.service.app import Context, Service, create_app
+from eddyline.service.settings import Settings
+from eddyline.testing import Stream, request_bytes, running
 from eddyline_downloads.demo import make_files
 from eddyline_downloads.generated import CHUNK
+from eddyline_downloads.http.routes import DownloadsApi
+from eddyline_downloads.settings import DownloadsSettings
+from eddyline_downloads.stores.memory import MemoryStore
 
 Serve = Callable[..., Any]
 Fetch = Callable[..., Awaitable[Stream]]
@@ -165,6 +171,71 @@ async def test_lists_files(serve: Serve, fetch: Fetch, folder: Path) -> None:
         assert second["cursor"] is None
         stream = await fetch(f"{run.url}/files?prefix=sub/d")
         assert [file["path"] for file in (await stream.json())["files"]] == ["sub/deep/c.txt"]
+
+
+@pytest.fixture
+def folder_of_any_date() -> Iterator[Path]:
+    """A folder in memory: on disk many file systems hold no date after the year 2446."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
+async def test_a_file_of_the_year_10000_is_sent_and_listed_and_takes_no_slot(
+    serve: Serve, fetch: Fetch, folder_of_any_date: Path
+) -> None:
+    far = folder_of_any_date / "far"
+    make_file(far, b"far")
+    make_file(folder_of_any_date / "near", b"near")
+    os.utime(far, (253_402_300_800, 253_402_300_800))
+    if os.stat(far).st_mtime != 253_402_300_800:
+        pytest.skip("this file system has no such dates")
+    async with serve(store=str(folder_of_any_date), limit_streams=6) as run:
+        for _ in range(12):
+            stream = await fetch(f"{run.url}/download/far")
+            assert (stream.status, await stream.body()) == (200, b"far")
+            assert "last-modified" not in stream.headers
+        files = (await (await fetch(f"{run.url}/files")).json())["files"]
+        assert [(file["path"], file["modified"] is None) for file in files] == [
+            ("far", True),
+            ("near", False),
+        ]
+        assert run.app.state.context.limits.open == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        ("eddyline_downloads.http.routes.media_type", "/download/a.txt"),
+        ("eddyline_downloads.http.routes.content_disposition", "/static/a.txt"),
+        ("eddyline_downloads.stores.folder.open_nonblocking", "/download/a.txt"),
+        ("eddyline.responses.file.strong_etag", "/download/a.txt"),
+        ("eddyline_downloads.http.routes.PullResponse", "/stream"),
+    ],
+)
+async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
+    serve: Serve, fetch: Fetch, monkeypatch: pytest.MonkeyPatch, fault: str, path: str
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    async with serve(limit_streams=1) as run:
+        monkeypatch.setattr(fault, broken)
+        for _ in range(3):
+            assert (await fetch(run.url + path)).status == 500
+            assert run.app.state.context.limits.open == 0
+        monkeypatch.undo()
+        assert (await fetch(f"{run.url}/download/a.txt")).status == 200
+
+
+async def test_a_store_in_memory_serves_files_too(fetch: Fetch) -> None:
+    context = Context.from_settings(Settings())
+    api = DownloadsApi(context, DownloadsSettings(), MemoryStore({"a/b.txt": b"hello"}))
+    async with running(create_app(context, [Service("downloads", api.routes())], "Test")) as run:
+        stream = await fetch(f"{run.url}/download/a/b.txt", headers={"Range": "bytes=1-3"})
+        assert (stream.status, await stream.body()) == (206, b"ell")
+        listed = (await (await fetch(f"{run.url}/files")).json())["files"]
+        assert [(file["path"], file["size"]) for file in listed] == [("a/b.txt", 5)]
 
 
 async def test_generated_chunks_have_no_length(serve: Serve, fetch: Fetch, server: Any) -> None:

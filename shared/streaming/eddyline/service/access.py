@@ -1,12 +1,16 @@
-"""Which tokens a process accepts: its settings become an `Authenticator`."""
+"""Access: the tokens that a process accepts by its settings, and the caller of an endpoint."""
 
 import logging
+from typing import Annotated
+
+from fastapi import Depends, Request
 
 from eddyline.auth.authenticator import Authenticator
 from eddyline.auth.base import TokenVerifier
 from eddyline.auth.jwks import Jwks
 from eddyline.auth.jwt import JwtVerifier, KeySource, OneKey
 from eddyline.auth.keys import key_from_file, secret_key
+from eddyline.auth.principal import Principal
 from eddyline.errors import SettingsError
 from eddyline.service.settings import Settings
 
@@ -29,6 +33,17 @@ def authenticator_from_settings(
         _log.warning("authentication is off: whoever can connect may do everything")
         return Authenticator(None, loopback_only=settings.auth == "auto")
     return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience))
+
+
+async def principal(request: Request) -> Principal:
+    """The principal of a request, as the authenticator of its app (`Context`) tells."""
+    authenticator: Authenticator = request.app.state.context.authenticator
+    return await authenticator.principal(request)
+
+
+#: The annotation of an endpoint's parameter: the principal that calls. Without a good token the
+#: endpoint never runs.
+Caller = Annotated[Principal, Depends(principal)]
 
 
 def _key_source(settings: Settings) -> KeySource | None:

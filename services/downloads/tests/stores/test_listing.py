@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from eddyline_downloads.http.listing import walk
+from eddyline_downloads.stores.listing import walk
 
 
 def paths(folder: Path, prefix: str = "", after: str = "") -> list[str]:
