@@ -87,6 +87,8 @@ def run_gunicorn(target: str, workers: int) -> None:
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     os.environ["EDDYLINE_WORKERS"] = str(workers)
+    # On USR2 gunicorn starts its `__main__.py` by path: beside that lies a package `http`.
+    os.environ["PYTHONSAFEPATH"] = "1"
     command = [sys.executable, "-m", "gunicorn", "-c", GUNICORN_CONFIG, "-w", str(workers), target]
     os.execv(sys.executable, command)
 

@@ -3,13 +3,13 @@
 drain notice + window < uvicorn's graceful end < graceful_timeout <= timeout
 """
 
+from itertools import count
 from typing import Any
 
 from eddyline.errors import SettingsError
 from eddyline.server.server import GRACE
 from eddyline.service.settings import Settings, exit_on_bad_settings
-from eddyline.telemetry.metrics import multiprocess
-from eddyline.telemetry.workers import worker_died
+from eddyline.telemetry.workers import free_slot, take_slot
 
 try:
     _settings = Settings.read()
@@ -30,7 +30,7 @@ max_requests = _settings.max_requests
 max_requests_jitter = _settings.max_requests // 10
 control_socket_disable = True
 accesslog = None
-# As jsonlog.py has it; a worker's own logging is configured by its app.
+# As telemetry/logs.py has it; a worker's own logging is configured by its app.
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -41,12 +41,25 @@ logconfig_dict = {
 }
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Gives the worker the lowest slot for its metrics that no living worker has.
+
+    A master's pid is in the names of its slots: after USR2 two masters write to one folder.
+    """
+    taken = {other.slot for other in server.WORKERS.values()}
+    slots = (f"{server.pid}-{number}" for number in count())
+    worker.slot = next(slot for slot in slots if slot not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In the new worker, before it imports its app."""
+    take_slot(worker.slot)
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Takes a dead worker out of the gauges, however it died; what it counted stays."""
-    if not multiprocess():
-        return
     try:
-        worker_died(worker.pid, server.WORKERS)
-    except Exception as error:
+        free_slot(worker.slot)
+    except OSError as error:
         # From here it would end the master, and with it all streams.
-        server.log.warning("The metrics of dead workers are not folded yet: %r", error)
+        server.log.warning("The gauges of a dead worker stay until its slot is taken: %r", error)

@@ -1,12 +1,11 @@
 """Every Prometheus metric of the suite, defined once.
 
 Under several gunicorn workers `PROMETHEUS_MULTIPROC_DIR` is set before Python starts: every gauge
-therefore names the
-mode by which the workers' values are put together. Hot paths don't come here: one call per flush or
-chunk.
+therefore names the mode by which the workers' values are put together. Only live modes and
+`mostrecent` may be named: values of the others would outlive their worker. Hot paths don't come
+here: one call per flush or chunk.
 """
 
-import os
 from functools import cache, cached_property
 from typing import Literal, get_args
 
@@ -15,7 +14,7 @@ from prometheus_client.exposition import generate_latest
 
 from eddyline.journal.base import Gap
 from eddyline.telemetry.base import Kind, Reason
-from eddyline.telemetry.workers import WorkersCollector
+from eddyline.telemetry.workers import WorkersCollector, multiprocess
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -216,10 +215,6 @@ class BusMetrics:
     @cached_property
     def memory_limit(self) -> Gauge:
         return redis_memory_limit.labels(self._hub)
-
-
-def multiprocess() -> bool:
-    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 def exposition() -> bytes:

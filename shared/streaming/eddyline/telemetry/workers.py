@@ -1,169 +1,68 @@
-"""Metrics of gunicorn's workers: what a dead one counted stays, its files do not.
+"""Metrics of gunicorn's workers: each counts in the files of a slot, which the next one takes over.
 
-prometheus_client keeps the files of every process that ever lived, and a scrape reads them all. So
-gunicorn's master folds those of the dead into one of each type, of pid 0, which no process has.
-
-Meanwhile a value is in two files, and files vanish: a lock keeps scrapes (shared) and folds
-(exclusive) apart. Sums are exact, in whatever order: rounded ones would sink by a last bit in
-every eighth fold, which Prometheus takes for a counter that began anew.
+prometheus_client names a file by its process, keeps the files of every process that ever lived, and
+reads them all for each scrape. Named by slots there are as many files as workers that ran at the
+same time, and a new worker counts on from where the dead one stopped.
 """
 
-import fcntl
-import json
 import os
 import struct
-import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from glob import glob
-from math import fsum, isfinite
-from pathlib import Path
 
-from prometheus_client import Metric
+from prometheus_client import Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.samples import Sample
 
-#: Seconds that a fold waits for scrapes; gunicorn's master does nothing else meanwhile.
-PATIENCE = 0.5
+_slot: str | None = None
 
-#: What outlives a worker, as the files are called: PREFIX_PID.db. Its live gauges don't, and
-#: metrics.py has no others.
-_SUMMED = ("counter", "histogram")
-_MOST_RECENT = "gauge_mostrecent"
 
-#: Files in the folder. A fold holds the turn while it waits for the lock: else scrapes that come
-#: one upon another would never let it in.
-_TURN = "turn"
-_LOCK = "lock"
+def multiprocess() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
-#: Key, value, timestamp. In a file of sums several values of one key add up.
-Entry = tuple[str, float, float]
 
-#: Dead workers that are not folded yet.
-_dead: set[int] = set()
+def _name() -> str:
+    """The name of this process in the names of its files; no two that live may share one."""
+    return _slot or str(os.getpid())
+
+
+if multiprocess():
+    # Before the first metric is made: a metric takes the class that it finds.
+    values.ValueClass = values.MultiProcessValue(process_identifier=_name)  # type: ignore[no-untyped-call]
+
+
+def take_slot(slot: str) -> None:
+    """Makes this process the owner of a slot; called in a new worker before it has any metric."""
+    global _slot
+    _slot = slot
+    if multiprocess():
+        free_slot(slot)  # a worker that died unnoticed has left its gauges
+        for file in glob(f"{os.environ['PROMETHEUS_MULTIPROC_DIR']}/*_{slot}.db"):
+            if not _is_sound(file):
+                os.unlink(file)
+
+
+def free_slot(slot: str) -> None:
+    """Removes the live gauges of a slot whose worker is dead; what it counted stays."""
+    if multiprocess():
+        mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
 class WorkersCollector(MultiProcessCollector):
-    """All workers, the dead included. It waits while the master folds: scrape in a thread."""
+    """The sums over all slots: of workers that live and of those that died."""
 
     def collect(self) -> Iterable[Metric]:
-        folder = Path(self._path)
-        with _locked(folder / _TURN, fcntl.LOCK_SH):
-            pass
-        with _locked(folder / _LOCK, fcntl.LOCK_SH):
-            files = filter(_has_begun, glob(f"{self._path}/*.db"))
-            metrics = self._read_metrics(files)  # type: ignore[no-untyped-call]
-        for metric in metrics.values():
-            if metric.type in _SUMMED:
-                metric.samples = _added_up(metric.samples)
-        collected: Iterable[Metric] = self._accumulate_metrics(metrics, True)  # type: ignore[no-untyped-call]
-        return collected
+        # Always in the same order: another one could round a sum down by its last bit, which
+        # Prometheus takes for a counter that began anew.
+        files = sorted(filter(_is_sound, glob(f"{self._path}/*.db")))
+        merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return merged
 
 
-def _has_begun(file: str) -> bool:
-    """A worker's file is empty for a moment, and to prometheus_client broken."""
+def _is_sound(file: str) -> bool:
+    """Whether a file holds entries: a new one holds none, and one that is listed can be gone."""
     try:
-        return os.path.getsize(file) > 0
-    except FileNotFoundError:  # live gauges of one that has died
+        keys = [key for key, *_ in MmapedDict.read_all_values_from_file(file)]  # type: ignore[no-untyped-call]
+    except (OSError, RuntimeError, ValueError, struct.error):
         return False
-
-
-def _added_up(samples: list[Sample]) -> list[Sample]:
-    """One sample for each name and labels, so that nothing is left to prometheus_client's `+=`."""
-    values = defaultdict(list)
-    for sample in samples:
-        values[sample.name, sample.labels].append(sample.value)  # here labels are tuples
-    return [Sample(name, labels, fsum(some)) for (name, labels), some in values.items()]
-
-
-def worker_died(pid: int, alive: Collection[int]) -> None:
-    """Takes a worker out of the live gauges and folds what it counted; called by gunicorn's master.
-
-    Raises OSError where that cannot be now (BlockingIOError: a scrape outlasts PATIENCE): the next
-    call makes up for it.
-    """
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
-    _dead.add(pid)
-    # A pid comes again one day: that worker counts on in the files that it finds.
-    _dead.difference_update(alive)
-    fold(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), _dead)
-    _dead.clear()
-
-
-def fold(folder: Path, pids: Collection[int]) -> None:
-    """Moves what these processes counted into the files of pid 0."""
-    how = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with _locked(folder / _TURN, how), _locked(folder / _LOCK, how):
-        for prefix in (*_SUMMED, _MOST_RECENT):
-            files = [f for pid in pids if (f := folder / f"{prefix}_{pid}.db").exists()]
-            if files:
-                join = _newest if prefix == _MOST_RECENT else _sums
-                _fold(files, folder / f"{prefix}_0.db", join)
-
-
-def _fold(files: list[Path], target: Path, join: Callable[[list[Entry]], list[Entry]]) -> None:
-    entries = join([entry for file in (target, *files) for entry in _read(file)])
-    new = target.with_suffix(".new")
-    # Not by a MmapedDict: writing to a mapped file on a full tmpfs is SIGBUS, and the master's end.
-    new.write_bytes(_packed(entries))
-    new.replace(target)
-    for file in files:
-        file.unlink()
-
-
-@contextmanager
-def _locked(file: Path, how: int) -> Iterator[None]:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    end = time.monotonic() + PATIENCE
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, how)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _read(file: Path) -> Iterator[Entry]:
-    """What can be read: a worker that was killed may leave half a file."""
-    with suppress(FileNotFoundError, RuntimeError, ValueError, struct.error):
-        for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
-            json.loads(key)  # Once folded, a bad one would fail every scrape to come.
-            if isfinite(value):
-                yield key, value, timestamp
-
-
-def _sums(entries: list[Entry]) -> list[Entry]:
-    values = defaultdict(list)
-    for key, value, _ in entries:
-        values[key].append(value)
-    return [(key, part, 0.0) for key, some in values.items() for part in _exact_sum(some)]
-
-
-def _exact_sum(values: list[float]) -> Iterator[float]:
-    """Their sum, in as many numbers as it takes to lose no bit; most often one."""
-    yield (part := fsum(values))
-    while part := fsum(values := [*values, -part]):
-        yield part
-
-
-def _newest(entries: list[Entry]) -> list[Entry]:
-    return list({entry[0]: entry for entry in sorted(entries, key=lambda entry: entry[2])}.values())
-
-
-def _packed(entries: list[Entry]) -> bytes:
-    """A file as `prometheus_client.mmap_dict` reads it."""
-    packed = []
-    for key, value, timestamp in entries:
-        text = key.encode()
-        padded = text + b" " * (8 - (len(text) + 4) % 8)
-        packed.append(struct.pack(f"i{len(padded)}sdd", len(text), padded, value, timestamp))
-    body = b"".join(packed)
-    return struct.pack("ii", 8 + len(body), 0) + body
+    return bool(keys) and all(key.startswith("[") for key in keys)  # they are JSON lists
