@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from eddyline_standalone.serve import SERVICES
+from eddyline.service.registry import registrations
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 #: Milliseconds.
 PATIENCE = 30_000
 
-RUN = {name: ("eddyline_standalone.serve", name) for name in SERVICES}
+RUN = {name: ("eddyline_standalone.serve", name) for name in registrations()}
 RUN["standalone"] = ("eddyline_standalone",)
 
 
