@@ -24,6 +24,7 @@ _FIELDS = {
 }
 
 SUBSCRIBE: dict[str, Any] = {
+    "name": "mercure_subscribe",
     "openapi_extra": {
         "parameters": [
             parameter("topic", _MATCHERS, "0.x: topics, URI templates (RFC 6570), or `*`."),
@@ -37,6 +38,7 @@ SUBSCRIBE: dict[str, Any] = {
     "responses": {200: {"content": {EVENT_STREAM: {}}}},
 }
 PUBLISH: dict[str, Any] = {
+    "name": "mercure_publish",
     "openapi_extra": {
         "requestBody": {
             "required": True,

@@ -2,12 +2,15 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import TypedDict
 
 from eddyline.auth.authenticator import Authenticator
 from eddyline.errors import SettingsError
@@ -17,6 +20,8 @@ from eddyline.service.admission import Limits, Permit, StreamContext
 from eddyline.service.browser import docs
 from eddyline.service.browser.cors import Cors
 from eddyline.service.drain import Drain
+from eddyline.service.openapi import document
+from eddyline.service.openapi.operation import PUBLIC, Schema
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline.tasks import background
@@ -62,12 +67,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Service:
-    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready."""
+    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready.
+
+    `security` are ways to authenticate beside bearer tokens, and `models` types of the items of
+    streams: both for the OpenAPI document.
+    """
 
     name: str
     router: APIRouter
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
     ready: Readiness = field(default=lambda: None)
+    security: Mapping[str, Schema] = field(default_factory=dict)
+    models: tuple[type, ...] = ()
 
 
 def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
@@ -82,9 +93,21 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
                     await stack.enter_async_context(service.lifespan())
             yield
 
-    app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=title,
+        version=version("eddyline"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=document.operation_id,
+    )
     app.state.context = context
     problems.install(app)
+    document.install(
+        app,
+        {name: scheme for each in services for name, scheme in each.security.items()},
+        [model for each in services for model in each.models],
+    )
     # Services first: each route that a request is matched against in vain costs it time.
     for service in services:
         app.include_router(service.router, tags=[service.name])
@@ -117,16 +140,27 @@ def module_app(create: Callable[[], FastAPI]) -> Callable[[str], FastAPI]:
     return __getattr__
 
 
+class Liveness(TypedDict):
+    status: str
+
+
+class ReadinessReport(TypedDict):
+    """`faults`: by the name of a service, or `drain`."""
+
+    status: str
+    faults: dict[str, str]
+
+
 def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
-    @router.get("/livez")
-    async def livez() -> dict[str, str]:
+    @router.get("/livez", openapi_extra=PUBLIC)
+    async def livez() -> Liveness:
         """The process is alive; depends on nothing else."""
         return {"status": "alive"}
 
-    @router.get("/readyz")
-    async def readyz(response: Response) -> dict[str, object]:
+    @router.get("/readyz", responses={503: {"model": ReadinessReport}}, openapi_extra=PUBLIC)
+    async def readyz(response: Response) -> ReadinessReport:
         """May take new streams; 503 while draining or while a service is not ready."""
         faults = {s.name: fault for s in services if (fault := s.ready()) is not None}
         if context.drain.draining:
@@ -134,8 +168,8 @@ def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
         response.status_code = 503 if faults else 200
         return {"status": "unready" if faults else "ready", "faults": faults}
 
-    @router.get("/metrics")
-    async def prometheus() -> Response:
+    @router.get("/metrics", response_class=PlainTextResponse, openapi_extra=PUBLIC)
+    async def prometheus_metrics() -> Response:
         """Prometheus text format."""
         text = await asyncio.to_thread(metrics.exposition)
         return Response(text, media_type=metrics.CONTENT_TYPE)

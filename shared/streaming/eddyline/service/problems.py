@@ -8,6 +8,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.telemetry import metrics
@@ -17,20 +18,29 @@ from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS, retry_frame
 MAX_FAULTS = 10
 
 
+class Problem(TypedDict):
+    """The document of an error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
 def problem(
     request: Request, status: int, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     """A problem document; `instance` is the request's id, which the log has too."""
     metrics.problems.labels(status).inc()
-    body: dict[str, Any] = {
+    # A detail may name a file whose name is not UTF-8: Python spells it by half surrogate pairs.
+    body: Problem = {
         "type": "about:blank",
-        "title": title,
+        "title": _utf8(title),
         "status": status,
-        "detail": detail,
+        "detail": _utf8(detail),
         "instance": f"urn:request:{request.scope.get('request_id', '-')}",
     }
-    # A detail may name a file whose name is not UTF-8: Python spells it by half surrogate pairs.
-    body = {k: _utf8(v) if isinstance(v, str) else v for k, v in body.items()}
     return Response(
         orjson.dumps(body), status, headers=headers, media_type="application/problem+json"
     )

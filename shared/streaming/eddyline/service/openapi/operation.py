@@ -1,0 +1,73 @@
+"""Pieces of OpenAPI that a route states itself: parameters, streams, problems."""
+
+from typing import Any
+
+from eddyline.errors import StreamingError, Unauthorized, Unavailable
+
+Schema = dict[str, Any]
+#: As FastAPI's `responses=` takes it.
+Responses = dict[int | str, dict[str, Any]]
+
+PROBLEM_JSON = "application/problem+json"
+
+#: `openapi_extra` of a route that asks for no token.
+PUBLIC: dict[str, Any] = {"security": []}
+
+#: A query parameter that is 1 or 0.
+FLAG: Schema = {"type": "integer", "enum": [0, 1], "default": 0}
+
+
+def ref(model: type) -> Schema:
+    """The schema of a model. Models that only streams use stand in `Service.models`, too."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def parameter(
+    name: str, schema: Schema, text: str, where: str = "query", *, required: bool = False
+) -> dict[str, Any]:
+    """A parameter for `openapi_extra`: of a raw route, where FastAPI parses none."""
+    about = {"name": name, "in": where, "schema": schema, "description": text}
+    return about | ({"required": True} if required else {})
+
+
+def stream(media_type: str, item: Schema) -> dict[str, Any]:
+    """The content of a stream: a text, and the schema of the items that a client parses from it.
+
+    OpenAPI 3.1 has no `itemSchema` (3.2 does); JSON Schema's `contentSchema` says the same.
+    """
+    items = {"type": "array", "items": item}
+    text = {"type": "string", "contentMediaType": media_type, "contentSchema": items}
+    return {media_type: {"schema": text}}
+
+
+def event(data: Schema, **fields: Schema) -> Schema:
+    """A server-sent event whose data is JSON; `fields` narrow its `id`, `event` and `retry`."""
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    known: dict[str, Schema] = {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": text,
+        "retry": {"type": "integer", "minimum": 0},
+    }
+    return {"type": "object", "properties": known | fields}
+
+
+def problems(*errors: type[StreamingError]) -> Responses:
+    """The problem documents that a route answers with, for the errors that it may raise."""
+    return {error.status: _response(error) for error in errors}
+
+
+def problem_response(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": schema}}}
+
+
+def _response(error: type[StreamingError]) -> dict[str, Any]:
+    response = problem_response(error.title)
+    if issubclass(error, Unavailable):
+        seconds = {"type": "integer", "minimum": 0}
+        text = "Seconds after which the client may ask again."
+        response["headers"] = {"Retry-After": {"schema": seconds, "description": text}}
+    if issubclass(error, Unauthorized):
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return response
