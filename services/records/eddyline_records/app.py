@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline_records.demo import make_users
-from eddyline_records.http import routes
+from eddyline_records.http.routes import RecordsApi
 from eddyline_records.settings import RecordsSettings
 
 
@@ -18,7 +18,7 @@ def service(context: Context, settings: RecordsSettings) -> Service:
             await asyncio.to_thread(make_users, settings.demo)
         yield
 
-    return Service("records", routes.router(context, settings.by_name), lifespan)
+    return Service("records", RecordsApi(context, settings.by_name).routes(), lifespan)
 
 
 SERVICE = Registration(

@@ -1,4 +1,4 @@
-"""What the records service can be told: `RECORDS_*`, beside what every service reads."""
+"""Settings of the records service: `RECORDS_*`, beside those of every service."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
 
 from eddyline.service.settings import Settings
-from eddyline_records.sources.dataset import Dataset, parse_datasets
+from eddyline_records.sources.base import Source
+from eddyline_records.sources.registry import parse_datasets
+from eddyline_records.sources.sqlite import SqliteSource
 
 
 class RecordsSettings(Settings):
-    """`datasets`: see dataset.py, which has the grammar."""
+    """`datasets`: see sources/registry.py, which has the grammar."""
 
     model_config = SettingsConfigDict(env_prefix="RECORDS_")
 
@@ -26,8 +28,8 @@ class RecordsSettings(Settings):
         return value
 
     @property
-    def by_name(self) -> dict[str, Dataset]:
+    def by_name(self) -> dict[str, Source]:
         configured = parse_datasets(self.datasets)
         if self.demo is None:
             return configured
-        return {"users": Dataset("users", self.demo, "users", "id"), **configured}
+        return {"users": SqliteSource("users", self.demo, "users", "id"), **configured}

@@ -10,7 +10,7 @@ from eddyline import testing
 from eddyline.testing import Running, Stream, running
 from eddyline_records.app import create_app
 from eddyline_records.settings import RecordsSettings
-from eddyline_records.sources.dataset import Dataset
+from eddyline_records.sources.sqlite import SqliteSource
 
 Serve = Callable[..., AbstractAsyncContextManager[Running]]
 
@@ -42,27 +42,27 @@ def serve() -> Serve:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Dataset]:
+def make(tmp_path: Path) -> Callable[..., SqliteSource]:
     """A dataset `things` of the rows, with the table as declared."""
 
     def made(
         rows: Iterable[tuple[Any, ...]],
         declared: str = "id INTEGER PRIMARY KEY, name TEXT",
         key: str = "id",
-    ) -> Dataset:
+    ) -> SqliteSource:
         path = tmp_path / "things.db"
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(f"CREATE TABLE things ({declared})")
             connection.executemany("INSERT INTO things VALUES (?, ?)", rows)
-        return Dataset("things", path, "things", key)
+        return SqliteSource("things", path, "things", key)
 
     return made
 
 
-def setting(dataset: Dataset) -> str:
+def setting(dataset: SqliteSource) -> str:
     return f"{dataset.name}=sqlite:///{dataset.path}?table={dataset.table}&key={dataset.key}"
 
 
 @pytest.fixture
-def configured() -> Callable[[Dataset], str]:
+def configured() -> Callable[[SqliteSource], str]:
     return setting

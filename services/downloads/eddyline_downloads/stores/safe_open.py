@@ -1,4 +1,4 @@
-"""Opens files beneath a folder, and nothing else, whatever the path and the links on its way are.
+"""Opens files beneath a folder, and nothing else, for any path and any links on its way.
 
 `open_nonblocking` asks openat2(2), which Python lacks, and never waits for a disk: a thread for
 each file would cost more than sending a small one. `open_beneath` does the rest, in a thread.
@@ -61,7 +61,7 @@ def open_nonblocking(root: Path, path: str) -> int | None:
 
 
 def _openat2(folder: int, path: bytes, how: Any) -> int:
-    """A descriptor, or -1, whatever the reason."""
+    """A descriptor, or -1 for any error."""
     assert _syscall is not None
     return int(_syscall(_SYS_OPENAT2, folder, path, how, _HOW_SIZE))
 

@@ -262,7 +262,7 @@ async def test_scopes_are_paths(serve: Serve, fetch: Fetch) -> None:
         assert await status("/download/sub/b.txt", "downloads:read:sub/*") == 200
         assert await status("/download/sub/../a.txt", "downloads:read:sub/*") == 400
         assert await status("/download/sub/%2e%2e/a.txt", "downloads:read:sub/*") == 400
-        # Whoever may not read it is not told whether it is there.
+        # A caller that may not read it is not told whether it is there.
         assert await status("/download/nothing", "downloads:read:sub/*") == 403
         stream = await fetch(f"{run.url}/files", headers=bearer("downloads:read:sub/d*"))
         assert [file["path"] for file in (await stream.json())["files"]] == ["sub/deep/c.txt"]

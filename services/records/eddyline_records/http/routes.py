@@ -4,65 +4,58 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from eddyline.auth.authenticator import Principal
+from eddyline.auth.principal import Principal
 from eddyline.errors import NotFound
 from eddyline.responses.pull import PullResponse
+from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.wire.ndjson import NDJSON
-from eddyline_records.sources.dataset import Dataset
-from eddyline_records.sources.scan import Scan
-from eddyline_records.sources.table import Table
+from eddyline_records.formats import ndjson
+from eddyline_records.sources.base import Source
 
 _ROWS: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
 
 
-def router(context: Context, datasets: Mapping[str, Dataset]) -> APIRouter:
-    routes = APIRouter()
-    Caller = Annotated[Principal, Depends(context.authenticator.principal)]
-    metrics = StreamMetrics("records", "pull")
+class RecordsApi:
+    """The routes of the service; each public method but `routes` is an endpoint."""
 
-    async def send(
-        request: Request,
-        caller: Principal,
-        name: str,
-        columns: list[str] | None = None,
-        after: str | None = None,
-        limit: int | None = None,
-    ) -> Response:
-        caller.require("records", "read", name)
-        dataset = datasets.get(name)
-        if dataset is None:
-            known = ", ".join(n for n in datasets if caller.allows("records", "read", n)) or "none"
-            raise NotFound(f"there is no dataset {name[:80]!r}; there are: {known}")
-        table = await asyncio.to_thread(Table.from_dataset, dataset)
-        key = None if after is None else table.key_of(after)
-        scan = Scan(dataset, table, table.select(columns), key, limit)
-        permit = context.limits.for_request(request, caller)
-        stream = context.stream(metrics, permit, caller.expires)
-        return PullResponse(scan.pages, stream, media_type=NDJSON, interrupt=scan.interrupt)
+    def __init__(self, context: Context, datasets: Mapping[str, Source]) -> None:
+        self._context = context
+        self._datasets = datasets
+        self._pulls = StreamMetrics("records", "pull")
 
-    @routes.get("/users/stream", response_class=Response, responses=_ROWS)
-    async def users(request: Request, caller: Caller) -> Response:
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        add = routes.add_api_route
+        add("/users/stream", self.users, response_class=Response, responses=_ROWS)
+        add("/records", self.listing)
+        add("/records/{dataset}", self.records, response_class=Response, responses=_ROWS)
+        return routes
+
+    async def users(self, request: Request, caller: Caller) -> Response:
         """Every row of the dataset `users`, one JSON object a line."""
-        return await send(request, caller, "users")
+        return await self._send(request, caller, "users")
 
-    @routes.get("/records")
-    async def listing(caller: Caller) -> dict[str, Any]:
+    async def listing(self, caller: Caller) -> dict[str, Any]:
         """The datasets that the caller may read."""
-        readable = [d for d in datasets.values() if caller.allows("records", "read", d.name)]
-        tables = await asyncio.gather(*(asyncio.to_thread(Table.from_dataset, d) for d in readable))
+        readable = {
+            name: source
+            for name, source in self._datasets.items()
+            if caller.allows("records", "read", name)
+        }
+        schemas = await asyncio.gather(*(source.schema() for source in readable.values()))
         return {
             "datasets": [
-                {"name": d.name, "key": t.key, "columns": t.columns}
-                for d, t in zip(readable, tables, strict=True)
+                {"name": name, "key": schema.key, "columns": schema.columns}
+                for name, schema in zip(readable, schemas, strict=True)
             ]
         }
 
-    @routes.get("/records/{dataset}", response_class=Response, responses=_ROWS)
     async def records(
+        self,
         request: Request,
         caller: Caller,
         dataset: str,
@@ -76,6 +69,36 @@ def router(context: Context, datasets: Mapping[str, Dataset]) -> APIRouter:
         client that was cut off resumes where it was, and so `limit` makes pages.
         """
         names = columns.split(",") if columns else None
-        return await send(request, caller, dataset, names, after, limit)
+        return await self._send(request, caller, dataset, names, after, limit)
 
-    return routes
+    async def _send(
+        self,
+        request: Request,
+        caller: Principal,
+        name: str,
+        columns: list[str] | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Response:
+        source = self._find(caller, name)
+        schema = await source.schema()
+        wanted = schema.select(columns)
+        key = None if after is None else source.key_of(schema, after)
+        with self._context.limits.for_request(request, caller) as permit:
+            scan = source.scan(schema, wanted, key, limit)
+            stream = self._context.stream(self._pulls, permit, caller.expires)
+            return PullResponse(
+                lambda: scan.pages(ndjson(wanted)),
+                stream,
+                media_type=NDJSON,
+                interrupt=scan.interrupt,
+            )
+
+    def _find(self, caller: Principal, name: str) -> Source:
+        caller.require("records", "read", name)
+        source = self._datasets.get(name)
+        if source is None:
+            readable = [n for n in self._datasets if caller.allows("records", "read", n)]
+            known = ", ".join(readable) or "none"
+            raise NotFound(f"there is no dataset {name[:80]!r}; there are: {known}")
+        return source

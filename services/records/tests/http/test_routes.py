@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY
 
 from eddyline.testing import Stream, eventually
 from eddyline_records.demo import make_users
-from eddyline_records.sources.dataset import Dataset
+from eddyline_records.sources.sqlite import SqliteSource
 
-Make = Callable[..., Dataset]
+Make = Callable[..., SqliteSource]
 Serve = Callable[..., Any]
 Fetch = Callable[..., Awaitable[Stream]]
 KEY = "k" * 32
@@ -64,7 +64,7 @@ async def test_a_million_users(serve: Serve, fetch: Fetch, tmp_path: Path) -> No
 
 
 async def test_pages_by_the_last_key(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str]
 ) -> None:
     dataset = make((i, f"n{i}") for i in range(0, 50, 2))
     async with serve(datasets=configured(dataset)) as run:
@@ -80,7 +80,7 @@ async def test_pages_by_the_last_key(
 
 
 async def test_lists_the_datasets(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str]
 ) -> None:
     async with serve(datasets=configured(make([]))) as run:
         assert await get(fetch, f"{run.url}/records") == (
@@ -104,7 +104,7 @@ async def test_bad_requests_are_named(
     serve: Serve,
     fetch: Fetch,
     make: Make,
-    configured: Callable[[Dataset], str],
+    configured: Callable[[SqliteSource], str],
     path: str,
     status: int,
     detail: str,
@@ -116,8 +116,37 @@ async def test_bad_requests_are_named(
         assert run.app.state.context.limits.open == 0
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "eddyline_records.sources.sqlite.SqliteSource.scan",
+        "eddyline_records.http.routes.PullResponse",
+        "eddyline.responses.body.BodyResponse.init_headers",
+    ],
+)
+async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
+    serve: Serve,
+    fetch: Fetch,
+    make: Make,
+    configured: Callable[[SqliteSource], str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    async with serve(datasets=configured(make([(1, "x")])), limit_streams=1) as run:
+        url = f"{run.url}/records/things"
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, broken)
+            for _ in range(3):
+                assert (await fetch(url)).status == 500
+                assert run.app.state.context.limits.open == 0
+        assert len(await lines(fetch, url)) == 1
+
+
 async def test_a_dataset_that_is_away_is_503_and_tells_no_path(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str]
 ) -> None:
     dataset = make([])
     dataset.path.unlink()
@@ -128,7 +157,7 @@ async def test_a_dataset_that_is_away_is_503_and_tells_no_path(
 
 
 async def test_a_row_that_fails_is_no_regular_end(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str], server: Any
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
 ) -> None:
     dataset = make([*((i, "x" * 100) for i in range(2000)), (2000, b"a blob")])
     async with serve(server, datasets=configured(dataset)) as run:
@@ -139,7 +168,7 @@ async def test_a_row_that_fails_is_no_regular_end(
 
 
 async def test_scopes(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str]
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str]
 ) -> None:
     async with serve(datasets=configured(make([(1, "x")])), auth_key=KEY) as run:
         url = f"{run.url}/records"
@@ -147,7 +176,7 @@ async def test_scopes(
         other = bearer("records:read:other")
         assert (await get(fetch, f"{url}/things", headers=other))[0] == 403
         assert (await get(fetch, url, headers=other)) == (200, {"datasets": []})
-        # Whoever may not read it is not told whether it is there.
+        # A caller that may not read it is not told whether it is there.
         assert (await get(fetch, f"{url}/absent", headers=other))[0] == 403
         _, body = await get(fetch, f"{url}/other", headers=other)
         assert "things" not in body["detail"]
@@ -155,7 +184,7 @@ async def test_scopes(
 
 
 async def test_all_is_closed_when_the_client_leaves(
-    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[Dataset], str], server: Any
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
 ) -> None:
     dataset = make((i, "x" * 1000) for i in range(30_000))
     async with serve(server, datasets=configured(dataset)) as run:

@@ -2,16 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from eddyline_records.sources.dataset import Dataset, parse_datasets
+from eddyline_records.sources.registry import parse_datasets
+from eddyline_records.sources.sqlite import SqliteSource
 
 
 def test_an_absolute_path_has_four_slashes() -> None:
-    parsed = Dataset.parse("users=sqlite:////srv/a%20b.db?table=people&key=id")
-    assert parsed == Dataset("users", Path("/srv/a b.db"), "people", "id")
+    parsed = parse_datasets("users=sqlite:////srv/a%20b.db?table=people&key=id")
+    assert parsed == {"users": SqliteSource("users", Path("/srv/a b.db"), "people", "id")}
 
 
 def test_a_relative_path_has_three_slashes() -> None:
-    assert Dataset.parse("u=sqlite:///data/u.db?table=t&key=k").path == Path("data/u.db")
+    parsed = parse_datasets("u=sqlite:///data/u.db?table=t&key=k")
+    assert parsed == {"u": SqliteSource("u", Path("data/u.db"), "t", "k")}
 
 
 def test_white_space_separates() -> None:

@@ -1,6 +1,6 @@
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -8,19 +8,29 @@ from typing import Any
 import orjson
 import pytest
 
-from eddyline_records.sources.dataset import Dataset
-from eddyline_records.sources.scan import FETCH, PAGE, Scan
-from eddyline_records.sources.table import Table
+from eddyline_records.formats import ndjson
+from eddyline_records.sources.base import Schema
+from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite_scan import FETCH, PAGE, SqliteScan
 
-Make = Callable[..., Dataset]
-
-
-def scan(dataset: Dataset, columns: tuple[str, ...] = ("id", "name"), **options: Any) -> Scan:
-    return Scan(dataset, Table.from_dataset(dataset), columns, **options)
+Make = Callable[..., SqliteSource]
 
 
-def rows(scan: Scan) -> list[Any]:
-    return [orjson.loads(line) for page in scan.pages() for line in page.splitlines()]
+def scan(
+    source: SqliteSource,
+    columns: tuple[str, ...] = ("id", "name"),
+    after: int | None = None,
+    limit: int | None = None,
+) -> SqliteScan:
+    return source.scan(Schema(columns, source.key, "INTEGER"), columns, after, limit)
+
+
+def pages(scan: SqliteScan, columns: tuple[str, ...] = ("id", "name")) -> Iterator[bytes]:
+    return scan.pages(ndjson(columns))
+
+
+def rows(scan: SqliteScan, columns: tuple[str, ...] = ("id", "name")) -> list[Any]:
+    return [orjson.loads(line) for page in pages(scan, columns) for line in page.splitlines()]
 
 
 def test_every_row_once_in_order_of_the_key(make: Make) -> None:
@@ -28,14 +38,14 @@ def test_every_row_once_in_order_of_the_key(make: Make) -> None:
     dataset = make((i, f"name {i}") for i in reversed(range(-5, count)))
     expected = [{"id": i, "name": f"name {i}"} for i in range(-5, count)]
     assert rows(scan(dataset)) == expected
-    assert len(list(scan(dataset).pages())) > 1
+    assert len(list(pages(scan(dataset)))) > 1
 
 
 def test_a_page_is_about_its_size(make: Make) -> None:
     dataset = make((i, "x" * 1000) for i in range(1000))
-    pages = list(scan(dataset).pages())
-    line = len(pages[0].splitlines()[0]) + 2
-    assert all(PAGE <= len(page) < PAGE + (FETCH + 1) * line for page in pages[:-1])
+    first, *others = pages(scan(dataset))
+    line = len(first.splitlines()[0]) + 2
+    assert all(PAGE <= len(page) < PAGE + (FETCH + 1) * line for page in [first, *others[:-1]])
 
 
 def test_goes_on_after_a_key(make: Make) -> None:
@@ -54,8 +64,8 @@ def test_ends_at_the_limit(make: Make, limit: int) -> None:
 
 def test_only_the_columns_that_are_asked_for(make: Make) -> None:
     dataset = make([(1, "one"), (2, "two")])
-    assert rows(scan(dataset, ("name",))) == [{"name": "one"}, {"name": "two"}]
-    assert list(scan(dataset, ("name", "id")).pages()) == [
+    assert rows(scan(dataset, ("name",)), ("name",)) == [{"name": "one"}, {"name": "two"}]
+    assert list(pages(scan(dataset, ("name", "id")), ("name", "id"))) == [
         b'{"name":"one","id":1}\n{"name":"two","id":2}\n'
     ]
 
@@ -64,7 +74,7 @@ def test_names_that_are_sql(make: Make) -> None:
     column = 'a "b" --'
     quoted = '"a ""b"" --"'
     dataset = make([(1, "x")], f"{quoted} INTEGER PRIMARY KEY, name TEXT", key=column)
-    assert rows(scan(dataset, (column,))) == [{column: 1}]
+    assert rows(scan(dataset, (column,)), (column,)) == [{column: 1}]
 
 
 def test_a_row_that_fails_raises_after_the_pages_before_it(make: Make) -> None:
@@ -72,7 +82,7 @@ def test_a_row_that_fails_raises_after_the_pages_before_it(make: Make) -> None:
     dataset = make([*values, (2000, b"\xff a blob")])
     got: list[bytes] = []
     with pytest.raises(TypeError):
-        got.extend(scan(dataset).pages())
+        got.extend(pages(scan(dataset)))
     assert 1000 < b"".join(got).count(b"\n") <= 2000
 
 
@@ -81,30 +91,29 @@ def test_a_text_that_is_not_utf8_raises(make: Make) -> None:
     with closing(sqlite3.connect(dataset.path)) as connection, connection:
         connection.execute("UPDATE things SET name = CAST(x'ff' AS TEXT)")
     with pytest.raises(sqlite3.OperationalError, match="UTF-8"):
-        list(scan(dataset).pages())
+        list(pages(scan(dataset)))
 
 
 def test_a_row_without_a_key_raises(make: Make) -> None:
     dataset = make([(None, "x"), (None, "y")], "id TEXT PRIMARY KEY, name TEXT")
     with pytest.raises(ValueError, match="has no key"):
-        list(scan(dataset).pages())
+        list(pages(scan(dataset)))
 
 
 def test_no_lock_is_held_between_pages(make: Make) -> None:
     dataset = make((i, "x" * 1000) for i in range(200))
-    pages = scan(dataset).pages()
-    next(pages)
+    following = pages(scan(dataset))
+    next(following)
     with closing(sqlite3.connect(dataset.path, timeout=0)) as connection, connection:
         connection.execute("DELETE FROM things WHERE id = 199")
-    assert b'"id":198' in list(pages)[-1]
+    assert b'"id":198' in list(following)[-1]
 
 
 def test_cannot_write(make: Make) -> None:
     dataset = make([(1, "x")])
     harmful = replace(dataset, table='things"; DELETE FROM things; --')
-    table = replace(Table.from_dataset(dataset), name=harmful.table)
     with pytest.raises(sqlite3.Error):
-        list(Scan(dataset, table, ("id",)).pages())
+        list(pages(scan(harmful)))
     assert len(rows(scan(dataset))) == 1
 
 
@@ -117,13 +126,12 @@ def test_interrupt_ends_a_query_that_runs(make: Make) -> None:
             " WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)"
             " SELECT id, '' AS name FROM n WHERE id < 0"
         )
-    endless = scan(dataset)
-    endless._table = replace(endless._table, name="endless")
+    endless = scan(replace(dataset, table="endless"))
     outcome: list[BaseException] = []
 
     def run() -> None:
         try:
-            list(endless.pages())
+            list(pages(endless))
         except sqlite3.OperationalError as error:
             outcome.append(error)
 
