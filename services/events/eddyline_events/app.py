@@ -1,7 +1,11 @@
 """The events service: a hub on a journal, read as server-sent events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pkgutil import resolve_name
+
+from fastapi import APIRouter
 
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
@@ -11,47 +15,44 @@ from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline.tasks import background
 from eddyline.telemetry.metrics import BusMetrics, StreamMetrics
-from eddyline_events.http import pages
-from eddyline_events.http.events import router
+from eddyline_events.extension import Extension
+from eddyline_events.http.access import Access
+from eddyline_events.http.events import EventsApi
+from eddyline_events.http.management import ManagementApi
+from eddyline_events.http.pages import Pages
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.presence.kick import Kicks
 from eddyline_events.hub.presence.presence import Presence
-from eddyline_events.mercure import routes as mercure
-from eddyline_events.mercure.subscriptions.subscriptions import Subscriptions
 from eddyline_events.settings import EventsSettings
 from eddyline_events.ticker import tick
 
+#: Protocols beside the hub's own API, each an `Extension` that is made from a Hub.
+EXTENSIONS = [
+    "eddyline_events.mercure.api:MercureApi",
+]
+
 
 def service(context: Context, settings: EventsSettings) -> Service:
+    hub = _hub(context, settings)
+    extensions: list[Extension] = [resolve_name(name)(hub) for name in EXTENSIONS]
+    access = Access(hub)
+    routes = APIRouter()
+    routes.include_router(EventsApi(hub, access, [one.link for one in extensions]).routes())
+    routes.include_router(ManagementApi(hub, access).routes())
+    for extension in extensions:
+        routes.include_router(extension.routes())
+    routes.include_router(Pages().routes())
+    return Service("events", routes, partial(_run, hub, extensions), hub.backend.fault)
+
+
+def _hub(context: Context, settings: EventsSettings) -> Hub:
     backend = _backend(settings)
-    journal, state = backend.journal, backend.state
-    broadcast = Broadcast(
-        journal, StreamMetrics("events", "broadcast"), context.settings.policy, context.drain
-    )
-    presence = Presence(state, settings.presence_grace)
-    kicks = Kicks(state, backend.signals, presence, settings.kick_seconds)
+    meter = StreamMetrics("events", "broadcast")
+    broadcast = Broadcast(backend.journal, meter, context.settings.policy, context.drain)
+    presence = Presence(backend.state, settings.presence_grace)
+    kicks = Kicks(backend.state, backend.signals, presence, settings.kick_seconds)
     broadcast.on_signal.append(kicks.on_signal)
-    hub = Hub(context, settings, backend, broadcast, presence, kicks)
-
-    subscriptions = Subscriptions(state, journal) if settings.mercure_subscriptions else None
-    routes = router(hub)
-    routes.include_router(mercure.router(hub, subscriptions))
-    routes.include_router(pages.router())
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(backend.run())
-            await stack.enter_async_context(presence.run())
-            await stack.enter_async_context(kicks.run())
-            if subscriptions is not None:
-                await stack.enter_async_context(subscriptions.run())
-            await stack.enter_async_context(broadcast.run())
-            if settings.demo:
-                await stack.enter_async_context(background(tick(journal, state, context.drain)))
-            yield
-
-    return Service("events", routes, lifespan, backend.fault)
+    return Hub(context, settings, backend, broadcast, presence, kicks)
 
 
 def _backend(settings: EventsSettings) -> Backend:
@@ -67,6 +68,21 @@ def _backend(settings: EventsSettings) -> Backend:
             " EVENTS_REDIS_URL, or run events with 1"
         )
     return backend
+
+
+@asynccontextmanager
+async def _run(hub: Hub, extensions: Sequence[Extension]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(hub.backend.run())
+        await stack.enter_async_context(hub.presence.run())
+        await stack.enter_async_context(hub.kicks.run())
+        for extension in extensions:
+            await stack.enter_async_context(extension.run())
+        await stack.enter_async_context(hub.broadcast.run())
+        if hub.settings.demo:
+            demo = tick(hub.journal, hub.state, hub.context.drain)
+            await stack.enter_async_context(background(demo))
+        yield
 
 
 SERVICE = Registration(

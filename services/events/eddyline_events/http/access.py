@@ -1,4 +1,4 @@
-"""Who asks: a bearer token or a ticket, of somebody who was not kicked."""
+"""Access to the hub's own API: a bearer token or a ticket, of a principal that was not kicked."""
 
 from fastapi import Request
 
@@ -7,8 +7,8 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.tickets import Tickets
 
 
-class Gate:
-    """What every route of the hub's own API asks first."""
+class Access:
+    """Each route asks it first. One for each hub and process."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -21,7 +21,7 @@ class Gate:
         return principal
 
     async def subscriber(self, request: Request) -> Principal:
-        """The same; a ticket will do."""
+        """The same for a route that takes a ticket in place of a token."""
         ticket = request.query_params.get("ticket")
         if ticket is None:
             return await self.principal(request)
@@ -30,5 +30,5 @@ class Gate:
         return principal
 
     async def ticket(self, request: Request) -> str:
-        """A ticket for who asks."""
+        """A ticket for the principal of the request."""
         return await self._tickets.issue(await self.principal(request))

@@ -1,6 +1,7 @@
-"""HTTP of the events service."""
+"""HTTP of the hub's streams: `GET /events` subscribes, `POST /events` publishes."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -13,24 +14,21 @@ from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.ndjson import NDJSON
 from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS
-from eddyline_events.http.access import Gate
+from eddyline_events.http.access import Access
 from eddyline_events.http.batch import entries as batch
 from eddyline_events.http.batch import is_batch
-from eddyline_events.http.management import add_routes
-from eddyline_events.http.openapi import FLAG, parameter
 from eddyline_events.http.publish_lines import LineGroups, LinePublisher
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
 from eddyline_events.hub.publishing.publication import SCHEMA, entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.hub.selecting.selection import MAX_TOPICS, Selection
 from eddyline_events.hub.selecting.subscription import MAX_POLL_SECONDS, POLL_SECONDS, Subscription
-from eddyline_events.mercure.discovery import hub_link
+from eddyline_events.openapi import FLAG, parameter
 from eddyline_events.settings import EventsSettings
 
-# Both routes are bare: FastAPI's parsing of parameters and models is a third of what accepting a
+# Both are raw routes: FastAPI's parsing of parameters and models is a third of what accepting a
 # subscriber or an event costs (profiled), and these two are what a hub does all day.
 _SUBSCRIBE_DOCS = {
     "parameters": [
@@ -82,30 +80,47 @@ _PUBLISH_DOCS = {
         ),
     ],
 }
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
+}
 
 
-def router(hub: Hub) -> APIRouter:
-    context, broadcast = hub.context, hub.broadcast
-    routes = APIRouter()
-    link = hub_link(hub.settings.mercure_url or PATH)
-    gate = Gate(hub)
-    publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
-    pulled = metrics.StreamMetrics("events", "pull")
+class EventsApi:
+    """The endpoints of `/events`: subscribing and publishing. One for each hub and process.
 
-    async def subscribe(request: Request) -> Response:
+    `links`: values of the `Link` header of each stream, by which other protocols are discovered.
+    """
+
+    def __init__(self, hub: Hub, access: Access, links: Sequence[str] = ()) -> None:
+        self._hub = hub
+        self._access = access
+        self._publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
+        self._pulled = metrics.StreamMetrics("events", "pull")
+        self._headers = STREAM_HEADERS | ({"Link": ", ".join(links)} if links else {})
+
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
+        add(self.subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=_STREAMED)
+        add(self.subscribe, methods=["HEAD"], include_in_schema=False)
+        add(self.publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
+        return routes
+
+    async def subscribe(self, request: Request) -> Response:
         """Events of the topics, or of all public topics: server-sent, as NDJSON, or by long poll.
 
-        `Last-Event-ID` or `after` resumes; what is no longer retained is said in a
-        `eddyline.reset` event. Private events are only for who names their topic, and is granted
-        it.
+        `Last-Event-ID` or `after` resumes. Where the events after it are no longer retained, an
+        event `eddyline.reset` says so. Private events are sent only to subscribers that name their
+        topic, and are granted it.
         """
-        principal = await gate.subscriber(request)
+        hub = self._hub
+        principal = await self._access.subscriber(request)
         wanted = Subscription.from_request(request)
         selection = Selection.from_texts(principal, wanted.topics)
-        after = await broadcast.locate(wanted.id, selection)
-        permit = context.limits.for_request(request, principal)
+        after = await hub.broadcast.locate(wanted.id, selection)
+        permit = hub.context.limits.for_request(request, principal)
         member = hub.presence.member(principal, selection)
-        return broadcast.response(
+        return hub.broadcast.response(
             permit,
             selection,
             after=after,
@@ -113,39 +128,39 @@ def router(hub: Hub) -> APIRouter:
             format=wanted.format,
             seconds=wanted.seconds,
             member=member,
-            headers=STREAM_HEADERS | {"Link": link, "Eddyline-Subscriber": member.id},
+            headers=self._headers | {"Eddyline-Subscriber": member.id},
         )
 
-    async def publish(request: Request) -> Response:
-        """Publishes one event, a JSON array of them, or NDJSON: all that is answered with an id is
-        in the journal.
+    async def publish(self, request: Request) -> Response:
+        """Publishes one event, a JSON array of them, or NDJSON: every event that is answered with
+        an id is in the journal.
 
         An array is published whole or not at all, and answered by an array in its order. NDJSON is
         answered line by line while it is read: `{"id": …}`, or `{"error": …, "line": n}` for a line
         that was refused; `Prefer: return=minimal` leaves the ids out. `Idempotency-Key` makes it
         safe to send the same again.
         """
-        if not hub.shared:
-            # The journal ends with this process, and so do its streams: what is accepted now would
-            # not reach who has left already. Refused, it is the publisher's to send to the next.
-            context.drain.admit()
-        principal = await gate.principal(request)
+        self._hub.admit_publisher()
+        principal = await self._access.principal(request)
         key = key_of(request, principal)
         if request.headers.get("content-type", "").split(";")[0].strip().lower() == NDJSON:
-            return publish_lines(request, principal, key)
+            return self._publish_lines(request, principal, key)
         try:
-            return await publish_json(request, principal, key)
+            return await self._publish_json(request, principal, key)
         except Unavailable:
             raise
         except StreamingError:
             metrics.published["refused"].inc()
             raise
 
-    async def publish_json(request: Request, principal: Principal, key: str | None) -> Response:
-        body = await read_body(request, lambda body: _check_size(body, hub.settings))
+    async def _publish_json(
+        self, request: Request, principal: Principal, key: str | None
+    ) -> Response:
+        settings, publisher = self._hub.settings, self._publisher
+        body = await read_body(request, lambda body: _check_size(body, settings))
         grants = Grants(principal)
         if is_batch(body):
-            entries = batch(body, key, grants, hub.settings)
+            entries = batch(body, key, grants, settings)
         else:
             entries = [entry_of(parse(body), key)]
             grants.require(entries[0].topic)
@@ -163,22 +178,13 @@ def router(hub: Hub) -> APIRouter:
             media_type="application/json",
         )
 
-    def publish_lines(request: Request, principal: Principal, key: str | None) -> Response:
+    def _publish_lines(self, request: Request, principal: Principal, key: str | None) -> Response:
+        hub = self._hub
         minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
-        groups = LineGroups(hub, publisher, principal, key, minimal)
-        permit = context.limits.for_request(request, principal)
-        stream = context.stream(pulled, permit, principal.expires)
+        groups = LineGroups(hub, self._publisher, principal, key, minimal)
+        permit = hub.context.limits.for_request(request, principal)
+        stream = hub.context.stream(self._pulled, permit, principal.expires)
         return LinePublisher(hub, stream, groups)
-
-    streamed: dict[int | str, dict[str, Any]] = {
-        200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
-    }
-    add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
-    add(subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=streamed)
-    add(subscribe, methods=["HEAD"], include_in_schema=False)
-    add(publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
-    add_routes(routes, hub, gate)
-    return routes
 
 
 def _check_size(body: bytearray, settings: EventsSettings) -> None:

@@ -1,5 +1,6 @@
-"""HTTP around the hub's streams: history, topics, subscribers, kicks, tickets."""
+"""HTTP for the management of a hub: history, topics, subscribers, kicks, tickets."""
 
+import functools
 import time
 from typing import Any
 
@@ -10,19 +11,19 @@ from eddyline.errors import BadRequest
 from eddyline.journal.cursor import Cursor
 from eddyline.service.body import at_most, read_body
 from eddyline.service.raw_route import RawRoute
-from eddyline_events.http.access import Gate
-from eddyline_events.http.openapi import parameter
+from eddyline_events.http.access import Access
 from eddyline_events.hub.history import history, topics
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.presence.kick import WHATS, What
 from eddyline_events.hub.publishing.publication import check_topic, parse
 from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.tickets import LIFE
+from eddyline_events.openapi import parameter
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
-#: Bytes of a body that names whom to kick, and characters of the name.
+#: Bytes of the body of a kick, and characters of the name in it.
 MAX_BODY = 4096
 MAX_NAME = 1024
 
@@ -57,76 +58,89 @@ _KICK_BODY = {
 }
 
 
-def add_routes(routes: APIRouter, hub: Hub, gate: Gate) -> None:
-    async def read_history(request: Request) -> Response:
+class ManagementApi:
+    """The endpoints below `/events/`. One for each hub and process."""
+
+    def __init__(self, hub: Hub, access: Access) -> None:
+        self._hub = hub
+        self._access = access
+
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        add = functools.partial(_add, routes)
+        add("/events/history", self.read_history, "GET", _TOPICS, _AFTER, _LIMIT)
+        add("/events/topics", self.read_topics, "GET", _BEFORE, _LIMIT)
+        add("/events/subscribers", self.read_subscribers, "GET", _TOPIC, _LIMIT)
+        add("/events/tickets", self.issue_ticket, "POST", status_code=201)
+        add("/events/kick", self.kick, "POST", status_code=204, extra={"requestBody": _KICK_BODY})
+        path = "/events/subscribers/{subscriber}"
+        add(path, self.kick_subscriber, "DELETE", _SUBSCRIBER, status_code=204)
+        return routes
+
+    async def read_history(self, request: Request) -> Response:
         """Retained events, the oldest first: `{"events": […], "cursor": …, "more": …}`.
 
-        Ask again with `after` = `cursor` while there is `more`. `reset` tells that what followed
-        `after` is no longer retained.
+        Ask again with `after` = `cursor` while there is `more`. `reset` tells that the events after
+        `after` are no longer retained.
         """
-        principal = await gate.principal(request)
+        principal = await self._access.principal(request)
         query = request.query_params
         selection = Selection.from_texts(principal, query.getlist("topic"))
-        return _json(await history(hub, selection, query.get("after"), _limit(request)))
+        return _json(await history(self._hub, selection, query.get("after"), _limit(request)))
 
-    async def read_topics(request: Request) -> Response:
+    async def read_topics(self, request: Request) -> Response:
         """Retained topics that may be subscribed to, those with the newest events first."""
-        principal = await gate.principal(request)
+        principal = await self._access.principal(request)
         before = request.query_params.get("before")
         cursor = Cursor.parse(before) if before is not None else None
-        return _json(await topics(hub, principal, cursor, _limit(request)))
+        return _json(await topics(self._hub, principal, cursor, _limit(request)))
 
-    async def read_subscribers(request: Request) -> Response:
-        """Who is subscribed, over all processes; needs the scope `events:presence`.
+    async def read_subscribers(self, request: Request) -> Response:
+        """All subscribers, over all processes; needs the scope `events:presence`.
 
-        Whoever left and comes back within EVENTS_PRESENCE_GRACE was there all the time.
+        A subscriber that left and comes back within EVENTS_PRESENCE_GRACE was there all the time.
         """
-        principal = await gate.principal(request)
+        principal = await self._access.principal(request)
         topic = request.query_params.get("topic")
         principal.require("events", "presence", None if topic is None else check_topic(topic))
-        found = await hub.presence.subscribers(topic)
+        found = await self._hub.presence.subscribers(topic)
         return _json({"count": len(found), "subscribers": found[: _limit(request)]})
 
-    async def issue_ticket(request: Request) -> Response:
+    async def issue_ticket(self, request: Request) -> Response:
         """A ticket for `GET /events?ticket=…`: one use, within 30 seconds, the asker's rights."""
-        ticket = await gate.ticket(request)
+        ticket = await self._access.ticket(request)
         return _json({"ticket": ticket, "expires": time.time() + LIFE}, 201)
 
-    async def kick_subscriber(request: Request) -> Response:
+    async def kick_subscriber(self, request: Request) -> Response:
         """Ends a subscriber's stream on whichever process it is; needs the scope `events:kick`."""
-        principal = await gate.principal(request)
+        principal = await self._access.principal(request)
         principal.require("events", "kick")
-        await hub.kicks.kick("subscriber", request.path_params["subscriber"][:MAX_NAME])
+        await self._hub.kicks.kick("subscriber", request.path_params["subscriber"][:MAX_NAME])
         return Response(status_code=204)
 
-    async def kick(request: Request) -> Response:
+    async def kick(self, request: Request) -> Response:
         """Ends the streams of a subscriber, a subject or a token (`jti`); needs `events:kick`.
 
         A subject or token is then refused for EVENTS_KICK_SECONDS.
         """
-        principal = await gate.principal(request)
+        principal = await self._access.principal(request)
         principal.require("events", "kick")
-        await hub.kicks.kick(*await _whom(request))
+        await self._hub.kicks.kick(*await _kicked(request))
         return Response(status_code=204)
 
-    def add(path: str, endpoint: Any, method: str, *parameters: Any, **options: Any) -> None:
-        extra = {"parameters": list(parameters)} if parameters else {}
-        routes.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            route_class_override=RawRoute,
-            openapi_extra=extra | options.pop("extra", {}),
-            **options,
-        )
 
-    add("/events/history", read_history, "GET", _TOPICS, _AFTER, _LIMIT)
-    add("/events/topics", read_topics, "GET", _BEFORE, _LIMIT)
-    add("/events/subscribers", read_subscribers, "GET", _TOPIC, _LIMIT)
-    add("/events/tickets", issue_ticket, "POST", status_code=201)
-    add("/events/kick", kick, "POST", status_code=204, extra={"requestBody": _KICK_BODY})
-    path = "/events/subscribers/{subscriber}"
-    add(path, kick_subscriber, "DELETE", _SUBSCRIBER, status_code=204)
+def _add(
+    routes: APIRouter, path: str, endpoint: Any, method: str, *parameters: Any, **options: Any
+) -> None:
+    extra = {"parameters": list(parameters)} if parameters else {}
+    routes.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        route_class_override=RawRoute,
+        openapi_extra=extra | options.pop("extra", {}),
+        **options,
+    )
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -141,7 +155,8 @@ def _limit(request: Request) -> int:
     return int(text)
 
 
-async def _whom(request: Request) -> tuple[What, str]:
+async def _kicked(request: Request) -> tuple[What, str]:
+    """The kind and the name in the body of a kick."""
     value = parse(await read_body(request, at_most(MAX_BODY, f"a kick may have {MAX_BODY} bytes")))
     if isinstance(value, dict) and len(value) == 1:
         for what in WHATS:

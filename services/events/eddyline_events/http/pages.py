@@ -1,5 +1,6 @@
-"""What the events service gives to browsers as it is: the JavaScript client and the debug page."""
+"""Static files of the events service for browsers: the JavaScript client and the debug page."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -10,29 +11,34 @@ from eddyline.service.browser.page import Page
 _STATIC = Path(__file__).parents[1] / "static"
 
 
-def router() -> APIRouter:
-    routes = APIRouter()
-    client = _STATIC.joinpath("eddyline.js").read_bytes()
-    debug = Page((_STATIC / "debug.html").read_text(), scripts="'self'")
-    headers = {
-        # Its URL names no version: browsers ask each time, and are told that it is unchanged.
-        "Cache-Control": "no-cache",
-        "ETag": f'"{hashlib.sha256(client).hexdigest()[:24]}"',
-        # Modules are fetched by CORS, and pages of other origins use the hub, too.
-        "Access-Control-Allow-Origin": "*",
-        "X-Content-Type-Options": "nosniff",
-    }
+class Pages:
+    """Both files are read once, at the start."""
 
-    @routes.get("/events/static/eddyline.js", include_in_schema=False)
-    @routes.head("/events/static/eddyline.js", include_in_schema=False)
-    async def javascript_client(request: Request) -> Response:
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(client, media_type="text/javascript", headers=headers)
+    def __init__(self) -> None:
+        self._client = _STATIC.joinpath("eddyline.js").read_bytes()
+        self._debug = Page((_STATIC / "debug.html").read_text(), scripts="'self'")
+        self._headers = {
+            # Its URL names no version, so browsers ask each time whether it has changed.
+            "Cache-Control": "no-cache",
+            "ETag": f'"{hashlib.sha256(self._client).hexdigest()[:24]}"',
+            # Browsers fetch modules by CORS, and pages of other origins use the hub, too.
+            "Access-Control-Allow-Origin": "*",
+            "X-Content-Type-Options": "nosniff",
+        }
 
-    @routes.get("/events/debug", include_in_schema=False)
-    @routes.head("/events/debug", include_in_schema=False)
-    async def debug_page() -> Response:
-        return debug.response()
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        add = functools.partial(
+            routes.add_api_route, methods=["GET", "HEAD"], include_in_schema=False
+        )
+        add("/events/static/eddyline.js", self.javascript_client)
+        add("/events/debug", self.debug_page)
+        return routes
 
-    return routes
+    async def javascript_client(self, request: Request) -> Response:
+        if self._headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._client, media_type="text/javascript", headers=self._headers)
+
+    async def debug_page(self) -> Response:
+        return self._debug.response()

@@ -116,8 +116,7 @@ class LineGroups:
         return entry
 
     def _admit(self) -> None:
-        if not self._hub.shared:
-            self._hub.context.drain.admit()
+        self._hub.admit_publisher()
         expires = self._principal.expires
         if expires is not None and expires <= time.time():
             raise Unauthorized("the token has expired")

@@ -34,3 +34,12 @@ class Hub:
     def shared(self) -> bool:
         """Whether the journal outlives this process, and others read it."""
         return self.backend.state.shared
+
+    def admit_publisher(self) -> None:
+        """Raises Unavailable while the process stops, and its journal ends with it.
+
+        Subscribers that have left already would not get an event that is accepted now. The
+        publisher can send it to another process.
+        """
+        if not self.shared:
+            self.context.drain.admit()

@@ -3,10 +3,10 @@
 from typing import Any
 
 from eddyline.wire.sse import EVENT_STREAM
-from eddyline_events.http.openapi import parameter
 from eddyline_events.mercure.form import FORM
 from eddyline_events.mercure.request import MAX_MATCHERS
 from eddyline_events.mercure.topics.matcher import MAX_TOPIC_BYTES
+from eddyline_events.openapi import parameter
 
 _TEXT = {"type": "string"}
 _MATCHERS = {

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from eddyline.auth.base import TokenVerifier
+from eddyline.auth.bearer import bearer_token
 from eddyline.auth.principal import ANONYMOUS, UNRESTRICTED, Principal, Scope, parse_scopes
 from eddyline.errors import Forbidden, Unauthorized
 
@@ -35,7 +36,10 @@ class Authenticator:
     async def principal(self, request: Request) -> Principal:
         """A FastAPI dependency; raises Unauthorized, or Unavailable while the keys can't be had."""
         if self._verifier is not None:
-            return await self.verify(_bearer(request))
+            token = bearer_token(request)
+            if token is None:
+                raise Unauthorized("a bearer token is needed: Authorization: Bearer <JWT>")
+            return await self.verify(token)
         if self._loopback_only and not _arrived_on_loopback(request):
             raise Forbidden(
                 "authentication is off, which holds on the loopback address only, and this request"
@@ -73,17 +77,6 @@ class Authenticator:
         if self._verifier is None:
             raise Unauthorized("no token can be verified: authentication is off")
         return await self._verifier.claims(token, audience, may_lack=may_lack)
-
-
-def _bearer(request: Request) -> str:
-    headers = request.headers.getlist("authorization")
-    if not headers:
-        raise Unauthorized("a bearer token is needed: Authorization: Bearer <JWT>")
-    # Two of them: which one counts would depend on who reads, a proxy or we.
-    scheme, _, token = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized("one Authorization header of the form `Bearer <JWT>` is needed")
-    return token.strip()
 
 
 def _arrived_on_loopback(request: Request) -> bool:

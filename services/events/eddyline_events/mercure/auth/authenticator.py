@@ -1,4 +1,4 @@
-"""Where a request of the Mercure protocol carries its token, and whether it is one.
+"""The token of a request of the Mercure protocol: found, verified, and not of a kicked subject.
 
 A token of revision 1.0 is an OAuth 2.0 access token (RFC 9068, `typ: at+jwt`); one of 0.x is any
 JWT. Failures are those of RFC 6750.
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import jwt
 from fastapi import Request
 
-from eddyline.auth.authenticator import Authenticator
+from eddyline.auth.bearer import bearer_token
 from eddyline.errors import BadRequest, Forbidden, Unauthorized
-from eddyline_events.mercure.auth.permissions import Access
+from eddyline_events.hub.hub import Hub
+from eddyline_events.mercure.auth.permissions import Permissions
 from eddyline_events.mercure.form import query_fields
-from eddyline_events.settings import EventsSettings
 
 COOKIE = "__Secure-mercure_access_token"
 COOKIE_0X = "mercureAuthorization"
@@ -30,28 +30,35 @@ class BadPresentation(BadRequest):
     """A token was presented in a way that says nothing, or two things."""
 
 
-class MercureAuth:
-    """One for each hub and process; `base` is the hub's URL, `resource` what tokens are for."""
+class MercureAuthenticator:
+    """One for each hub and process; `base` is the hub's URL, `resource` the audience of tokens."""
 
-    def __init__(self, authenticator: Authenticator, settings: EventsSettings, base: str) -> None:
-        self._authenticator = authenticator
-        self._settings = settings
+    def __init__(self, hub: Hub, base: str) -> None:
+        self._authenticator = hub.context.authenticator
+        self._settings = hub.settings
+        self._kicks = hub.kicks
         self._base = base
-        self.resource = settings.mercure_url or settings.auth_audience
+        self.resource = hub.settings.mercure_url or hub.settings.auth_audience
 
-    async def access(self, request: Request) -> Access:
-        """What its token grants; raises Unauthorized, BadPresentation, or Unavailable.
+    async def permissions(self, request: Request) -> Permissions:
+        """The grants of the request's token.
 
-        Where authentication is off, everything; for an anonymous subscriber, where one is let in,
-        nothing that is private.
+        Where authentication is off, everything is granted. An anonymous subscriber, where one is
+        let in, is granted nothing that is private. Raises Unauthorized, Forbidden, BadPresentation,
+        or Unavailable.
         """
+        permissions = await self._granted(request)
+        self._kicks.require_not_kicked(permissions.principal)
+        return permissions
+
+    async def _granted(self, request: Request) -> Permissions:
         if not self._authenticator.enabled:
             await self._authenticator.principal(request)
-            return Access.everything()
+            return Permissions.everything()
         token, way = _token(request)
         if token is None:
             if request.method != "POST" and self._settings.anonymous:
-                return Access()
+                return Permissions()
             raise NoToken("a token is needed: Authorization: Bearer <JWT>, or the hub's cookie")
         if way == "cookie" and request.method == "POST":
             self._check_origin(request)
@@ -59,10 +66,10 @@ class MercureAuth:
         if not _is_access_token(token):
             # Revision 0.x knows neither issuers nor audiences: what makes its tokens names none.
             claims = await self._authenticator.claims(token, may_lack=("iss", "aud"))
-            return Access.of_claim(claims, self._base)
+            return Permissions.from_claim(claims, self._base)
         if way == "query":
             raise Unauthorized("an access token is not taken from the query (RFC 9700)")
-        return Access.of_details(await self._access_token(token), self._base)
+        return Permissions.from_details(await self._access_token(token), self._base)
 
     async def _access_token(self, token: str) -> dict[str, Any]:
         if self.resource is None or self._settings.auth_issuer is None:
@@ -89,13 +96,9 @@ class MercureAuth:
 
 def _token(request: Request) -> tuple[str | None, _Way]:
     """The header beats the query, which beats the cookie."""
-    headers = request.headers.getlist("authorization")
-    if headers:
-        scheme, _, token = headers[0].partition(" ")
-        # Two of them: which one counts would depend on who reads, a proxy or we.
-        if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
-            raise BadPresentation("one Authorization header of the form `Bearer <JWT>` is needed")
-        return token.strip(), "header"
+    token = bearer_token(request, BadPresentation)
+    if token is not None:
+        return token, "header"
     tokens = [value for name, value in query_fields(request) if name == "authorization"]
     if tokens:
         if len(tokens) > 1 or not tokens[0]:

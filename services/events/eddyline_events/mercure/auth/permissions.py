@@ -21,7 +21,7 @@ MAX_MATCHERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Permissions:
     """What one request may do. `revision` is None where no token was asked for, or none came.
 
     `expires` is in unix seconds, `token` the `jti`, `payloads` what the token attaches to
@@ -56,12 +56,12 @@ class Access:
         return next((p for grants, p in self.payloads if any_match(grants, [matcher])), None)
 
     @classmethod
-    def everything(cls) -> "Access":
+    def everything(cls) -> "Permissions":
         every = (Matcher.parse("selector", WILDCARD, ""),)
         return cls(publish=every, subscribe=every)
 
     @classmethod
-    def of_claim(cls, claims: dict[str, Any], base: str) -> "Access":
+    def from_claim(cls, claims: dict[str, Any], base: str) -> "Permissions":
         """Revision 0.x: the `mercure` claim; a token without one grants nothing.
 
         Raises Unauthorized for a claim of another shape.
@@ -81,7 +81,7 @@ class Access:
         )
 
     @classmethod
-    def of_details(cls, claims: dict[str, Any], base: str) -> "Access":
+    def from_details(cls, claims: dict[str, Any], base: str) -> "Permissions":
         """Revision 1.0: `authorization_details` (RFC 9396); other types of them are passed over.
 
         Raises Unauthorized where any of Mercure's is malformed: half a token grants something else.

@@ -1,4 +1,4 @@
-"""The subscription API of the Mercure protocol: what is asked for, and its documents."""
+"""The subscription API of the Mercure protocol: the documents of active subscriptions."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -7,9 +7,10 @@ import orjson
 from fastapi import Request, Response
 
 from eddyline.errors import NotFound
-from eddyline.journal.cursor import Cursor
+from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.namespace import HUB_TYPE
-from eddyline_events.mercure.auth.permissions import Access, Revision
+from eddyline_events.mercure.auth.authenticator import MercureAuthenticator
+from eddyline_events.mercure.auth.permissions import Revision
 from eddyline_events.mercure.discovery import hub_link, last_event_id
 from eddyline_events.mercure.subscriptions.subscriptions import (
     CONTEXT_0X,
@@ -24,18 +25,23 @@ JSON = "application/json"
 
 
 class Listing:
-    """Answers `/.well-known/mercure/subscriptions…`; `url` is how the hub is named in links."""
+    """The endpoint of `/.well-known/mercure/subscriptions…`; `url` names the hub in links."""
 
-    def __init__(self, subscriptions: Subscriptions, url: str) -> None:
+    def __init__(
+        self, hub: Hub, auth: MercureAuthenticator, subscriptions: Subscriptions, url: str
+    ) -> None:
+        self._broadcast = hub.broadcast
+        self._auth = auth
         self._subscriptions = subscriptions
         self._url = url
 
-    async def answer(self, request: Request, access: Access, head: Cursor) -> Response:
-        """Raises NotFound, Forbidden or Unavailable."""
+    async def list_subscriptions(self, request: Request) -> Response:
+        """Active subscriptions: all, those of one matcher, or one of them."""
+        permissions = await self._auth.permissions(request)
         path = request.scope["raw_path"].decode("latin-1")
-        access.require_subscribe(path)
-        revision = access.revision or _asked(request)
-        last = last_event_id(head)
+        permissions.require_subscribe(path)
+        revision = permissions.revision or _asked(request)
+        last = last_event_id(self._broadcast.head)
         headers = self._headers(revision, last)
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

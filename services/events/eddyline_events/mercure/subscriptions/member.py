@@ -10,7 +10,7 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publishing.publication import MAX_TOPIC, check_topic
 from eddyline_events.hub.selecting.selection import EVERYTHING, Selection
 from eddyline_events.hub.selecting.templates import Template
-from eddyline_events.mercure.auth.permissions import Access
+from eddyline_events.mercure.auth.permissions import Permissions
 from eddyline_events.mercure.subscriptions.subscriptions import Announced, Subscriptions
 from eddyline_events.mercure.topics.matcher import Matcher
 
@@ -27,14 +27,14 @@ class MercureMember:
         self,
         hub: Hub,
         subscriptions: Subscriptions | None,
-        access: Access,
+        permissions: Permissions,
         matchers: Sequence[Matcher],
     ) -> None:
         self._presence = hub.presence
-        self._present = hub.presence.member(access.principal, _shown(tuple(matchers)))
+        self._present = hub.presence.member(permissions.principal, _shown(tuple(matchers)))
         self._announced: Announced | None = None
         if subscriptions is not None:
-            self._announced = subscriptions.announce(matchers, access)
+            self._announced = subscriptions.announce(matchers, permissions)
 
     @property
     def id(self) -> str:

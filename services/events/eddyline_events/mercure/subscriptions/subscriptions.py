@@ -16,7 +16,7 @@ from eddyline.errors import Unavailable
 from eddyline.journal.base import Journal, NewEntry
 from eddyline.journal.state import State
 from eddyline_events.hub.namespace import HUB_TYPE, PATH
-from eddyline_events.mercure.auth.permissions import Access, Revision
+from eddyline_events.mercure.auth.permissions import Permissions, Revision
 from eddyline_events.mercure.publication import new_id
 from eddyline_events.mercure.topics.matcher import Matcher
 
@@ -75,10 +75,10 @@ class Subscriptions:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
 
-    def announce(self, matchers: Iterable[Matcher], access: Access) -> "Announced":
+    def announce(self, matchers: Iterable[Matcher], permissions: Permissions) -> "Announced":
         """Those of one connection. Its id is new: no client can choose or share it."""
         subscriber = new_id()
-        documents = [document(m, subscriber, access.payload(m.text)) for m in matchers]
+        documents = [document(m, subscriber, permissions.payload(m.text)) for m in matchers]
         return Announced(self, subscriber, documents)
 
     async def all(self, revision: Revision) -> list[Document]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 
 from eddyline.errors import BadRequest
-from eddyline.journal.base import Entry
 from eddyline_events.hub.selecting.templates import Template
 from eddyline_events.mercure.topics.pattern import pattern
 
@@ -87,36 +86,6 @@ def check_text(text: str, what: str) -> None:
     """Raises BadRequest for a topic or matcher that holds what can't be seen."""
     if has_invisible(text):
         raise BadRequest(f"{what} {text[:80]!r} holds a control or format character")
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What one subscriber gets: equal selections share an audience.
-
-    `grants`: the matchers of private topics; what is public needs none.
-    """
-
-    matchers: frozenset[Matcher]
-    grants: frozenset[Matcher]
-    topics: frozenset[str] | None
-
-    @classmethod
-    def from_matchers(cls, matchers: Iterable[Matcher], grants: Iterable[Matcher]) -> "Selection":
-        asked = frozenset(matchers)
-        exact = all(matcher.exact for matcher in asked)
-        return cls(asked, frozenset(grants), frozenset(m.text for m in asked) if exact else None)
-
-    def may_match(self, topic: str) -> bool:
-        return any_match(self.matchers, [topic])
-
-    def matches(self, entry: Entry) -> bool:
-        """Any topic of it is asked for; of a private one, any topic is granted (not the same)."""
-        if self.topics is not None:
-            if self.topics.isdisjoint(entry.topics):
-                return False
-        elif not any_match(self.matchers, entry.topics):
-            return False
-        return not entry.private or any_match(self.grants, entry.topics)
 
 
 def any_match(matchers: Iterable[Matcher], topics: Iterable[str]) -> bool:

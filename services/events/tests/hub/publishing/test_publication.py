@@ -1,4 +1,4 @@
-"""The rules of one event; over HTTP they are in test_routes.py."""
+"""The rules of one event; over HTTP they are in http/test_events.py."""
 
 import orjson
 import pytest

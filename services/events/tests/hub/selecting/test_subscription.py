@@ -1,4 +1,4 @@
-"""What a request asks for; over HTTP it is in test_routes.py."""
+"""What a request asks for; over HTTP it is in http/test_events.py."""
 
 import pytest
 from fastapi import Request

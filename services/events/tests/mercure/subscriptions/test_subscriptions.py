@@ -9,7 +9,7 @@ from eddyline.errors import Unavailable
 from eddyline.journal.memory import MemoryJournal
 from eddyline.journal.state import MemoryState
 from eddyline.testing import eventually
-from eddyline_events.mercure.auth.permissions import Access
+from eddyline_events.mercure.auth.permissions import Permissions
 from eddyline_events.mercure.subscriptions import subscriptions as mercure_subscriptions
 from eddyline_events.mercure.subscriptions.subscriptions import Subscriptions
 from eddyline_events.mercure.topics.matcher import Matcher
@@ -33,7 +33,7 @@ def journal(monkeypatch):
 
 
 def announced(subscriptions: Subscriptions, text: str = "a"):
-    return subscriptions.announce([Matcher.parse("exact", text, "")], Access())
+    return subscriptions.announce([Matcher.parse("exact", text, "")], Permissions())
 
 
 async def told(journal) -> list[tuple[str, bool]]:
