@@ -5,7 +5,6 @@ eddyline.server.cli --help`.
 import argparse
 import importlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from eddyline.errors import SettingsError
 from eddyline.server.server import StreamServer, prepare_process, server_config
 from eddyline.service.settings import exit_on_bad_settings
+from eddyline.telemetry.workers import clear_folder
 
 GUNICORN_CONFIG = "python:eddyline.server.gunicorn"
 
@@ -79,13 +79,17 @@ def run(app: FastAPI) -> None:
 
 
 def run_gunicorn(target: str, workers: int) -> None:
-    folder = Path(
-        os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="eddyline-")
-    )
-    # Files of an earlier life would be counted as if its processes were still there.
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    """Becomes gunicorn's master. Raises SettingsError where metrics have no place."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    try:
+        # Files of an earlier life would be counted as if its processes were still there.
+        folder = folder or tempfile.mkdtemp(prefix="eddyline-")
+        clear_folder(Path(folder))
+    except OSError as error:
+        raise SettingsError(
+            f"PROMETHEUS_MULTIPROC_DIR={folder!r}: {error}; expected a folder that can be written"
+        ) from None
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     os.environ["EDDYLINE_WORKERS"] = str(workers)
     # On USR2 gunicorn starts its `__main__.py` by path: beside that lies a package `http`.
     os.environ["PYTHONSAFEPATH"] = "1"

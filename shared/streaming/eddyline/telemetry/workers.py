@@ -6,13 +6,19 @@ same time, and a new worker counts on from where the dead one stopped.
 """
 
 import os
+import re
 import struct
+import tempfile
 from collections.abc import Iterable
 from glob import glob
+from pathlib import Path
 
 from prometheus_client import Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+#: What prometheus_client calls the files of our types of metric.
+_FILES = re.compile(r"(counter|histogram|gauge_[a-z]+)_[0-9-]+\.db")
 
 _slot: str | None = None
 
@@ -29,6 +35,18 @@ def _name() -> str:
 if multiprocess():
     # Before the first metric is made: a metric takes the class that it finds.
     values.ValueClass = values.MultiProcessValue(process_identifier=_name)  # type: ignore[no-untyped-call]
+
+
+def clear_folder(folder: Path) -> None:
+    """Removes the workers' files of an earlier life, and makes the folder where it is missing.
+
+    Other files stay: the user chose the folder. Raises OSError where it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+    for file in folder.iterdir():
+        if _FILES.fullmatch(file.name):
+            file.unlink()
 
 
 def take_slot(slot: str) -> None:
