@@ -52,7 +52,7 @@ test: .venv/.synced ## Run every test, with branch coverage
 	@scripts/test
 
 test-redis: .venv/.synced ## Run the tests of the Redis journal on another server: REDIS_SERVER=/path/to/valkey-server
-	@EDDYLINE_TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
+	@TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/test_journal.py \
 		shared/streaming/tests/test_redis_*.py services/events/tests/test_state.py
 
 compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 from eddyline.testing import Stream, fetch, free_port
 
 # Asked for by name, by `make cluster-test`.
-collect_ignore = [] if os.environ.get("EDDYLINE_CLUSTER_TEST") else ["cluster"]
+collect_ignore = [] if os.environ.get("CLUSTER_TEST") else ["cluster"]
 
 #: Seconds in which a server must be there: coverage and the other tests slow it down.
 START = 60.0

@@ -1,6 +1,6 @@
 """A load test in Locust's web UI, in Chromium: started, watched, stopped, and kept in files.
 
-With EDDYLINE_PICTURE=docs/load-tab.png it runs longer, and leaves a picture of the tab there.
+With LOAD_TAB_PICTURE=docs/load-tab.png it runs longer, and leaves a picture of the tab there.
 """
 
 import csv
@@ -22,7 +22,7 @@ from eddyline.testing import free_port
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 
-PICTURE = os.environ.get("EDDYLINE_PICTURE")
+PICTURE = os.environ.get("LOAD_TAB_PICTURE")
 
 #: Milliseconds.
 PATIENCE = 30_000

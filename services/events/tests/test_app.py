@@ -31,7 +31,12 @@ def test_importing_the_module_reads_no_environment() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("EVENTS_JOURNAL_BYTES", "many"), ("EDDYLINE_HOST", "192.0.2.1"), ("EDDYLINE_WORKERS", "2")],
+    [
+        ("EVENTS_JOURNAL_BYTES", "many"),
+        ("EDDYLINE_HOST", "192.0.2.1"),
+        ("EDDYLINE_WORKERS", "2"),
+        ("EVENTS_REDIS", "1"),
+    ],
 )
 def test_bad_settings_end_the_process_with_code_3(variable: str, value: str) -> None:
     code = f"import os; os.environ[{variable!r}] = {value!r}; from eddyline_events.app import app"

@@ -9,12 +9,13 @@ import ipaddress
 import os
 import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from eddyline.errors import SettingsError
@@ -25,6 +26,17 @@ EXIT_BAD_SETTINGS = 3
 
 #: As browsers write it: lower case, no path, no slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
+
+_SHARED = "EDDYLINE_"
+#: What others read from variables of this prefix: cli.py; clients. Load tests read `EVENTS_URL`.
+_ELSEWHERE = ("EDDYLINE_APP", "EDDYLINE_TOKEN")
+
+#: What Kubernetes sets in every pod for a Service that is called as we are ("environment variables"
+#: in its page on Services): EVENTS_SERVICE_HOST=10.0.0.7, EVENTS_PORT=tcp://10.0.0.7:80.
+_SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp|sctp)://"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)"
+)
 
 
 def shared(name: str, *more: str, **options: Any) -> Any:
@@ -87,6 +99,19 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = shared("LOG_LEVEL", default="info")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # In code alone a field goes by its name: EVENTS_PORT=tcp://… of Kubernetes is no port.
+        env_settings.config = {**env_settings.config, "populate_by_name": False}
+        return init_settings, env_settings
+
     @field_validator("forwarded_allow_ips")
     @classmethod
     def _are_networks(cls, value: str) -> str:
@@ -122,17 +147,54 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """The settings from the environment; a bad value raises SettingsError that names it."""
+        """The settings from the environment.
+
+        Raises SettingsError that names each bad value, and each variable that has the prefix of
+        settings but is none: a misspelt one.
+        """
+        complaints = [_unknown(cls, variable) for variable in _strangers(cls)]
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
-            raise SettingsError("; ".join(_complaint(cls, e) for e in error.errors())) from None
+            complaints += [_complaint(cls, each) for each in error.errors()]
         except UndecodableError as error:
-            raise SettingsError(_undecodable(cls, error)) from None
+            complaints.append(_undecodable(cls, error))
+        if complaints:
+            raise SettingsError("; ".join(complaints))
+        return settings
 
     def __str__(self) -> str:
         """All fields, secrets hidden."""
         return " ".join(f"{name}={getattr(self, name)}" for name in type(self).model_fields)
+
+
+def _strangers(cls: type[Settings]) -> list[str]:
+    """The variables that are set, and that nothing reads though they begin as settings do."""
+    prefixes = (_SHARED, _prefix(cls) or _SHARED)
+    known = {*_known(cls), *_ELSEWHERE, f"{_prefix(cls)}URL"}
+    return [
+        name
+        for name, value in sorted(os.environ.items())
+        if value
+        and name.upper().startswith(prefixes)
+        and name.upper() not in known
+        and not _SERVICE_LINK.match(f"{name}={value}")
+    ]
+
+
+def _unknown(cls: type[Settings], variable: str) -> str:
+    """Without the value: it may be a secret under a misspelt name."""
+
+    def rest(name: str) -> str:  # prefixes are alike in any case
+        return name.removeprefix(_prefix(cls)).removeprefix(_SHARED)
+
+    known = {rest(name): name for name in reversed(_known(cls))}
+    nearest = get_close_matches(rest(variable.upper()), known, 1)
+    return f"{variable}: no such setting" + "".join(f"; did you mean {known[n]}?" for n in nearest)
+
+
+def _known(cls: type[Settings]) -> list[str]:
+    return [name for field in cls.model_fields for name in _variables(cls, field)]
 
 
 def _complaint(cls: type[Settings], error: Any) -> str:
@@ -153,13 +215,21 @@ def _undecodable(cls: type[Settings], error: UndecodableError) -> str:
 def _variable(cls: type[Settings], location: str) -> tuple[str, FieldInfo | None]:
     """The variable that a field was read from: pydantic names the first alias, whatever was set."""
     for name, field in cls.model_fields.items():
-        aliases = [cls.model_config.get("env_prefix", "") + name]
-        if isinstance(field.validation_alias, AliasChoices):
-            aliases = [str(alias) for alias in field.validation_alias.choices]
-        if location in (name, *aliases):
-            variables = [alias.upper() for alias in aliases]
+        variables = _variables(cls, name)
+        if location == name or location.upper() in variables:
             return next((v for v in variables if os.environ.get(v)), variables[0]), field
     return location.upper(), None
+
+
+def _variables(cls: type[Settings], field: str) -> list[str]:
+    """The variables that a field is read from, the first that is set."""
+    alias = cls.model_fields[field].validation_alias
+    names = alias.choices if isinstance(alias, AliasChoices) else [_prefix(cls) + field]
+    return [str(name).upper() for name in names]
+
+
+def _prefix(cls: type[Settings]) -> str:
+    return cls.model_config.get("env_prefix", "")
 
 
 def exit_on_bad_settings(error: SettingsError) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Self
 from eddyline.testing.wait import PATIENCE, free_port
 
 #: The server under all tests that need one; a valkey-server will do.
-REDIS = shlex.split(os.environ.get("EDDYLINE_TEST_REDIS") or "redis-server")
+REDIS = shlex.split(os.environ.get("TEST_REDIS") or "redis-server")
 
 
 class RedisServer:

@@ -34,6 +34,19 @@ def test_the_long_name_wins_over_the_short_one(monkeypatch: pytest.MonkeyPatch) 
     assert Settings.read().port == 2
 
 
+def test_a_variable_counts_by_its_documented_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HEARTBEAT", "LOG_LEVEL", "WORKERS"):
+        monkeypatch.setenv(name, "7")
+    assert Settings.read() == Settings()
+    assert Settings(heartbeat=5).heartbeat == 5
+
+
+def test_code_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDDYLINE_HEARTBEAT", "2")
+    monkeypatch.setenv("DEMO_DEPTH", "7")
+    assert (Demo(heartbeat=5).heartbeat, Demo(depth=5).depth) == (5, 5)
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     # compose writes `EDDYLINE_AUTH_KEY: ${EDDYLINE_AUTH_KEY:-}`
     for name in ("EDDYLINE_AUTH_KEY", "EDDYLINE_AUTH_KEY_FILE", "EDDYLINE_PORT"):
@@ -74,6 +87,70 @@ def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         Demo.read()
     assert "EDDYLINE_PORT='x'" in caught.value.detail
     assert "DEMO_DEPTH='y'" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("EDDYLINE_HEARTBEET", "EDDYLINE_HEARTBEAT"),
+        ("eddyline_heartbeet", "EDDYLINE_HEARTBEAT"),
+        ("EDDYLINE_LIMIT_STREAM", "EDDYLINE_LIMIT_STREAMS"),
+        ("DEMO_DEPHT", "DEMO_DEPTH"),
+        ("DEMO_HEARTBEAT", "EDDYLINE_HEARTBEAT"),
+        ("DEMO_PORT", "EDDYLINE_PORT"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_and_the_nearest_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, nearest: str
+) -> None:
+    monkeypatch.setenv(variable, "5")
+    with pytest.raises(SettingsError) as caught:
+        Demo.read()
+    assert caught.value.detail == f"{variable}: no such setting; did you mean {nearest}?"
+
+
+def test_an_unknown_setting_is_refused_where_none_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDDYLINE_XYZZY", "sesame")
+    monkeypatch.setenv("EDDYLINE_PORT", "x")
+    with pytest.raises(SettingsError, match=r"^EDDYLINE_XYZZY: no such setting; EDDYLINE_PORT='x'"):
+        Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEMOGRAPHY", "1"),
+        ("OTHER_DEPHT", "1"),  # of a service that runs in another process
+        ("EDDYLINE_HEARTBEET", ""),
+        ("EDDYLINE_APP", "eddyline_events.app:app"),
+        ("EDDYLINE_TOKEN", "ey"),
+        ("DEMO_URL", "http://127.0.0.1:8000"),
+    ],
+)
+def test_what_is_no_setting_of_this_service_is_let_be(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert Demo.read().depth == 3
+
+
+def test_what_kubernetes_sets_for_services_of_our_names_is_let_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DEMO", "DEMO_METRICS", "EDDYLINE_DEMO"):
+        for suffix, value in (
+            ("_SERVICE_HOST", "10.0.0.11"),
+            ("_SERVICE_PORT", "8000"),
+            ("_SERVICE_PORT_HTTP_METRICS", "8000"),
+            ("_PORT", "tcp://10.0.0.11:8000"),
+            ("_PORT_8000_TCP", "tcp://10.0.0.11:8000"),
+            ("_PORT_8000_TCP_PROTO", "tcp"),
+            ("_PORT_8000_TCP_PORT", "8000"),
+            ("_PORT_8000_TCP_ADDR", "10.0.0.11"),
+            ("_PORT_53_UDP_ADDR", "10.0.0.11"),
+        ):
+            monkeypatch.setenv(name + suffix, value)
+    assert Demo.read().depth == 3
 
 
 def test_a_secret_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
