@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -14,20 +14,15 @@ from eddyline.service.app import Context
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_downloads.generated import CHUNK, generated
+from eddyline_downloads.http import openapi
 from eddyline_downloads.http.media import BINARY, content_disposition, media_type
+from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.settings import DownloadsSettings
 from eddyline_downloads.stores.base import Entry, Store, checked
 
 #: Chunks of `GET /stream` by default (64 MiB), and at most (1 TiB).
 CHUNKS = 1024
 MAX_CHUNKS = 1024**4 // CHUNK
-
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {BINARY: {}}},
-    206: {"description": "The ranges that were asked for"},
-    416: {"description": "A range lies outside the file"},
-}
-_PATH = {"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 class DownloadsApi:
@@ -42,45 +37,46 @@ class DownloadsApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        _add_file_route(routes, "/download/{path:path}", self.download)
-        _add_file_route(routes, "/static", self.demo_file)
-        _add_file_route(routes, "/static/{path:path}", self.static)
-        routes.add_api_route("/files", self.listing)
-        routes.add_api_route("/small", self.small)
-        binary: dict[int | str, dict[str, Any]] = {200: {"content": {BINARY: {}}}}
-        routes.add_api_route("/stream", self.stream, response_class=Response, responses=binary)
+        _add_file_route(routes, "/download/{path:path}", self.download_file)
+        _add_file_route(routes, "/static", self.show_demo_file)
+        _add_file_route(routes, "/static/{path:path}", self.show_file)
+        routes.add_api_route("/files", self.list_files)
+        routes.add_api_route("/small", self.read_small)
+        routes.add_api_route(
+            "/stream", self.stream_chunks, response_class=Response, responses=openapi.CHUNKS
+        )
         return routes
 
-    async def download(self, request: Request) -> Response:
+    async def download_file(self, request: Request) -> Response:
         """The file, to be saved; ranges and `If-Range` resume an interrupted download."""
         return await self._send(request, request.path_params["path"], "attachment")
 
-    async def demo_file(self, request: Request) -> Response:
+    async def show_demo_file(self, request: Request) -> Response:
         """One file, to be shown: DOWNLOADS_DEMO_FILE."""
         return await self._send(request, self._settings.demo_file, "inline")
 
-    async def static(self, request: Request) -> Response:
+    async def show_file(self, request: Request) -> Response:
         """The file, to be shown."""
         return await self._send(request, request.path_params["path"], "inline")
 
-    async def listing(
+    async def list_files(
         self,
         caller: Caller,
         prefix: Annotated[str, Query(max_length=4096)] = "",
         cursor: Annotated[str, Query(max_length=4096)] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> dict[str, Any]:
+    ) -> FileList:
         """The files that the caller may read, in the order of their paths; `cursor` goes on."""
         page = await self._store.page(
             prefix, cursor, limit, lambda path: caller.allows("downloads", "read", path)
         )
         return {"files": [_described(entry) for entry in page.files], "cursor": page.cursor}
 
-    async def small(self, _: Caller) -> dict[str, list[int]]:
+    async def read_small(self, _: Caller) -> Small:
         """The lesson's small answer: all of it in memory."""
         return {"data": [1, 2, 3]}
 
-    async def stream(
+    async def stream_chunks(
         self,
         request: Request,
         caller: Caller,
@@ -117,7 +113,7 @@ def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> di
     return headers
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def _described(entry: Entry) -> FileInfo:
     return {
         "path": entry.path,
         "size": entry.size,
@@ -138,13 +134,12 @@ def _date(seconds: float) -> str | None:
 def _add_file_route(
     routes: APIRouter, path: str, endpoint: Callable[[Request], Awaitable[Response]]
 ) -> None:
-    docs = {"parameters": [_PATH]} if "{" in path else None
     routes.add_api_route(
         path,
         endpoint,
         response_class=Response,
-        responses=_FILE,
-        openapi_extra=docs,
+        responses=openapi.FILE,
+        openapi_extra=openapi.RANGES,
         route_class_override=RawRoute,
     )
     routes.add_api_route(

@@ -64,12 +64,15 @@ def _schemas(models: Sequence[type]) -> dict[str, Schema]:
 
 def _name_path_parameters(path: str, operation: dict[str, Any]) -> None:
     """A raw route's path has parameters of which FastAPI knows nothing."""
-    parameters = operation.setdefault("parameters", [])
+    parameters = operation.get("parameters", [])
     named = {each["name"] for each in parameters if each["in"] == "path"}
-    for name in re.findall(r"{(\w+)}", path):
-        if name not in named:
-            text = {"type": "string"}
-            parameters.append({"name": name, "in": "path", "required": True, "schema": text})
+    missing = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+        if name not in named
+    ]
+    if missing:
+        operation["parameters"] = missing + parameters
 
 
 def _say_refusals(operation: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from eddyline.errors import StreamingError, Unauthorized, Unavailable
+from eddyline.errors import Overloaded, StreamingError, Unauthorized, Unavailable
 
 Schema = dict[str, Any]
 #: As FastAPI's `responses=` takes it.
@@ -71,3 +71,7 @@ def _response(error: type[StreamingError]) -> dict[str, Any]:
     if issubclass(error, Unauthorized):
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     return response
+
+
+#: The refusals of a stream: a limit is reached, or the process stops.
+ADMISSION = problems(Overloaded, Unavailable)

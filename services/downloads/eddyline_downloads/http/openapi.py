@@ -1,0 +1,54 @@
+"""The parts of the OpenAPI document that FastAPI cannot tell from the routes."""
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from eddyline.errors import BadRequest, NotFound
+from eddyline.service.openapi.operation import ADMISSION, Responses, parameter, problems
+from eddyline_downloads.http.media import BINARY
+
+
+class FileInfo(TypedDict):
+    """`size` is in bytes; `modified` is in ISO 8601, and null for a date that this cannot write."""
+
+    path: str
+    size: int
+    modified: str | None
+    etag: str
+    media_type: str
+
+
+class FileList(TypedDict):
+    """`cursor` asks for the next part, and is null at the end."""
+
+    files: list[FileInfo]
+    cursor: str | None
+
+
+class Small(TypedDict):
+    data: list[int]
+
+
+_BYTES = {BINARY: {"schema": {"type": "string", "format": "binary"}}}
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+CHUNKS: Responses = {200: {"content": _BYTES}, **ADMISSION}
+FILE: Responses = {
+    200: {"description": "The file, of its own media type", "content": _BYTES},
+    206: {"description": "The ranges that were asked for", "content": _BYTES},
+    416: {"description": "A range lies outside the file", "content": _TEXT},
+    **problems(BadRequest, NotFound),
+    **ADMISSION,
+}
+RANGES: dict[str, Any] = {
+    "parameters": [
+        parameter("Range", {"type": "string"}, "Parts of the file: `bytes=1000-`.", "header"),
+        parameter(
+            "If-Range",
+            {"type": "string"},
+            "The `ETag` of the parts that are there: if the file is another, all of it is sent.",
+            "header",
+        ),
+    ]
+}
