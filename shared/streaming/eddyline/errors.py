@@ -7,6 +7,8 @@ StreamingError
 ├── Unauthorized             401  no token, or one that does not verify
 ├── Forbidden                403  the token does not grant this
 ├── NotFound                 404
+├── Conflict                 409  the request does not fit the state of the thing it names
+├── Gone                     410  it was there, and will not come back
 ├── TooLarge                 413
 ├── UpstreamError            502  a server that we depend on failed
 └── Unavailable              503  not now: draining, or a dependency is away
@@ -51,6 +53,16 @@ class Forbidden(StreamingError):
 class NotFound(StreamingError):
     status = 404
     title = "Not found"
+
+
+class Conflict(StreamingError):
+    status = 409
+    title = "Conflict"
+
+
+class Gone(StreamingError):
+    status = 410
+    title = "Gone"
 
 
 class TooLarge(StreamingError):

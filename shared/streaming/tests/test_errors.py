@@ -8,6 +8,8 @@ STATUS = {
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.UpstreamError: 502,
     errors.Unavailable: 503,
