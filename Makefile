@@ -63,7 +63,7 @@ lint: .venv/.synced ## Check style, types and who imports whom
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
-	@$(RUN) lint-imports
+	@$(PYTHON) scripts/lint_imports.py --no-logo
 
 format: .venv/.synced ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix .
