@@ -1,4 +1,4 @@
-# Every image of the suite: docker build --build-arg SERVICE=events -t eddyline/events .
+# Every image of the suite: docker build --build-arg SERVICE=events -t localhost/eddyline/events .
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build

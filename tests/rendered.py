@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+
+_PROJECT = tomllib.loads((ROOT / "shared" / "streaming" / "pyproject.toml").read_text())["project"]
+
+#: The version of the suite, from the one place that has it.
+VERSION: str = _PROJECT["version"]
 
 Manifest = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """Rules for every pod, route and policy, in all that can be put together of k8s/."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import yaml
 from rendered import (
     ENTRIES,
     ROOT,
+    VERSION,
     WORKLOADS,
     Manifest,
     containers,
@@ -250,15 +250,24 @@ def test_every_container_says_what_it_needs(entry: str) -> None:
 
 
 @every_entry
-def test_images_have_the_version_of_the_project(entry: str) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+def test_images_are_ours_at_this_version_or_pinned(entry: str) -> None:
+    images = (ROOT / "k8s" / "components" / "images" / "kustomization.yaml").read_text()
+    pushed = {each["newName"] for each in yaml.safe_load(images)["images"] if "newName" in each}
+    ours = {f"localhost/eddyline/{name}" for name in (*SERVICES, "loadtests")} | pushed
     for workload in of_kind(render(entry), *WORKLOADS):
         for container in containers(workload):
             name, _, tag = container["image"].rpartition(":")
             assert name, f"{title(workload)}: {container['image']} has no tag"
-            assert tag != "latest", title(workload)
-            if "eddyline/" in container["image"]:
-                assert tag == version, title(workload)
+            assert name in ours | {"redis"}, title(workload)
+            assert re.fullmatch(r"\d+\.\d+\.\d+", tag), title(workload)
+            if name in ours:
+                assert tag == VERSION, title(workload)
+
+
+def test_no_other_manifest_names_a_registry_or_a_tag_of_ours() -> None:
+    for path in (ROOT / "k8s").rglob("*.yaml"):
+        for image in re.findall(r"^[ -]*image: (\S+)$", path.read_text(), re.MULTILINE):
+            assert re.fullmatch(r"localhost/eddyline/[a-z]+|redis:[\d.]+", image), path
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -568,14 +577,15 @@ def test_the_databases_are_written_by_one_and_read_by_all() -> None:
     (mount,) = (m for m in pod(records)["containers"][0]["volumeMounts"] if m["name"] == "data")
     assert mount["readOnly"] is True
 
-    (text,) = re.findall(r"<<'END'\n(.*?)\nEND\n", KUBERNETES, re.DOTALL)
+    (text,) = re.findall(r"<<END\n(.*?)\nEND\n", KUBERNETES, re.DOTALL)
     copy = yaml.safe_load(text)
     spec = copy["spec"]
     assert copy["metadata"]["namespace"] == namespace(records)
     assert spec["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     (container,) = spec["containers"]
     assert container["volumeMounts"] == [{"name": "data", "mountPath": mount["mountPath"]}]
-    assert container["image"].split("/")[-1] == image(records).split("/")[-1]
+    assert container["image"] == "$image"
+    assert f"image=$(kubectl -n {namespace(records)} get deployment records -o " in KUBERNETES
     # The namespace takes no other.
     ours = pod(records)["securityContext"]
     assert spec["securityContext"] == ours
@@ -598,10 +608,6 @@ def test_logs_are_asked_of_the_node_that_is_meant() -> None:
     assert selects(dict([label]), pod_labels(logs))
     port = pod(logs)["containers"][0]["ports"][0]["containerPort"]
     assert f'kubectl -n {namespace(logs)} port-forward "$pod" 8005:{port} ' in KUBERNETES
-
-
-def image(workload: Manifest) -> str:
-    return str(pod(workload)["containers"][0]["image"])
 
 
 def test_the_documentation_has_the_numbers_of_the_pods(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,9 @@ class Stack:
 
     def remove(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", "--rmi", "local")
-        images = self.run("docker", "images", "-q", "--filter", "reference=eddyline/*:compose-test")
+        images = self.run(
+            "docker", "images", "-q", "--filter", "reference=localhost/eddyline/*:compose-test"
+        )
         if images.split():
             self.run("docker", "image", "rm", "--force", *set(images.split()))
 
