@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks which package may import which: `lint_imports.py`, with arguments of import-linter's own.
 
-pyproject.toml has the contracts of the library. Those of the services are made here for each folder
-of `services/`, because import-linter takes no pattern for a root package.
+pyproject.toml has the contracts of the library, and that of a service those of its own rooms. The
+contracts between services are made here for each folder of `services/`, because import-linter takes
+no pattern for a root package.
 """
 
 import json
@@ -26,13 +27,21 @@ def main() -> None:
     packages = sorted(ROOT.glob("services/*/eddyline_*/__init__.py"))
     sys.path += [str(package.parents[1]) for package in packages]
     names = [package.parent.name for package in packages]
-    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    config = settings(ROOT)
     config["root_packages"] = sorted({*config["root_packages"], *names})
     config["contracts"] += contracts([name for name in names if name != TOGETHER])
+    for package in packages:
+        config["contracts"] += settings(package.parents[1]).get("contracts", [])
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(as_toml(config))
         file.flush()
         lint_imports_command([*sys.argv[1:], "--config", file.name])
+
+
+def settings(member: Path) -> dict[str, Any]:
+    """The table [tool.importlinter] of its pyproject.toml, which may have none."""
+    tools = tomllib.loads((member / "pyproject.toml").read_text()).get("tool", {})
+    return dict(tools.get("importlinter", {}))
 
 
 def contracts(services: list[str]) -> list[dict[str, Any]]:
