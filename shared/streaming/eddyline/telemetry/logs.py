@@ -1,19 +1,26 @@
 """Logs: one JSON object a line on standard error, without query strings: they can hold tokens."""
 
+import asyncio
 import json
 import logging
 import re
 import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import lru_cache
-from typing import Any
+from select import PIPE_BUF
+from typing import Any, TextIO
 
 import orjson
 from starlette.types import Scope
 
 from eddyline.telemetry.base import Reason, StreamMeter
 
+_root = logging.getLogger()
+#: The one of `configure`. Where the root logger has others, they get records as usual.
+_handler: "TurnHandler | None" = None
 _access = logging.getLogger("eddyline.access")
 _streams = logging.getLogger("eddyline.stream")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -27,20 +34,26 @@ _QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        try:
-            return orjson.dumps(line, default=str).decode()
-        except TypeError:  # a file name that is not UTF-8, a key that is no text, a huge number
-            texts = {k: v if isinstance(v, str) else repr(v) for k, v in line.items()}
-            return json.dumps(texts)
+            fields["exception"] = self.formatException(record.exc_info)
+        message = record.getMessage()
+        return _line(record.created, record.levelname.lower(), record.name, message, fields)
+
+
+def _line(moment: float, level: str, logger: str, message: str, fields: dict[str, Any]) -> str:
+    line = {
+        "time": f"{_second(int(moment))}.{int(moment % 1 * 1000):03d}Z",
+        "level": level,
+        "logger": logger,
+        "message": message,
+        **fields,
+    }
+    try:
+        return orjson.dumps(line, default=str).decode()
+    except TypeError:  # a file name that is not UTF-8, a key that is no text, a huge number
+        texts = {k: v if isinstance(v, str) else repr(v) for k, v in line.items()}
+        return json.dumps(texts)
 
 
 @lru_cache(1)
@@ -48,13 +61,82 @@ def _second(moment: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
+class TurnHandler(logging.StreamHandler[TextIO]):
+    """Writes lines of the request log once per turn of the event loop, and all others at once.
+
+    All lines keep their order. A process that is killed loses those of its last turn; one that
+    ends or crashes loses none, because `logging` flushes its handlers at exit.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        #: The loop that will flush. It may have ended before it did, and another one may run.
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def write_soon(self, line: str) -> None:
+        """Writes a line in the next turn of the running loop; at once where none runs."""
+        with self._locked():
+            self._lines.append(line)
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self._try_flush()
+            else:
+                if loop is not self._loop:
+                    self._loop = loop
+                    loop.call_soon(self._try_flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record))
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        with self._locked():
+            self._loop = None
+            lines, self._lines = self._lines, []
+            for text in _writes(lines):
+                self.stream.write(text)
+            super().flush()
+
+    def close(self) -> None:
+        self._try_flush()
+        super().close()
+
+    def _try_flush(self) -> None:
+        with suppress(OSError, ValueError):  # a stream that is closed: nowhere to tell of it
+            self.flush()
+
+    def _locked(self) -> AbstractContextManager[Any]:
+        return self.lock or nullcontext()
+
+
+def _writes(lines: list[str]) -> Iterator[str]:
+    """Lines joined up to the size that a pipe takes whole: other workers write to it, too."""
+    some: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode()) + 1
+        if some and size + length > PIPE_BUF:
+            yield "\n".join(some) + "\n"
+            some, size = [], 0
+        some.append(line)
+        size += length
+    if some:
+        yield "\n".join(some) + "\n"
+
+
 def configure(level: str) -> None:
     """All loggers of this process, uvicorn's included, write JSON to standard error."""
     # No line tells them, and each costs a look-up per record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    global _handler
+    _handler = TurnHandler(sys.stderr)
+    _handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[_handler], force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -70,8 +152,18 @@ def request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.match(value):
             return str(value.decode())
-    # As long as fits into 64 bytes: an open stream keeps it.
-    return secrets.token_hex(7)
+    return next(_new_ids)
+
+
+def _ids() -> Iterator[str]:
+    """Ids of 14 characters, which fit into 64 bytes: an open stream keeps its own."""
+    while True:
+        prefix = secrets.token_hex(4)  # at the first request: not before a worker is forked
+        for number in range(16**6):
+            yield f"{prefix}{number:06x}"
+
+
+_new_ids = _ids()
 
 
 def trace_id(scope: Scope) -> str | None:
@@ -120,6 +212,10 @@ def stream_ended(
 
 
 def _write(logger: logging.Logger, level: int, message: str, fields: dict[str, Any]) -> None:
+    if _handler is not None and _root.handlers == [_handler]:
+        name = "info" if level == logging.INFO else "debug"
+        _handler.write_soon(_line(time.time(), name, logger.name, message, fields))
+        return
     # Not `logger.log`: that looks for its caller, and checks each field's name.
     record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
     vars(record).update(fields)
