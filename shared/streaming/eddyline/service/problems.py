@@ -1,18 +1,15 @@
-"""The one place where an error becomes an HTTP answer: RFC 9457 problem+json."""
+"""Every error of a service as an HTTP answer, counted: RFC 9457 problem+json."""
 
-import math
-import random
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
-from eddyline.errors import StreamingError, Unavailable
+from eddyline.connection.refusal import problem_document, refusal
+from eddyline.errors import StreamingError
 from eddyline.telemetry import metrics
-from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS, retry_frame
 
 #: One bad list must not become an answer of megabytes.
 MAX_FAULTS = 10
@@ -31,44 +28,17 @@ class Problem(TypedDict):
 def problem(
     request: Request, status: int, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """A problem document; `instance` is the request's id, which the log has too."""
+    """A problem document, counted."""
     metrics.problems.labels(status).inc()
-    # A detail may name a file whose name is not UTF-8: Python spells it by half surrogate pairs.
-    body: Problem = {
-        "type": "about:blank",
-        "title": _utf8(title),
-        "status": status,
-        "detail": _utf8(detail),
-        "instance": f"urn:request:{request.scope.get('request_id', '-')}",
-    }
-    return Response(
-        orjson.dumps(body), status, headers=headers, media_type="application/problem+json"
-    )
-
-
-def soft_refusal(retry_after: float) -> Response:
-    """200, a jittered `retry:` and the end: any error status silences an EventSource for good."""
-    metrics.soft_refusals.inc()
-    milliseconds = int(1000 * min(30.0, max(2.0, retry_after * random.uniform(0.5, 1.5))))
-    return Response(retry_frame(milliseconds), headers=STREAM_HEADERS, media_type=EVENT_STREAM)
-
-
-def wants_event_stream(request: Request) -> bool:
-    return EVENT_STREAM in request.headers.get("accept", "").lower()
+    return problem_document(request, status, title, detail, headers)
 
 
 async def on_streaming_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StreamingError)
-    if error.status == 500:
-        raise error  # not meant for a client: its text may name what is inside
-    headers: dict[str, str] = {}
-    if isinstance(error, Unavailable):
-        if request.method == "GET" and wants_event_stream(request):
-            return soft_refusal(error.retry_after)
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="eddyline"'
-    return problem(request, error.status, error.title, error.detail, headers)
+    response = refusal(request, error)
+    soft = response.status_code == 200
+    (metrics.soft_refusals if soft else metrics.problems.labels(response.status_code)).inc()
+    return response
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -97,10 +67,6 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
 async def on_crash(request: Request, error: Exception) -> Response:
     """The cause goes to the log, never to the client."""
     return problem(request, 500, "Internal error", "the server failed; its log has the cause")
-
-
-def _utf8(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _short(value: Any, limit: int = 80) -> str:

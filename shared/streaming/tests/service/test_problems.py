@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
 
 from eddyline import errors
+from eddyline.connection.refusal import soft_refusal
 from eddyline.service import problems
 from eddyline.telemetry import metrics
 from eddyline.wire import sse
@@ -114,12 +115,12 @@ async def test_a_soft_refusal_is_never_shorter_or_longer_than_the_contract(
     retry_after: float, bounds: tuple[int, int]
 ) -> None:
     parser = sse.Parser()
-    list(parser.feed(bytes(problems.soft_refusal(retry_after).body)))
+    list(parser.feed(bytes(soft_refusal(retry_after).body)))
     assert parser.retry in range(bounds[0], bounds[1] + 1)
 
 
 async def test_soft_refusals_are_spread() -> None:
-    bodies = {bytes(problems.soft_refusal(10.0).body) for _ in range(50)}
+    bodies = {bytes(soft_refusal(10.0).body) for _ in range(50)}
     assert len(bodies) > 25
 
 

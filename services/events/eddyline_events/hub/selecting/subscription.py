@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from eddyline.broadcast.formats import ENVELOPE, LINES, POLL, SSE, Format
+from eddyline.connection.refusal import wants_event_stream
 from eddyline.errors import BadRequest
-from eddyline.service.problems import wants_event_stream
 from eddyline.wire.ndjson import NDJSON
 
 #: Seconds of a long poll: below what proxies wait for an answer; and the most that is granted.
