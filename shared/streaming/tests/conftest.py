@@ -33,6 +33,9 @@ class Recorder:
     def on_close(self) -> None:
         self.told.append("close")
 
+    def on_shutdown(self) -> bool:
+        return False
+
 
 @pytest.fixture
 def recorder() -> Recorder:

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
+from eddyline.broadcast.formats import POLL_SECONDS
 from eddyline.errors import StreamingError, TooLarge, Unavailable
 from eddyline.service.body import read_body
 from eddyline.service.raw_route import RawRoute
@@ -24,7 +25,7 @@ from eddyline_events.hub.publishing.publication import SCHEMA, entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.hub.selecting.selection import MAX_TOPICS, Selection
-from eddyline_events.hub.selecting.subscription import MAX_POLL_SECONDS, POLL_SECONDS, Subscription
+from eddyline_events.hub.selecting.subscription import MAX_POLL_SECONDS, Subscription
 from eddyline_events.openapi import FLAG, parameter
 from eddyline_events.settings import EventsSettings
 

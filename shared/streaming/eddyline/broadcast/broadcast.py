@@ -171,6 +171,11 @@ class Broadcast:
         """Resumes a subscriber that is behind as soon as more is delivered here."""
         self._waiting.add(subscriber)
 
+    def stops(self, subscriber: Subscriber) -> None:
+        """Ends a subscriber whose server stops, where no drain does: within the same window."""
+        if not self._drain.draining:
+            self._end_within(self._drain.window, [subscriber])
+
     def forget(self, subscriber: Subscriber, audience: Audience) -> None:
         """Called by a subscriber that has ended."""
         self.subscribers.discard(subscriber)

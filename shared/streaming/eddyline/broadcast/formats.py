@@ -14,6 +14,9 @@ from eddyline.wire import ndjson, sse
 
 RESET = "eddyline.reset"
 
+#: Seconds of a long poll: below the time for which proxies wait for an answer.
+POLL_SECONDS = 25.0
+
 
 class Format(Protocol):
     """Bytes for one kind of client."""
@@ -127,6 +130,12 @@ class LongPoll:
 
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         return self.join([], cursor)
+
+
+def accepted(accept: str) -> Format:
+    """The format of a stream for a client that sends this `Accept`: NDJSON only if asked for."""
+    accept = accept.lower()
+    return LINES if ndjson.NDJSON in accept and sse.EVENT_STREAM not in accept else SSE
 
 
 def message(entry: Entry) -> dict[str, Any]:

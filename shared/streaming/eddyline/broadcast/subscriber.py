@@ -75,6 +75,9 @@ class Feed(Protocol):
     def wait(self, subscriber: "Subscriber") -> None:
         """`subscriber.resume` is called as soon as more is delivered in this process."""
 
+    def stops(self, subscriber: "Subscriber") -> None:
+        """Ends a subscriber, and soon: its server stops."""
+
     def forget(self, subscriber: "Subscriber", audience: Audience) -> None:
         """Called by a subscriber that has ended."""
 
@@ -181,6 +184,10 @@ class Subscriber:
 
     def on_close(self) -> None:
         self._finish("client_closed")
+
+    def on_shutdown(self) -> bool:
+        self._feed.stops(self)
+        return True
 
     # Live and behind.
 

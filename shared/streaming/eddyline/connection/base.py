@@ -40,6 +40,9 @@ class Listener(Protocol):
     def on_close(self) -> None:
         """Once: the peer left, or `close` or `abort` has done its work."""
 
+    def on_shutdown(self) -> bool:
+        """The server stops. True: the body is ended by its writer, and soon; False: close it."""
+
 
 class Framing(Protocol):
     """How the bytes of a body stand on the wire. Stateless and shared: one framing of a write

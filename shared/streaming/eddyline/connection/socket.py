@@ -90,8 +90,9 @@ class SocketConnection:
             self._drop()
 
     def shutdown(self) -> None:
-        """Called by uvicorn when it stops."""
-        self.close()
+        """Called by uvicorn when it stops; it waits until the connection has left `peers`."""
+        if self.listener is None or not self.listener.on_shutdown():
+            self.close()
 
     # What the event loop calls.
 

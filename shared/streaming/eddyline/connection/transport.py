@@ -77,8 +77,9 @@ class TransportConnection(asyncio.Protocol):
         reset(self._transport)
 
     def shutdown(self) -> None:
-        """Called by uvicorn when it stops."""
-        self.close()
+        """Called by uvicorn when it stops; it waits until the connection has left `peers`."""
+        if self.listener is None or not self.listener.on_shutdown():
+            self.close()
 
     # What asyncio calls. Bytes that the client sends are dropped unparsed (`data_received` does
     # nothing): no pipelined

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from eddyline.broadcast.formats import ENVELOPE, LINES, POLL, SSE, Format
-from eddyline.connection.refusal import wants_event_stream
+from eddyline.broadcast.formats import ENVELOPE, POLL, POLL_SECONDS, SSE, Format, accepted
 from eddyline.errors import BadRequest
-from eddyline.wire.ndjson import NDJSON
 
-#: Seconds of a long poll: below what proxies wait for an answer; and the most that is granted.
-POLL_SECONDS = 25.0
+#: Seconds: the longest poll that is granted.
 MAX_POLL_SECONDS = 300.0
 
 _FLAGS = {"1": True, "true": True, "0": False, "false": False}
@@ -48,9 +45,8 @@ def flag(request: Request, name: str) -> bool:
 def _format(request: Request, poll: bool, envelope: bool) -> Format:
     if poll:
         return POLL
-    if NDJSON in request.headers.get("accept", "").lower() and not wants_event_stream(request):
-        return LINES
-    return ENVELOPE if envelope else SSE
+    format = accepted(request.headers.get("accept", ""))
+    return ENVELOPE if envelope and format is SSE else format
 
 
 def _seconds(text: str | None) -> float:

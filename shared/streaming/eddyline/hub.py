@@ -1,0 +1,169 @@
+"""Events for one app in five lines: a journal, those who read it, and the end of the process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eddyline.broadcast.broadcast import Broadcast, Topics
+from eddyline.broadcast.formats import POLL, POLL_SECONDS, accepted
+from eddyline.connection.refusal import refusal
+from eddyline.errors import StreamingError, Unavailable
+from eddyline.journal.base import Journal, NewEntry
+from eddyline.journal.memory import MemoryJournal
+from eddyline.policy import StreamPolicy
+from eddyline.server.stopping import on_stop
+from eddyline.service.admission import Limits
+from eddyline.service.drain import Drain
+from eddyline.telemetry.base import NoStreamMeter, StreamMeter
+
+
+class PublishRefused(Unavailable, HTTPException):
+    """The journal can't be reached now: 503 with `Retry-After`, in any app that lets it pass."""
+
+    def __init__(self, error: Unavailable) -> None:
+        Unavailable.__init__(self, error.detail, error.retry_after)
+        headers = {"Retry-After": f"{error.retry_after:.0f}"}
+        HTTPException.__init__(self, error.status, error.detail, headers)
+
+
+class Hub:
+    """Publishes events to topics, and lets any number of clients subscribe to them and resume.
+
+    It works in any Starlette or FastAPI app, on any ASGI server:
+
+        hub = Hub()
+        app = FastAPI(lifespan=hub.lifespan)
+
+    `url`: where the events are kept. None is the memory of this process, and suits a single one;
+    `redis://…` is shared by all processes of that URL. `policy`: the limits of each stream's life.
+    `drain_window`: the seconds, after SIGTERM or SIGINT, within which all streams end, each at its
+    own random moment; a server must wait for longer (hypercorn's default is 3). `meter`: takes the
+    measures; none are taken without it.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        policy: StreamPolicy = StreamPolicy(),
+        drain_window: float = 2.0,
+        meter: StreamMeter | None = None,
+    ) -> None:
+        self._journal = _journal(url)
+        self._policy = policy
+        self._drain_window = drain_window
+        self._meter = meter or NoStreamMeter("hub", "broadcast")
+        self._running: _Running | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Runs the hub: give it to the app as its lifespan, or enter it in a lifespan of your own.
+
+        SIGTERM and SIGINT begin the drain: streams end with `retry:`, newcomers are refused.
+        """
+        if self._running is not None:
+            raise RuntimeError("this hub runs already: one hub serves one app, in one event loop")
+        drain = Drain(window=self._drain_window)
+        broadcast = Broadcast(self._journal, self._meter, self._policy, drain)
+        running = _Running(broadcast, drain, Limits(drain))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(broadcast.run())
+            stack.callback(running.close)
+            await stack.enter_async_context(on_stop(running.stop))
+            self._running = running
+            try:
+                yield
+            finally:
+                self._running = None
+
+    async def subscribe(self, request: Request, topics: Collection[str]) -> Response:
+        """The response that brings the events of `topics` to a client, from now on.
+
+        Server-sent events; NDJSON where the client accepts only that; the answer of a long poll
+        with `?poll=1`. A client that names the id of an event (`Last-Event-ID`, or `?after=`)
+        gets all events after that one first. Where they are not known any more, the stream says
+        so by an event `eddyline.reset`.
+
+        While the process stops, or the journal is away, it is a refusal: 200 with `retry:` for an
+        EventSource, which gives up at any error status, and 503 with `Retry-After` for others.
+        """
+        if isinstance(topics, str) or not topics:
+            raise ValueError(f"topics={topics!r}: must be a list of one topic or more")
+        running = self._require_running()
+        selector = Topics(frozenset(topics))
+        id = request.headers.get("last-event-id") or request.query_params.get("after")
+        poll = request.query_params.get("poll") == "1"
+        try:
+            running.drain.admit()
+            after = await running.broadcast.locate(id, selector)
+            permit = running.limits.admit()
+        except StreamingError as error:
+            return refusal(request, error)
+        return running.broadcast.response(
+            permit,
+            selector,
+            after=after,
+            format=POLL if poll else accepted(request.headers.get("accept", "")),
+            seconds=POLL_SECONDS if poll else None,
+        )
+
+    async def publish(
+        self, topic: str, value: Any, *, event: str | None = None, id: str | None = None
+    ) -> str:
+        """Publishes one event, and returns its id once the event is in the journal.
+
+        `value`: a text, which is sent as it is, or any other value that JSON has, sent as JSON.
+        `event`: its type, `message` by default. `id`: your own id in place of the hub's.
+
+        Raises BadRequest where `event` or `id` holds a line end, TypeError where JSON has no such
+        value, and Unavailable where the journal is away: it can't be said whether the event is in.
+        In a route that is a 503 with `Retry-After`.
+        """
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        new = NewEntry(topic, text, event, id, json=not isinstance(value, str))
+        self._require_running()
+        try:
+            [receipt] = await self._journal.append([new])
+        except Unavailable as error:
+            raise PublishRefused(error) from error
+        return receipt.id
+
+    def _require_running(self) -> "_Running":
+        if self._running is None:
+            raise RuntimeError(
+                "the hub does not run: give the app its lifespan, FastAPI(lifespan=hub.lifespan),"
+                " or enter `async with hub.lifespan(app)` in your own"
+            )
+        return self._running
+
+
+@dataclass(slots=True)
+class _Running:
+    """What a hub has between the start and the end of its app."""
+
+    broadcast: Broadcast
+    drain: Drain
+    limits: Limits
+    draining: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """Begins the drain, once."""
+        if self.draining is None:
+            self.draining = asyncio.create_task(self.drain.run())
+
+    def close(self) -> None:
+        if self.draining is not None:
+            self.draining.cancel()
+
+
+def _journal(url: str | None) -> Journal:
+    if url is None:
+        return MemoryJournal()
+    raise NotImplementedError(url)
