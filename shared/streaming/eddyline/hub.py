@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,8 +16,8 @@ from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.broadcast.formats import POLL, POLL_SECONDS, accepted
 from eddyline.connection.refusal import refusal
 from eddyline.errors import StreamingError, Unavailable
-from eddyline.journal.base import Journal, NewEntry
-from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.backends import backend_from_url
+from eddyline.journal.base import Backend, Bounds, NewEntry
 from eddyline.policy import StreamPolicy
 from eddyline.server.stopping import on_stop
 from eddyline.service.admission import Limits
@@ -42,21 +43,27 @@ class Hub:
         app = FastAPI(lifespan=hub.lifespan)
 
     `url`: where the events are kept. None is the memory of this process, and suits a single one;
-    `redis://…` is shared by all processes of that URL. `policy`: the limits of each stream's life.
-    `drain_window`: the seconds, after SIGTERM or SIGINT, within which all streams end, each at its
-    own random moment; a server must wait for longer (hypercorn's default is 3). `meter`: takes the
-    measures; none are taken without it.
+    `redis://…` is shared by all processes that name it. `name`: hubs of two names in one Redis know
+    nothing of each other. `bounds`: how much is kept, and for how long. `policy`: the limits of
+    each stream's life. `drain_window`: the seconds, after SIGTERM or SIGINT, within which all
+    streams end, each at its own random moment; a server must wait for longer (hypercorn's default
+    is 3). `meter`: takes the measures; none are taken without it.
+
+    Raises SettingsError where the URL's scheme is not known, or its extra is not installed.
     """
 
     def __init__(
         self,
         url: str | None = None,
         *,
+        name: str = "events",
+        bounds: Bounds | None = None,
         policy: StreamPolicy = StreamPolicy(),
         drain_window: float = 2.0,
         meter: StreamMeter | None = None,
     ) -> None:
-        self._journal = _journal(url)
+        self._new_backend = partial(backend_from_url, url or "memory://", name, bounds)
+        self._new_backend()  # a bad URL fails here, not at the start of the app
         self._policy = policy
         self._drain_window = drain_window
         self._meter = meter or NoStreamMeter("hub", "broadcast")
@@ -70,10 +77,12 @@ class Hub:
         """
         if self._running is not None:
             raise RuntimeError("this hub runs already: one hub serves one app, in one event loop")
-        drain = Drain(window=self._drain_window)
-        broadcast = Broadcast(self._journal, self._meter, self._policy, drain)
-        running = _Running(broadcast, drain, Limits(drain))
+        # All anew: an app that is started again, as by a test client, has another event loop.
+        backend, drain = self._new_backend(), Drain(window=self._drain_window)
+        broadcast = Broadcast(backend.journal, self._meter, self._policy, drain)
+        running = _Running(backend, broadcast, drain, Limits(drain))
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(backend.run())
             await stack.enter_async_context(broadcast.run())
             stack.callback(running.close)
             await stack.enter_async_context(on_stop(running.stop))
@@ -128,9 +137,9 @@ class Hub:
         """
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         new = NewEntry(topic, text, event, id, json=not isinstance(value, str))
-        self._require_running()
+        journal = self._require_running().backend.journal
         try:
-            [receipt] = await self._journal.append([new])
+            [receipt] = await journal.append([new])
         except Unavailable as error:
             raise PublishRefused(error) from error
         return receipt.id
@@ -148,6 +157,7 @@ class Hub:
 class _Running:
     """What a hub has between the start and the end of its app."""
 
+    backend: Backend
     broadcast: Broadcast
     drain: Drain
     limits: Limits
@@ -161,9 +171,3 @@ class _Running:
     def close(self) -> None:
         if self.draining is not None:
             self.draining.cancel()
-
-
-def _journal(url: str | None) -> Journal:
-    if url is None:
-        return MemoryJournal()
-    raise NotImplementedError(url)
