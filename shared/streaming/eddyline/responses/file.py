@@ -1,23 +1,28 @@
 """Files, sent by sendfile(2) where the server can, by large reads where not; memory is constant."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
+from mimetypes import guess_type
 from secrets import token_hex
 from time import time
 
 from starlette import responses
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.responses import MalformedRangeHeader
 from starlette.types import Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
+from eddyline.connection.refusal import refusal
 from eddyline.connection.sendfile import READ
-from eddyline.errors import StreamingError
+from eddyline.errors import NotFound, StreamingError
 from eddyline.responses.body import Body, send_whole
+from eddyline.responses.regular import open_regular
 from eddyline.responses.stream import ByteStream, transport_of
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
@@ -42,32 +47,64 @@ def strong_etag(status: os.stat_result) -> str:
 
 
 class FileResponse(responses.FileResponse):
-    """Starlette's ranges over a file that is open already; the response closes it.
+    """A file, with ranges and a strong ETag; one that is written to meanwhile is cut short.
 
-    Opened by the caller: a path that was checked may lead elsewhere by the time it is opened. The
-    file is closed, too, where the response cannot be made.
+        return FileResponse("/srv/films/a.mp4")
+
+    `file`: a path, which is opened in a thread when the response is sent, and answered by 404 where
+    no regular file is there; or a file that is open already: a path that was checked may lead
+    elsewhere by the time it is opened. The response closes it, also where it cannot be made.
+    `media_type`: by default the one of the path's suffix. `context`: the limits and measures of a
+    service.
     """
 
+    file: FileIO
+
     def __init__(
-        self, file: FileIO, context: StreamContext, *, media_type: str, headers: Mapping[str, str]
+        self,
+        file: FileIO | str | os.PathLike[str],
+        context: StreamContext | None = None,
+        *,
+        media_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.file = file
-        self.context = context
-        self.path = "-"  # for Starlette's error texts only
+        self.context = context or StreamContext.from_defaults("file")
+        self._to_open = None if isinstance(file, FileIO) else os.fspath(file)
+        self.path = self._to_open or "-"  # for Starlette's error texts only
         self.status_code = 200
-        self.media_type = media_type
+        self.media_type = media_type or guess_type(self.path)[0] or "application/octet-stream"
         self.background = None
-        try:
-            self.version = self.stat_result = os.fstat(file.fileno())
-            version = _version_headers(self.version)
-            # Starlette's __init__ would look through all headers for each that it adds.
-            self.init_headers({**headers, "accept-ranges": "bytes", **version})
-        except BaseException:
-            file.close()
-            raise
-        context.permit.hand_over()
+        given = {**(headers or {}), "accept-ranges": "bytes"}
+        # Starlette's __init__ would look through all headers for each that it adds.
+        if isinstance(file, FileIO):
+            try:
+                self.init_headers({**given, **self._use(file)})
+            except BaseException:
+                file.close()
+                raise
+        else:
+            self.init_headers(given)
+        self.context.permit.hand_over()
+
+    def _use(self, file: FileIO) -> dict[str, str]:
+        """Takes an open file over; the headers that tell its version."""
+        self.file = file
+        self.version = self.stat_result = os.fstat(file.fileno())
+        return _version_headers(self.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._to_open is not None:
+            try:
+                file = await asyncio.to_thread(open_regular, self._to_open)
+                self.headers.update(self._use(file))
+            except BaseException as error:
+                self.context.permit.release()
+                if not isinstance(error, NotFound):
+                    raise
+                return await refusal(Request(scope), error)(scope, receive, send)
+        await self._respond(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = transport_of(scope)
         try:
             whole = self._whole(scope) if transport is not None and transport.idle else None

@@ -1,46 +1,58 @@
 """Responses that are pulled: the socket sets the pace of the producer, be it async or blocking."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 
 from eddyline.responses.body import Body, BodyResponse
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
 from eddyline.wire.sse import STREAM_HEADERS
 
+#: The chunks of a body; a text is sent as UTF-8.
+Chunks = Iterable[bytes] | Iterable[str] | AsyncIterable[bytes] | AsyncIterable[str]
+
 
 class PullResponse(BodyResponse):
-    """Streams what `produce()` yields; an exception in it ends the body without its regular end.
+    """Streams chunks as fast as the client takes them; the next one is made when it has room.
 
-    A sync iterator runs in threads, a step at a time; `interrupt` makes such a step return early.
-    `produce` is called in the event loop and must not block: a generator function does not.
+        return PullResponse(rows(), media_type="text/csv")
+
+    `chunks`: an iterable, or a function that returns it. The function is called in the event loop
+    when the body begins; it must not block, and a generator function does not. A blocking iterator
+    runs in threads, a step at a time; `interrupt` makes such a step return early. An exception in
+    it ends the body without its regular end, so that the client can tell. `context`: the limits
+    and measures of a service.
     """
 
     def __init__(
         self,
-        produce: Callable[[], Iterator[bytes] | AsyncIterator[bytes]],
-        context: StreamContext,
+        chunks: Chunks | Callable[[], Chunks],
+        context: StreamContext | None = None,
         *,
-        media_type: str,
+        media_type: str = "application/octet-stream",
         headers: Mapping[str, str] | None = None,
         status_code: int = 200,
         interrupt: Callable[[], None] | None = None,
     ) -> None:
-        self.produce = produce
+        self.chunks = chunks
         self.interrupt = interrupt
-        merged = {**STREAM_HEADERS, **(headers or {})}
-        super().__init__(context, media_type=media_type, headers=merged, status_code=status_code)
+        super().__init__(
+            context or StreamContext.from_defaults("pull"),
+            media_type=media_type,
+            headers={**STREAM_HEADERS, **(headers or {})},
+            status_code=status_code,
+        )
 
     async def send_body(self, body: Body) -> None:
         await body.begin()
-        source = self.produce()
-        chunks = (
-            source
-            if isinstance(source, AsyncIterator)
-            else ThreadedIterator(source, self.interrupt)
+        source = self.chunks() if callable(self.chunks) else self.chunks
+        chunks: AsyncIterator[bytes | str] = (
+            aiter(source)
+            if isinstance(source, AsyncIterable)
+            else ThreadedIterator(iter(source), self.interrupt)
         )
         try:
             async for chunk in chunks:
-                await body.write(chunk)
+                await body.write(chunk.encode() if isinstance(chunk, str) else chunk)
         finally:
             # Here, not in the garbage collector's time: the producer may hold a file or a database.
             close = getattr(chunks, "aclose", None)

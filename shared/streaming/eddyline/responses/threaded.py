@@ -8,6 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 #: More would only queue at the disk or the database; a step is short.
 THREADS = min(32, (os.cpu_count() or 1) + 4)
@@ -19,23 +22,21 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="eddyline-pull")
 
 
-class ThreadedIterator:
+class ThreadedIterator(Generic[T]):
     """Steps through `source`. While the caller is busy with a chunk the next one is made.
 
     `interrupt` makes a step that runs return early; it is called from the event loop.
     """
 
-    def __init__(
-        self, source: Iterator[bytes], interrupt: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, source: Iterator[T], interrupt: Callable[[], None] | None = None) -> None:
         self._source = source
         self._interrupt = interrupt
-        self._step: Future[bytes | None] | None = None
+        self._step: Future[T | None] | None = None
 
-    def __aiter__(self) -> "ThreadedIterator":
+    def __aiter__(self) -> "ThreadedIterator[T]":
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> T:
         chunk = await asyncio.wrap_future(self._step or self._start())
         if chunk is None:
             raise StopAsyncIteration
@@ -58,6 +59,6 @@ class ThreadedIterator:
         if close is not None:
             await asyncio.wrap_future(pool().submit(close))
 
-    def _start(self) -> Future[bytes | None]:
+    def _start(self) -> Future[T | None]:
         self._step = pool().submit(next, self._source, None)
         return self._step

@@ -12,7 +12,7 @@ from eddyline.errors import Overloaded
 from eddyline.policy import StreamPolicy
 from eddyline.service.drain import Drain
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry.base import StreamMeter
+from eddyline.telemetry.base import Kind, NoStreamMeter, StreamMeter
 
 
 class Limits:
@@ -130,6 +130,12 @@ class StreamContext:
     meter: StreamMeter
     permit: Permit
     expires: float | None = None
+
+    @classmethod
+    def from_defaults(cls, kind: Kind) -> "StreamContext":
+        """The conditions of a body that no service sends: any number of them, and no measures."""
+        drain = Drain()
+        return cls(StreamPolicy(), drain, NoStreamMeter(kind=kind), Limits(drain).admit())
 
 
 class _Counter:
