@@ -1,6 +1,7 @@
 """Events for one app in five lines: a journal, those who read it, and the end of the process."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class PublishRefused(Unavailable, HTTPException):
 
     def __init__(self, error: Unavailable) -> None:
         Unavailable.__init__(self, error.detail, error.retry_after)
-        headers = {"Retry-After": f"{error.retry_after:.0f}"}
+        headers = {"Retry-After": str(math.ceil(error.retry_after))}
         HTTPException.__init__(self, error.status, error.detail, headers)
 
 
