@@ -1,4 +1,4 @@
-"""Events for one app in five lines: a journal, those who read it, and the end of the process."""
+"""Events for one app in five lines: a journal, its readers, and the end of the process."""
 
 import asyncio
 import math
@@ -156,7 +156,7 @@ class Hub:
 
 @dataclass(slots=True)
 class _Running:
-    """What a hub has between the start and the end of its app."""
+    """The parts of a hub that live from the start of its app to its end."""
 
     backend: Backend
     broadcast: Broadcast

@@ -4,18 +4,24 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from eddyline.connection.base import EXTENSION, Connection
 from eddyline.connection.response import StreamResponse
+from eddyline.server.protocol import StreamProtocol
 from eddyline.service.drain import Drain
 from eddyline.service.settings import Settings
-from eddyline.testing import Running, running
+from eddyline.testing import PATIENCE, Running, eventually, running
+from eddyline.testing.stream import abort_all
 
 
 @dataclass
@@ -85,14 +91,34 @@ def bare_app(opened: "asyncio.Queue[tuple[Connection, Recorder]]", abandoned: li
 
 @pytest.fixture
 def bench_of() -> Callable[..., "AsyncIterator[Bench]"]:
-    from contextlib import asynccontextmanager
-
     @asynccontextmanager
     async def start(**options: object) -> AsyncIterator[Bench]:
         opened: asyncio.Queue[tuple[Connection, Recorder]] = asyncio.Queue()
         abandoned: list[str] = []
         async with running(bare_app(opened, abandoned), **options) as server:
             yield Bench(server, opened, abandoned)
+
+    return start
+
+
+@pytest.fixture(params=["detached", "asgi"])
+def serve(request: pytest.FixtureRequest) -> Callable[[ASGIApp], Any]:
+    """Serves any app on a plain uvicorn with our protocol and with its own: a URL, the server."""
+    http = {"detached": StreamProtocol, "asgi": "httptools"}[request.param]
+
+    @asynccontextmanager
+    async def start(app: ASGIApp) -> AsyncIterator[tuple[str, uvicorn.Server]]:
+        config = uvicorn.Config(app, port=0, http=http, loop="asyncio", log_config=None)
+        server = uvicorn.Server(config)
+        # Not `serve`, which takes the process's signals.
+        task = asyncio.create_task(server._serve())
+        try:
+            await eventually(lambda: server.started or task.done())
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", server
+        finally:
+            abort_all()
+            server.should_exit = True
+            await asyncio.wait_for(task, PATIENCE)
 
     return start
 

@@ -10,7 +10,6 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,11 +20,8 @@ from eddyline.errors import SettingsError
 from eddyline.journal.backends import BACKENDS
 from eddyline.journal.base import Bounds, Follower, Receipt
 from eddyline.journal.memory import MemoryBackend, MemoryJournal
-from eddyline.server.protocol import StreamProtocol
-from eddyline.testing import PATIENCE, Stream, eventually, fetch
-from eddyline.testing.stream import _open
+from eddyline.testing import Stream, eventually, fetch
 
-PROTOCOLS = {"detached": StreamProtocol, "asgi": "httptools"}
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -40,32 +36,9 @@ def app_of(hub: Hub) -> Starlette:
     return Starlette(routes=routes, lifespan=hub.lifespan)
 
 
-@asynccontextmanager
-async def served(app: Starlette, protocol: str = "detached") -> AsyncIterator[tuple[str, Any]]:
-    """The URL and the server, which has no handler of signals."""
-    config = uvicorn.Config(
-        app, port=0, http=PROTOCOLS[protocol], loop="asyncio", lifespan="on", log_config=None
-    )
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())
-    try:
-        await eventually(lambda: server.started or task.done())
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", server
-    finally:
-        for stream in list(_open):
-            stream.reset()
-        server.should_exit = True
-        await asyncio.wait_for(task, PATIENCE)
-
-
-@pytest.fixture(params=PROTOCOLS)
-def serve(request: pytest.FixtureRequest) -> Callable[[Starlette], Any]:
-    return lambda app: served(app, request.param)
-
-
 @pytest.fixture
 def sigterm() -> Iterator[list[Callable[[], None]]]:
-    """What the server's own handler of SIGTERM does."""
+    """The actions of the server's own handler of SIGTERM."""
     does: list[Callable[[], None]] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -189,9 +162,10 @@ async def test_a_signal_ends_all_streams_in_the_window_and_then_the_server(serve
         await eventually(lambda: hub._running is None)
 
 
-async def test_a_server_of_ours_that_stops_without_a_signal_ends_streams_in_order():
+@pytest.mark.parametrize("serve", ["detached"], indirect=True)
+async def test_a_server_of_ours_that_stops_without_a_signal_ends_streams_in_order(serve):
     hub = Hub(drain_window=0.3)
-    async with served(app_of(hub)) as (url, server):
+    async with serve(app_of(hub)) as (url, server):
         stream = await subscribed(url)
         id = await hub.publish("orders", 1)
         server.should_exit = True
@@ -257,7 +231,7 @@ async def test_a_journal_that_is_away_is_an_answer_that_says_when_to_come_back(s
         assert caught.value.retry_after == 2.5
 
 
-async def test_it_runs_in_a_lifespan_of_the_apps_own_again_and_again():
+async def test_it_runs_in_a_lifespan_of_the_apps_own_again_and_again(serve):
     hub, steps = Hub(), []
 
     @asynccontextmanager
@@ -270,7 +244,7 @@ async def test_it_runs_in_a_lifespan_of_the_apps_own_again_and_again():
     app = app_of(hub)
     app.router.lifespan_context = lifespan
     for _ in range(2):
-        async with served(app) as (url, _):
+        async with serve(app) as (url, _):
             await subscribed(url)
     assert steps[1::2] == ["over", "over"]
 
@@ -305,9 +279,9 @@ def test_a_bad_url_fails_where_it_is_written():
         Hub("nosuch://")
 
 
-async def test_the_policy_is_that_of_its_streams():
+async def test_the_policy_is_that_of_its_streams(serve):
     hub = Hub(policy=StreamPolicy(max_age=1.0))
-    async with served(app_of(hub)) as (url, _):
+    async with serve(app_of(hub)) as (url, _):
         stream = await fetch(f"{url}/events")
         assert await stream.events() == []
         assert stream.parser.retry is not None

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from eddyline.connection.transport import reset
 from eddyline.server.server import StreamServer, server_config, stop_accepting
-from eddyline.testing.stream import _open
+from eddyline.testing.stream import abort_all
 from eddyline.testing.wait import PATIENCE, eventually
 
 
@@ -53,9 +53,7 @@ async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
         await eventually(lambda: server.started or task.done())
         yield Running(app, server, sock.getsockname()[1], scheme, task)
     finally:
-        # What a test leaves open goes now, while there is a loop to close it in.
-        for stream in list(_open):
-            stream.writer.transport.abort()
+        abort_all()
         server.should_exit = True
         app.state.context.drain.window = min(app.state.context.drain.window, 0.1)
         await asyncio.wait_for(task, PATIENCE)

@@ -133,6 +133,12 @@ class Stream:
             self.writer.transport.abort()
 
 
+def abort_all() -> None:
+    """Ends all streams that a test has left open, while there is a loop to close them in."""
+    for stream in list(_open):
+        stream.writer.transport.abort()
+
+
 async def fetch(
     url: str,
     *,

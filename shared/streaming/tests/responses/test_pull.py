@@ -389,3 +389,35 @@ async def test_many_slow_readers_share_the_threads(
         for other in (*stalled, stream):
             other.reset()
         await eventually(lambda: served.open == 0)
+
+
+@pytest.mark.parametrize("chunks", [["a", "é"], [b"a", "é".encode()], lambda: iter("aé")])
+async def test_it_needs_no_context_and_takes_texts(server: dict[str, Any], chunks: Any) -> None:
+    app = FastAPI()
+    app.state.context = Context.from_settings(Settings(log_level="error"))
+    app.get("/")(lambda: PullResponse(chunks))
+    async with running(app, **server) as run:
+        stream = await fetch(run.url)
+        assert stream.headers["content-type"] == "application/octet-stream"
+        assert await stream.body() == "aé".encode()
+        assert stream.clean
+
+
+async def test_an_async_generator_is_pulled_and_closed(server: dict[str, Any]) -> None:
+    closed: list[bool] = []
+
+    async def endless() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "x" * CHUNK
+        finally:
+            closed.append(True)
+
+    app = FastAPI()
+    app.state.context = Context.from_settings(Settings(log_level="error"))
+    app.get("/")(lambda: PullResponse(endless(), media_type="text/plain"))
+    async with running(app, **server) as run:
+        stream = await fetch(run.url)
+        assert await stream.read()
+        stream.reset()
+        await eventually(lambda: closed == [True])
