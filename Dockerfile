@@ -29,6 +29,6 @@ WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s CMD ["python", "-m", "eddyline.server.health"]
-ENTRYPOINT ["python", "-m", "eddyline.server.cli"]
+ENTRYPOINT ["python", "-m", "eddyline", "serve"]
 # gunicorn; without an argument it is one process and no supervisor: a pod.
 CMD ["--workers", "1"]

@@ -83,7 +83,7 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
-	@exec $(PYTHON) -m eddyline.auth.mint $(ARGS)
+	@exec $(PYTHON) -m eddyline token $(ARGS)
 
 # What both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
 LOAD := $(PYTHON) -m loadtests --host $(or $(HOST_URL),http://127.0.0.1:8000) -u $(or $(USERS),100) -r $(or $(RATE),20) \

@@ -36,7 +36,7 @@ def write(file: Path, text: str, mode: int) -> None:
 def token(key: Path) -> str:
     """The load test's: it may read everything, ask, and publish to topics of its own."""
     scopes = "events:subscribe events:publish:load/* logs:read downloads:read records:read chat:*"
-    mint = [sys.executable, "-m", "eddyline.auth.mint", "--key-file", str(key)]
+    mint = [sys.executable, "-m", "eddyline", "token", "--key-file", str(key)]
     mint += ["--subject", "loadtest", "--scope", scopes, "--expires", "30d"]
     return subprocess.run(mint, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

@@ -45,7 +45,7 @@ class Process:
 
     def __init__(self, redis_port: int, log: Path, workers: int = 0) -> None:
         self.port = free_port()
-        self._command = [sys.executable, "-m", "eddyline.server.cli", "eddyline_events.app:app"]
+        self._command = [sys.executable, "-m", "eddyline", "serve", "eddyline_events.app:app"]
         self._command += ["--port", str(self.port)]
         if workers:
             self._command += ["--workers", str(workers)]

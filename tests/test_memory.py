@@ -52,7 +52,7 @@ def serving(app: str, **environment: str) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "eddyline.server.cli", app, "--port", str(port)],
+        [sys.executable, "-m", "eddyline", "serve", app, "--port", str(port)],
         env=os.environ
         | {"EDDYLINE_LOG_LEVEL": "error", "EDDYLINE_DRAIN_WINDOW": "0"}
         | environment,

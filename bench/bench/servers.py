@@ -241,6 +241,6 @@ def uvicorn(app: str) -> Command:
 
 def ours(app: str) -> Command:
     return lambda port, _: [
-        *(sys.executable, "-m", "eddyline.server.cli", app),
+        *(sys.executable, "-m", "eddyline", "serve", app),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]

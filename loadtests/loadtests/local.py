@@ -202,7 +202,7 @@ def running_suite(folder: Path, services: Sequence[str] = SERVICES) -> Iterator[
             environment["EVENTS_REDIS_URL"] = f"redis://127.0.0.1:{port}"
         for name in services:
             suite.ports[name] = free_port()
-            command = [sys.executable, "-m", "eddyline.server.cli", f"eddyline_{name}.app:app"]
+            command = [sys.executable, "-m", "eddyline", "serve", f"eddyline_{name}.app:app"]
             command += ["--port", str(suite.ports[name])]
             started(stack, suite, name, command, folder, environment)
         for name, port in suite.ports.items():

@@ -43,5 +43,5 @@ def suite(applied: str) -> None:
 
 @pytest.fixture(scope="session")
 def token(suite: None) -> str:
-    command = ("python", "-m", "eddyline.auth.mint", "--subject", "test", "--scope", "*:*")
+    command = ("eddyline", "token", "--subject", "test", "--scope", "*:*")
     return kubectl("exec", "-n", "eddyline", "deployment/events", "--", *command).strip()

@@ -26,7 +26,7 @@ REQUESTS = {
 
 def mint(stack: Stack) -> str:
     return stack.inside(
-        "events", "python", "-m", "eddyline.auth.mint", "--key-file", "/run/eddyline/auth-key",
+        "events", "eddyline", "token", "--key-file", "/run/eddyline/auth-key",
         "--subject", "test", "--scope", "*:*",
     ).strip()  # fmt: skip
 

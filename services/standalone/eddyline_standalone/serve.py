@@ -18,7 +18,7 @@ def arguments(names: Collection[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eddyline_standalone.serve",
         description="Run one Eddyline service with gunicorn, as in production, on the demo data.",
-        epilog="Without the demo: python -m eddyline.server.cli eddyline_logs.app:app --workers 2",
+        epilog="Without the demo: eddyline serve eddyline_logs.app:app --workers 2",
     )
     parser.add_argument("service", metavar="SERVICE", choices=names, help=", ".join(names))
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

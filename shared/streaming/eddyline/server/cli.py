@@ -1,6 +1,4 @@
-"""Runs a service: one `StreamServer` process, or gunicorn with `StreamWorker`s. `python -m
-eddyline.server.cli --help`.
-"""
+"""`eddyline serve`: one `StreamServer` process, or gunicorn with `StreamWorker`s."""
 
 import argparse
 import importlib
@@ -22,7 +20,7 @@ GUNICORN_CONFIG = "python:eddyline.server.gunicorn"
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m eddyline.server.cli",
+        prog="eddyline serve",
         description="Run one Eddyline service.",
         epilog="Settings come from the environment: EDDYLINE_* for all services, EVENTS_* and so "
         "on for one. Stop it by SIGTERM or Ctrl-C: open streams are ended within "
@@ -48,6 +46,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Serves until a signal; a bad setting ends the process with code 3."""
     parser = arguments()
     options = parser.parse_args(argv)
     if not options.app:
@@ -57,13 +56,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("host", "port"):
         if getattr(options, name) is not None:
             os.environ[f"EDDYLINE_{name.upper()}"] = getattr(options, name)
-    if options.workers:
-        run_gunicorn(options.app, options.workers)
-    else:
-        run(load(options.app))
+    try:
+        if options.workers:
+            run_gunicorn(options.app, options.workers)
+        else:
+            run(load(options.app))
+    except SettingsError as error:
+        exit_on_bad_settings(error)
 
 
 def load(target: str) -> FastAPI:
+    """The app `MODULE:APP`, of a module that is installed or in the current folder."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     module, _, name = target.partition(":")
     app = getattr(importlib.import_module(module), name or "app")
     if not isinstance(app, FastAPI):
@@ -95,10 +100,3 @@ def run_gunicorn(target: str, workers: int) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     command = [sys.executable, "-m", "gunicorn", "-c", GUNICORN_CONFIG, "-w", str(workers), target]
     os.execv(sys.executable, command)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except SettingsError as error:
-        exit_on_bad_settings(error)

@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(
 def test_a_bad_folder_ends_the_process_with_one_line_and_code_3(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = subprocess.run(
-        [sys.executable, "-m", "eddyline.server.cli", "demo:app", "--workers", "2"],
+        [sys.executable, "-m", "eddyline", "serve", "demo:app", "--workers", "2"],
         env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "file")},
         capture_output=True,
         text=True,

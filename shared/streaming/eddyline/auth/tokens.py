@@ -1,4 +1,4 @@
-"""`python -m eddyline.auth.mint`: signs a token, for trying a service out and for scripts.
+"""`eddyline token`: signs a token, for trying a service out and for scripts.
 
 Not named token.py: run from inside this directory, Python would take that for its own `token`
 module and not start.
@@ -24,9 +24,9 @@ from eddyline.errors import SettingsError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _EXAMPLES = """\
 examples:
-  EDDYLINE_AUTH_KEY=... python -m eddyline.auth.mint --subject alice --scope events:subscribe
-  python -m eddyline.auth.mint --key-file private.pem --subject ci --scope 'events:publish:build/*'
-  curl -H "Authorization: Bearer $(python -m eddyline.auth.mint --subject me --scope '*:*')" ...
+  EDDYLINE_AUTH_KEY=... eddyline token --subject alice --scope events:subscribe
+  eddyline token --key-file private.pem --subject ci --scope 'events:publish:build/*'
+  curl -H "Authorization: Bearer $(eddyline token --subject me --scope '*:*')" ...
 
 scopes: <service>:<action>[:<pattern>]; service and action may be `*`; in the pattern of a topic or
 a path `*` stands for any characters; without a pattern a scope is for every topic and path.
@@ -87,7 +87,7 @@ def _private_key(pem: bytes, origin: str) -> tuple[Any, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m eddyline.auth.mint",
+        prog="eddyline token",
         description="Prints a signed bearer token (JWT) for Eddyline's services.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -146,7 +146,3 @@ def _seconds(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a life: expected like 30s, 15m, 1h, 7d")
     return int(match[1]) * _UNITS[match[2]]
-
-
-if __name__ == "__main__":
-    main()

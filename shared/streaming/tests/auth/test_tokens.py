@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from eddyline.auth.mint import main
+from eddyline.auth.tokens import main
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.settings import Settings
 
@@ -182,7 +182,7 @@ def test_help_shows_how(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_it_runs_as_a_command_from_anywhere(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "eddyline.auth.mint", *ALICE],
+        [sys.executable, "-m", "eddyline", "token", *ALICE],
         cwd=tmp_path,
         env={**os.environ, "EDDYLINE_AUTH_KEY": KEY},
         capture_output=True,
