@@ -9,9 +9,10 @@ from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_logs.demo import demo_log
-from eddyline_logs.http import routes
+from eddyline_logs.http.routes import LogsApi
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
+from eddyline_logs.sources.registry import Sources
 
 
 def service(context: Context, settings: LogsSettings) -> Service:
@@ -30,7 +31,8 @@ def service(context: Context, settings: LogsSettings) -> Service:
                 await stack.enter_async_context(demo_log(settings.demo))
             yield
 
-    return Service("logs", routes.router(context, settings, broadcast, tails), lifespan)
+    api = LogsApi(context, settings, Sources.parse(settings.sources), broadcast, tails)
+    return Service("logs", api.routes(), lifespan)
 
 
 SERVICE = Registration(

@@ -1,4 +1,4 @@
-"""What the logs service can be told: `LOGS_*`, beside what every service reads."""
+"""Settings of the logs service: `LOGS_*`, beside those of every service."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from eddyline.service.settings import Settings
-from eddyline_logs.sources.files import Sources
+from eddyline_logs.sources.registry import Sources
 
 
 class LogsSettings(Settings):
-    """`sources`: comma-separated directories, `name=path` and the like; see sources.py. Sizes in
-    bytes.
+    """`sources`: comma-separated directories, `name=path` and the like; see sources/registry.py.
+    Sizes are in bytes.
     """
 
     model_config = SettingsConfigDict(env_prefix="LOGS_")
@@ -27,11 +27,11 @@ class LogsSettings(Settings):
     # A longer line is cut, and says so.
     line_limit: int = Field(default=64 * 1024, ge=64)
 
-    # What `lines=` may ask for: lines, and bytes of the file.
+    # The most that `lines=` may ask for: lines, and bytes of the file.
     backlog_lines: int = Field(default=10_000, ge=0)
     backlog_bytes: int = Field(default=1024 * 1024, gt=0)
 
-    # What a client that drops can come back for: bytes, and seconds.
+    # The lines that a client which drops can come back for: bytes, and seconds.
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     journal_age: float = Field(default=3600.0, gt=0)
 

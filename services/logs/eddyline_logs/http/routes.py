@@ -1,24 +1,28 @@
-"""HTTP in, HTTP out: the sources, and one of them followed."""
+"""HTTP of the logs service: the sources, and one of them followed."""
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from eddyline.auth.authenticator import Principal
+from eddyline.auth.principal import Principal
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.errors import NotFound
+from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.wire import sse
-from eddyline_logs.reading import backlog
-from eddyline_logs.reading.tail import Mark
+from eddyline_logs.reading import backlog, cri
+from eddyline_logs.reading.tail import ReadPosition
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
-from eddyline_logs.sources import cri
 from eddyline_logs.sources.base import Source
-from eddyline_logs.sources.files import Sources
+from eddyline_logs.sources.registry import Sources
+
+#: Lines that a client gets first, unless it says how many.
+LINES = 10
 
 _EVENTS = (
     'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long, '
@@ -27,81 +31,104 @@ _EVENTS = (
 )
 
 
-def router(
-    context: Context, settings: LogsSettings, broadcast: Broadcast, tails: Tails
-) -> APIRouter:
-    routes = APIRouter()
-    sources = Sources.parse(settings.sources)
+class LogsApi:
+    """The routes of the service; each public method but `routes` is an endpoint."""
 
-    @routes.get("/logs")
-    async def listing(
-        principal: Principal = Depends(context.authenticator.principal),
-    ) -> dict[str, Any]:
-        """The sources whose files are there, as far as the principal may read them."""
-        found = await asyncio.to_thread(sources.list)
-        allowed = [source.id for source in found if principal.allows("logs", "read", source.id)]
+    def __init__(
+        self,
+        context: Context,
+        settings: LogsSettings,
+        sources: Sources,
+        broadcast: Broadcast,
+        tails: Tails,
+    ) -> None:
+        self._context = context
+        self._settings = settings
+        self._sources = sources
+        self._broadcast = broadcast
+        self._tails = tails
+
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        routes.add_api_route("/logs", self.list_logs)
+        routes.add_api_route(
+            "/logs/{source:path}",
+            self.follow_log,
+            dependencies=[Depends(lines_at_most(self._settings.backlog_lines))],
+            response_class=Response,
+            responses={200: {"content": {sse.EVENT_STREAM: {"schema": {"type": "string"}}}}},
+            description=_EVENTS,
+        )
+        return routes
+
+    async def list_logs(self, caller: Caller) -> dict[str, Any]:
+        """The sources whose files are there, as far as the caller may read them."""
+        found = await asyncio.to_thread(self._sources.list)
+        allowed = [source.id for source in found if caller.allows("logs", "read", source.id)]
         return {"sources": [{"source": id, "url": f"/logs/{quote(id)}"} for id in allowed]}
 
-    @routes.get(
-        "/logs/{source:path}",
-        response_class=Response,
-        responses={200: {"content": {sse.EVENT_STREAM: {"schema": {"type": "string"}}}}},
-        description=_EVENTS,
-    )
-    async def log(
+    async def follow_log(
+        self,
         request: Request,
         source: str,
-        lines: Annotated[int, Query(ge=0, le=settings.backlog_lines)] = 10,
+        caller: Caller,
+        lines: int = LINES,
         follow: bool = True,
         after: Annotated[str | None, Query(description="an event id, or `earliest`")] = None,
         last_event_id: Annotated[str | None, Header()] = None,
-        principal: Principal = Depends(context.authenticator.principal),
     ) -> Response:
-        principal.require("logs", "read", source)
-        found = sources.find(source)
+        caller.require("logs", "read", source)
+        found = self._sources.find(source)
         there = found.exists()
-        if not follow:
-            if not there:
-                raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
-            frames = await last(found, _all_of(found), lines)
-            return Response(frames, headers=sse.STREAM_HEADERS, media_type=sse.EVENT_STREAM)
-        # The header is newer: an EventSource that reconnects repeats its URL.
-        cursor = last_event_id or after
-        permit = context.limits.for_request(request, principal)
-        try:
-            tail = await tails.get(found)
+        if follow:
+            # The header is newer: an EventSource that reconnects repeats its URL.
+            return await self._follow(request, caller, found, lines, last_event_id or after)
+        if not there:
+            raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
+        frames = await self._last(found, _end_of(found), lines)
+        return Response(frames, headers=sse.STREAM_HEADERS, media_type=sse.EVENT_STREAM)
+
+    async def _follow(
+        self, request: Request, caller: Principal, source: Source, lines: int, cursor: str | None
+    ) -> Response:
+        with self._context.limits.for_request(request, caller) as permit:
+            tail = await self._tails.get(source)
             first = tail.announcement()
             if cursor is None:
-                # These two without an await between them: lines before the mark are in the file,
-                # lines after it come after this cursor.
-                mark, cursor = tail.mark(), str(broadcast.head)
-                first += await last(found, mark, lines) + sse.cursor_frame(cursor)
-            topic = Topics(frozenset({found.id}))
-            start = await broadcast.locate(cursor, topic)
-            return broadcast.response(
-                permit, topic, after=start, expires=principal.expires, first=first
+                # No await between these two: lines before the position are in the file, lines
+                # after it come after this cursor.
+                position, cursor = tail.read_position(), str(self._broadcast.head)
+                first += await self._last(source, position, lines) + sse.cursor_frame(cursor)
+            topic = Topics(frozenset({source.id}))
+            start = await self._broadcast.locate(cursor, topic)
+            return self._broadcast.response(
+                permit, topic, after=start, expires=caller.expires, first=first
             )
-        except BaseException:
-            permit.release()
-            raise
 
-    async def last(source: Source, mark: Mark | None, count: int) -> bytes:
-        if mark is None:
+    async def _last(self, source: Source, position: ReadPosition | None, count: int) -> bytes:
+        if position is None:
             return b""
         try:
-            return await asyncio.to_thread(_frames, source, mark, count, settings)
+            return await asyncio.to_thread(_frames, source, position, count, self._settings)
         finally:
             # Here and not in the thread, which never starts where the client leaves first.
-            os.close(mark.file)
-
-    return routes
+            os.close(position.file)
 
 
-def _frames(source: Source, mark: Mark, count: int, settings: LogsSettings) -> bytes:
+def lines_at_most(most: int) -> Callable[[int], None]:
+    """A dependency that bounds the parameter `lines`: a method's annotation knows no setting."""
+
+    def check(lines: Annotated[int, Query(ge=0, le=most)] = LINES) -> None:
+        """FastAPI has checked it."""
+
+    return check
+
+
+def _frames(source: Source, position: ReadPosition, count: int, settings: LogsSettings) -> bytes:
     last_lines = cri.last_lines if source.cri else backlog.last_lines
     lines = last_lines(
-        mark.file,
-        mark.end,
+        position.file,
+        position.end,
         count,
         max_bytes=settings.backlog_bytes,
         line_limit=settings.line_limit,
@@ -109,9 +136,9 @@ def _frames(source: Source, mark: Mark, count: int, settings: LogsSettings) -> b
     return b"".join(sse.encode(line.json(source.id)) for line in lines)
 
 
-def _all_of(source: Source) -> Mark:
+def _end_of(source: Source) -> ReadPosition:
     try:
         file = source.open()
     except OSError:
         raise NotFound(f"{source.id[:200]!r} cannot be read now") from None
-    return Mark(file, os.fstat(file).st_size)
+    return ReadPosition(file, os.fstat(file).st_size)

@@ -8,8 +8,10 @@ import orjson
 
 @dataclass(slots=True)
 class Line:
-    """Without its line end. `truncated`: it was longer than the limit; `end`: the offset after its
-    line end; `time` and `stream`: as whoever wrote it for a container says.
+    """A line without its line end.
+
+    `truncated`: it was longer than the limit. `end`: the offset after its line end. `time` and
+    `stream` stand in the lines of containers: their runtime writes them.
     """
 
     raw: bytes
@@ -50,7 +52,7 @@ class Splitter:
         self.offset += len(rest)
 
     def rest(self) -> Line | None:
-        """What a file that is given up holds after its last line end."""
+        """The line that a file which is given up holds after its last line end."""
         return self._take() if self._held else None
 
     def _hold(self, part: bytes) -> None:

@@ -1,7 +1,7 @@
-"""A tail: follows one source as `tail -F` does, and publishes its lines to the journal for all who
-read it.
+"""A tail follows one source as `tail -F` does, and publishes its lines to the journal for all of
+its readers.
 
-Polling is the truth: it works on every file system, and a rotation is seen whatever tool does it.
+It polls: that works on every file system, and shows the rotations of every tool.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import orjson
 from eddyline.journal.base import NewEntry
 from eddyline.journal.memory import MemoryJournal
 from eddyline.wire import sse
+from eddyline_logs.reading.file_chain import Followable
 from eddyline_logs.reading.lines import Line
-from eddyline_logs.reading.log_file import Generation
-from eddyline_logs.sources.base import Source
+from eddyline_logs.reading.log_file import LogFile
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +37,10 @@ State = Literal["reading", "waiting", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What is published: a file descriptor, the caller's to close, up to the offset `end`."""
+class ReadPosition:
+    """The place up to which a file is published: the offset `end` of the descriptor `file`, which
+    is the caller's to close.
+    """
 
     file: int
     end: int
@@ -47,34 +49,34 @@ class Mark:
 class Tail:
     """Once `run`, it goes on; a client that resumes misses nothing that came while it was away."""
 
-    def __init__(self, source: Source, journal: MemoryJournal, line_limit: int) -> None:
+    def __init__(self, source: Followable, journal: MemoryJournal, line_limit: int) -> None:
         self.source = source
         self.state: State = "reading"
         self._journal = journal
         self._line_limit = line_limit
-        self._trail = source.trail(line_limit)
+        self._chain = source.chain(line_limit)
         self._look_again = 0.0
-        self._current: Generation | None = None
-        self._rotated: list[tuple[Generation, float]] = []
+        self._current: LogFile | None = None
+        self._rotated: list[tuple[LogFile, float]] = []
         # A file that was there before us is followed from its end, one that comes later from its
         # start.
         self._from_end = True
         self._open()
 
-    def mark(self) -> Mark | None:
-        """What is published now; None where there is no file. Consistent with the journal's head
-        at this moment.
+    def read_position(self) -> ReadPosition | None:
+        """The place up to which the file is published, which is the journal's head at this moment;
+        None where there is no file.
         """
         if self._current is None:
             return None
-        return Mark(os.dup(self._current.file), self._current.position)
+        return ReadPosition(os.dup(self._current.file), self._current.position)
 
     def announcement(self) -> bytes:
-        """What a client that comes now must be told first: nothing where all is well."""
+        """The event that a client which comes now must see first; empty where all is well."""
         return b"" if self.state == "reading" else sse.encode(self._fact(), event=self.state)
 
     async def run(self) -> None:
-        """Until it is cancelled; then `close` it."""
+        """Follows the source until it is cancelled. Then `close` the tail."""
         while True:
             try:
                 if not await self._step():
@@ -84,14 +86,14 @@ class Tail:
                 await asyncio.sleep(FAULT_PAUSE)
 
     def close(self) -> None:
-        for generation, _ in self._rotated:
-            generation.close()
+        for log_file, _ in self._rotated:
+            log_file.close()
         if self._current is not None:
             self._current.close()
 
     async def _step(self) -> bool:
         """Whether there may be more to do at once."""
-        # First, and to their ends: what a file had before it was rotated comes before its
+        # Rotated files come first, and to their ends: their lines are older than those of their
         # successor.
         if await self._read_rotated():
             return True
@@ -99,48 +101,48 @@ class Tail:
             return True
         if time.monotonic() < self._look_again:
             return False
-        self._look_again = time.monotonic() + self._trail.interval
+        self._look_again = time.monotonic() + self._chain.interval
         return self._open() if self._current is None else await self._look(self._current)
 
-    async def _read(self, generation: Generation) -> bool:
-        lines = await generation.read()
+    async def _read(self, log_file: LogFile) -> bool:
+        lines = await log_file.read()
         if lines is None:
             return False
-        await self._publish(generation, lines)
+        await self._publish(log_file, lines)
         return True
 
-    async def _publish(self, generation: Generation, lines: Iterator[Line]) -> None:
+    async def _publish(self, log_file: LogFile, lines: Iterator[Line]) -> None:
         for count, line in enumerate(lines, 1):
-            # These two without an await between them: `mark` relies on it.
+            # No await between these two: `read_position` relies on it.
             self._journal.append_now(NewEntry(self.source.id, line.json(self.source.id)))
-            generation.position = line.end
+            log_file.position = line.end
             if count % _TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _look(self, current: Generation) -> bool:
-        """At the end of the file: is it still the one of that name?"""
+    async def _look(self, current: LogFile) -> bool:
+        """At the end of a file, looks whether it was truncated or has a successor."""
         if current.truncated:
             current.restart()
             self._tell("truncated")
             return True
         try:
-            file = self._trail.next(current.identity)
+            file = self._chain.next(current.identity)
         except (FileNotFoundError, NotADirectoryError):
             self._become("waiting")
             return False
         self._become("reading")
         if file is None:
             return False
-        self._current = self._reclaim(self._generation(file))
+        self._current = self._reclaim(self._log_file(file))
         self._rotated.append((current, time.monotonic() + ROTATE_WAIT))
-        if current.joiner is not None and current.joiner is not self._trail.joiner:
+        if current.joiner is not None and current.joiner is not self._chain.joiner:
             await self._publish(current, iter(current.joiner.rest()))
         self._tell("rotated")
         return True
 
     def _open(self) -> bool:
         try:
-            file = self._trail.first(newest=self._from_end)
+            file = self._chain.first(newest=self._from_end)
         except (FileNotFoundError, NotADirectoryError):
             self._from_end = False
             self._become("waiting")
@@ -148,40 +150,40 @@ class Tail:
         except OSError as error:
             self._become("unreadable", error)
             return False
-        self._current = self._reclaim(self._generation(file))
+        self._current = self._reclaim(self._log_file(file))
         self._from_end = False
         self._become("reading")
         return True
 
-    def _generation(self, file: int) -> Generation:
+    def _log_file(self, file: int) -> LogFile:
         try:
-            joiner = self._trail.joiner
-            return Generation(file, self._line_limit, joiner, from_end=self._from_end)
+            joiner = self._chain.joiner
+            return LogFile(file, self._line_limit, joiner, from_end=self._from_end)
         except OSError:
             os.close(file)
             raise
 
-    def _reclaim(self, generation: Generation) -> Generation:
-        """The one of the same file that is still held, when a name is swapped back: its lines were
-        published.
+    def _reclaim(self, log_file: LogFile) -> LogFile:
+        """The log file of the same identity that is still held, if any: when a name is swapped
+        back, the lines of the file were published already.
         """
         for held in self._rotated:
-            if held[0].identity == generation.identity:
+            if held[0].identity == log_file.identity:
                 self._rotated.remove(held)
-                generation.close()
+                log_file.close()
                 return held[0]
-        return generation
+        return log_file
 
     async def _read_rotated(self) -> bool:
         more = False
         for held in list(self._rotated):
-            generation, deadline = held
-            if await self._read(generation):
+            log_file, deadline = held
+            if await self._read(log_file):
                 more = True
             elif time.monotonic() >= deadline:
-                await self._publish(generation, generation.rest())
+                await self._publish(log_file, log_file.rest())
                 self._rotated.remove(held)
-                generation.close()
+                log_file.close()
         return more
 
     def _become(self, state: State, error: OSError | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The tails of a process: one for each source that anyone has asked for."""
+"""The tails of a process: one for each source that any client has asked for."""
 
 import asyncio
 import time
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from eddyline.errors import Overloaded
 from eddyline.journal.memory import MemoryJournal
+from eddyline_logs.reading.file_chain import Followable
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.settings import LogsSettings
-from eddyline_logs.sources.base import Source
 
 
 class Tails:
@@ -21,8 +21,8 @@ class Tails:
         self._tails: dict[str, Tail] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, float] = {}
-        # Who was last asked for longer ago has no reader left, nor any that could come back: a
-        # stream is not older than the one, and what it missed is not kept longer than the other.
+        # A tail that no client has asked for in that time can stop: no open stream is older than
+        # `max_age`, and nobody can resume from before `journal_age`.
         self._forgettable = settings.max_age + settings.journal_age
 
     @asynccontextmanager
@@ -33,7 +33,7 @@ class Tails:
             for id in list(self._tails):
                 await self._stop(id)
 
-    async def get(self, source: Source) -> Tail:
+    async def get(self, source: Followable) -> Tail:
         """The tail of a source, started where it is the first time; Overloaded where too many are
         followed.
         """
@@ -44,7 +44,7 @@ class Tails:
         self._asked[source.id] = time.monotonic()
         return tail
 
-    def _start(self, source: Source) -> Tail:
+    def _start(self, source: Followable) -> Tail:
         tail = Tail(source, self._journal, self._settings.line_limit)
         self._tails[source.id] = tail
         self._tasks[source.id] = asyncio.create_task(tail.run())

@@ -1,42 +1,80 @@
-"""Sources: which files may be read, and under which names. A client never names a path.
+"""Files: one by its name, those of a directory, or those that match a glob."""
 
-An item of `LOGS_SOURCES` is one of
-- `directory`: its files, each named by its path in it (`app.log`);
-- `name=path`: one file, named `name`; or a directory, its files named `name/app.log`;
-- `name=glob`: the files that match, named `name/` and their path below the glob's fixed part;
-- `name=cri:directory`: the containers of a node's pods, named `name/namespace/pod/container`.
-"""
-
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
-from eddyline.errors import NotFound
-from eddyline_logs.sources.base import FileSource, Source, unknown
-from eddyline_logs.sources.pods import Pods
+from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.sources.base import unknown
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+\Z")
 _MAGIC = re.compile(r"[*?[]")
 
-#: Files that a listing looks at.
-_LISTED = 10_000
 
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file that may be there, and is its own chain: each file of that name follows the last.
 
-class Item(Protocol):
-    """One item of the setting."""
+    `root`: the directory that it must not lead out of; None where it may lie anywhere.
+    """
 
-    @property
-    def name(self) -> str: ...
+    id: str
+    path: Path
+    root: Path | None
+    cri = False
+    interval = 0.0
+    joiner = None
 
-    def find(self, id: str) -> Source | None:
-        """The source of that name, whether or not its file is there; None where it has none."""
+    def open(self) -> int:
+        # Not blocking, for a pipe would hold the event loop. A file that is not a regular one is
+        # closed unread.
+        file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode) or not self._holds(
+                _path_of(file, self.path)
+            ):
+                raise FileNotFoundError(errno.ENOENT, "not a file of this source", self.id)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
 
-    def list(self) -> Iterator[str]:
-        """The names of what is there, some of them perhaps more than once."""
+    def exists(self) -> bool:
+        try:
+            os.close(self.open())
+        except FileNotFoundError:
+            if self.taken():
+                raise unknown(self.id) from None
+            return False
+        except PermissionError:
+            return True
+        except OSError:
+            raise unknown(self.id) from None
+        return True
+
+    def taken(self) -> bool:
+        return os.path.lexists(self.path)
+
+    def chain(self, line_limit: int) -> "FileSource":
+        return self
+
+    def first(self, newest: bool) -> int:
+        return self.open()
+
+    def next(self, current: Identity) -> int | None:
+        status = os.stat(self.path)
+        # An empty successor has nothing to tell yet, and the old file may still grow.
+        if identity(status) == current or status.st_size == 0:
+            return None
+        return self.open()
+
+    def _holds(self, real: str) -> bool:
+        return self.root is None or Path(real).is_relative_to(os.path.realpath(self.root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +87,7 @@ class Files:
 
     @classmethod
     def parse(cls, text: str, name: str, path: str) -> Self:
+        """Raises ValueError; `text` is the whole item, for its words."""
         parts = Path(path).parts
         fixed = next((n for n, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
         if (fixed < len(parts) and not name) or "**" in parts:
@@ -82,56 +121,11 @@ class Files:
         return len(parts) == len(self.pattern) and all(fnmatchcase(a, b) for a, b in pairs)
 
 
-class Sources:
-    """All items. Where two have files of one name, named items come before bare directories."""
-
-    def __init__(self, items: list[Item]) -> None:
-        self._items = sorted(items, key=lambda item: not item.name)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError that names the item."""
-        items = [_item(item) for part in text.split(",") if (item := part.strip())]
-        if not items:
-            raise ValueError("expected at least one directory, name=path or name=glob")
-        return cls(items)
-
-    def find(self, id: str) -> Source:
-        """The source of that name, whether or not its file is there yet; NotFound where it can be
-        none.
-        """
-        if "\0" in id or any(part in ("", ".", "..") for part in id.split("/")):
-            raise unknown(id)
-        found = [source for item in self._items if (source := item.find(id)) is not None]
-        if not found:
-            raise unknown(id)
-        return next((source for source in found if source.taken()), found[0])
-
-    def list(self) -> list[Source]:
-        """The files that are there. Walks directories: call it in a thread."""
-        ids = dict.fromkeys(id for item in self._items for id in item.list() if id.isprintable())
-        found = (self.find(id) for id in list(ids)[:_LISTED])
-        return [source for source in found if _served(source)]
-
-
-def _served(source: Source) -> bool:
+def _path_of(file: int, path: Path) -> str:
+    """The place of an open file, as far as the system can tell, though symlinks are swapped
+    meanwhile.
+    """
     try:
-        return source.exists()
-    except NotFound:
-        return False
-
-
-def _item(text: str) -> Item:
-    name, equals, path = text.partition("=")
-    if not equals:
-        name, path = "", text
-    elif not _NAME.match(name):
-        raise ValueError(f"{name!r} is not a name: expected letters, digits, `.`, `_`, `-`")
-    folder = path.removeprefix("cri:")
-    if not folder:
-        raise ValueError(f"{text!r} names no path")
-    if folder == path:
-        return Files.parse(text, name, path)
-    if _MAGIC.search(folder):
-        raise ValueError(f"{text!r}: after `cri:` there is one directory, without a glob")
-    return Pods(name, Path(folder))
+        return os.readlink(f"/proc/self/fd/{file}")
+    except OSError:
+        return os.path.realpath(path)

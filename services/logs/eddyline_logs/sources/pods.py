@@ -1,8 +1,8 @@
 """The logs of a node's pods, where the kubelet keeps them: each container is a source.
 
 `<namespace>_<pod>_<uid>/<container>/<restarts>.log`. The kubelet rotates by rename, `0.log` to
-`0.log.20261124-110000`, and compresses what it rotated before. A container that is started again
-has the next number, a pod that is made again under its name another uid.
+`0.log.20261124-110000`, and compresses the files that it rotated before. A container that is
+started again has the next number, a pod that is made again under its name another uid.
 """
 
 import errno
@@ -12,28 +12,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from eddyline_logs.sources.base import FileSource, Identity, identity, unknown
-from eddyline_logs.sources.cri import Joiner
+from eddyline_logs.reading.cri import Joiner
+from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.sources.base import unknown
+from eddyline_logs.sources.files import FileSource
 
 _FOLDER = re.compile(r"([^_]+)_([^_]+)_[^_]+\Z")
 _FILE = re.compile(r"([0-9]{1,9})\.log(?:\.([0-9]{8}-[0-9]{6}))?\Z")
+_MAGIC = re.compile(r"[*?[]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}\Z")
 
-#: In place of the time of its rotation, what a file has that was not rotated: it comes after all.
+#: Stands for the time of the rotation of a file that was not rotated: it sorts after all times.
 _NOT_ROTATED = "~"
 
-#: Which pod of that name, which start of its container, when rotated: ascends as it was written.
+#: Number of the pod of that name, number of the container's start, time of the rotation: ascends
+#: in the order of writing.
 _Place = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """One item of `LOGS_SOURCES`: see sources.py."""
+    """The containers of the pods beneath a directory: `name=cri:directory`."""
 
     name: str
     root: Path
+
+    @classmethod
+    def parse(cls, text: str, name: str, path: str) -> Self:
+        """Raises ValueError; `text` is the whole item, for its words."""
+        if _MAGIC.search(path):
+            raise ValueError(f"{text!r}: after `cri:` there is one directory, without a glob")
+        return cls(name, Path(path))
 
     def find(self, id: str) -> "Container | None":
         prefix = f"{self.name}/" if self.name else ""
@@ -70,7 +81,7 @@ class Container:
     cri = True
 
     def open(self) -> int:
-        return self.trail(0).first(newest=True)
+        return self.chain(0).first(newest=True)
 
     def exists(self) -> bool:
         try:
@@ -86,8 +97,8 @@ class Container:
     def taken(self) -> bool:
         return self.exists()
 
-    def trail(self, line_limit: int) -> "ContainerTrail":
-        return ContainerTrail(self, line_limit)
+    def chain(self, line_limit: int) -> "ContainerChain":
+        return ContainerChain(self, line_limit)
 
     def folders(self) -> list[str]:
         """Those of all pods of that name, in no order."""
@@ -95,7 +106,9 @@ class Container:
         return [name for name in _names(self.root) if name.startswith(prefix)]
 
     def files(self, folder: str) -> Iterator[tuple[int, str, Path, os.stat_result]]:
-        """Its files in a pod's folder, in no order: which start, when rotated, where, what."""
+        """Its files in a pod's folder, in no order: number of the start, time of the rotation,
+        path, status.
+        """
         path = self.root / folder / self.name
         for name in _names(path):
             if (match := _FILE.match(name)) is not None:
@@ -106,11 +119,11 @@ class Container:
                 yield int(match[1]), match[2] or _NOT_ROTATED, path / name, status
 
 
-class ContainerTrail:
-    """From file to file: over rotations, restarts, and pods of the same name.
+class ContainerChain:
+    """The files of a container: over rotations, restarts, and pods of the same name.
 
-    What is being read is known by its identity, which holds as long as it is open. What is gone was
-    before everything whose place is after `_passed`.
+    The open file is identified by its device and inode. If it has disappeared from the folder, the
+    chain goes on with the first file whose place is greater than `_passed`.
     """
 
     interval = 1.0
@@ -127,7 +140,7 @@ class ContainerTrail:
     def first(self, newest: bool) -> int:
         files = self._files()
         at = len(files) - 1 if newest else 0
-        # Of the newest one only what comes is read: what has its name now will do.
+        # Of the newest one only new lines are read: any file that has its name now will do.
         opened = self._open(files[at], whichever=newest) if files else None
         if opened is None:
             raise FileNotFoundError(errno.ENOENT, "no log of this container", self._container.id)
@@ -152,7 +165,8 @@ class ContainerTrail:
         """All that are there, in the order in which they were written."""
         folders = {name: list(self._container.files(name)) for name in self._container.folders()}
         new = [name for name in folders if name not in self._pods]
-        # Of those that are new at once, as a rule at the start, the one written last is the newest.
+        # Of several that are new at once, as a rule at the start, the one written last is the
+        # newest.
         for name in sorted(
             new, key=lambda name: max((f[3].st_mtime for f in folders[name]), default=inf)
         ):
@@ -164,7 +178,9 @@ class ContainerTrail:
         )
 
     def _pass(self, files: list[_File], at: int) -> None:
-        """What is read is gone when no file has its identity: its name may be another's then."""
+        """Notes the place of the file that is read. Its name may be another's by the time it is
+        gone.
+        """
         pod, start, rotated = files[at].place
         if rotated == _NOT_ROTATED:
             before = files[at - 1].place if at else (-1, -1, "")
@@ -172,7 +188,7 @@ class ContainerTrail:
         self._passed = (pod, start, rotated)
 
     def _open(self, file: _File, whichever: bool = False) -> int | None:
-        """None where another has its name now: the next look finds what was renamed."""
+        """None where another file has its name now: the next look finds the renamed one."""
         try:
             opened = FileSource(self._container.id, file.path, self._container.root).open()
         except FileNotFoundError:
@@ -181,7 +197,7 @@ class ContainerTrail:
             os.close(opened)
             return None
         if file.place[:2] != self._start:
-            # What the container left unfinished when it ended, no other one goes on with.
+            # No other start of a container goes on with a line that it left unfinished.
             self._start = file.place[:2]
             self.joiner = Joiner(self._line_limit)
         return opened

@@ -18,7 +18,7 @@ from eddyline.wire.sse import Event
 from eddyline_logs.app import create_app
 from eddyline_logs.reading import tail
 from eddyline_logs.settings import LogsSettings
-from eddyline_logs.sources.pods import ContainerTrail
+from eddyline_logs.sources.pods import ContainerChain
 
 KEY = "k" * 32
 
@@ -262,7 +262,38 @@ async def test_a_source_needs_its_scope(folder: Path) -> None:
             assert [s["source"] for s in (await stream.json())["sources"]] == ["mine.log"]
 
 
-async def test_a_refused_stream_gives_its_lease_back(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "eddyline_logs.reading.tails.Tails.get",
+        "eddyline_logs.reading.tail.Tail.announcement",
+        "eddyline_logs.reading.tail.Tail.read_position",
+        "eddyline_logs.http.routes._frames",
+        "eddyline.broadcast.broadcast.Broadcast.locate",
+        "eddyline.broadcast.broadcast.StreamResponse",
+    ],
+)
+async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    append(folder / "app.log", "a")
+    settings = LogsSettings(sources=str(folder), limit_streams=1)
+    async with running(create_app(settings)) as server:
+        url = f"{server.url}/logs/app.log"
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, broken)
+            for _ in range(3):
+                async with opened(url) as stream:
+                    assert stream.status == 500
+                assert server.app.state.context.limits.open == 0
+        async with opened(url) as stream:
+            assert told(await stream.events(1)) == ["a"]
+
+
+async def test_a_refused_stream_gives_its_permit_back(folder: Path) -> None:
     async with running(create_app(LogsSettings(sources=str(folder), tails=1))) as server:
         async with opened(f"{server.url}/logs/a.log"):
             async with opened(f"{server.url}/logs/b.log") as stream:
@@ -281,7 +312,7 @@ def cri(*texts: str, tag: str = "F", stream: str = "stdout") -> list[str]:
 async def test_a_container_is_one_source_through_its_restarts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
+    monkeypatch.setattr(ContainerChain, "interval", 0.02)
     app = folder / "shop_web-0_uid-1" / "app"
     app.mkdir(parents=True)
     append(app / "0.log", *cri("1"), *cri("2 a", "2 b", tag="P"))

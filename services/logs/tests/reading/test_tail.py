@@ -18,8 +18,8 @@ from eddyline.wire.sse import Parser
 from eddyline_logs.reading import tail as module
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.sources.base import Source
-from eddyline_logs.sources.files import Sources
-from eddyline_logs.sources.pods import ContainerTrail
+from eddyline_logs.sources.pods import ContainerChain
+from eddyline_logs.sources.registry import Sources
 
 Start = Callable[..., Awaitable["Followed"]]
 
@@ -75,7 +75,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def start(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     monkeypatch.setattr(module, "POLL", 0.01)
-    monkeypatch.setattr(ContainerTrail, "interval", 0.02)
+    monkeypatch.setattr(ContainerChain, "interval", 0.02)
     before = len(os.listdir("/proc/self/fd"))
     running: list[Followed] = []
 
@@ -264,7 +264,7 @@ async def test_the_hole_of_a_writer_that_was_truncated_is_no_line(start: Start, 
 async def test_a_file_that_comes_later_is_read_from_its_start(start: Start, path: Path) -> None:
     followed = await start()
     assert followed.tail.state == "waiting"
-    assert followed.tail.mark() is None
+    assert followed.tail.read_position() is None
     assert b"event: waiting\n" in followed.tail.announcement()
     append(path, b"1\n2\n")
     await followed.sees("<waiting>", "1", "2")
@@ -343,15 +343,15 @@ async def test_a_huge_append_leaves_the_loop_free(start: Start, path: Path) -> N
     assert most <= 512
 
 
-async def test_the_mark_is_what_is_published(start: Start, path: Path) -> None:
+async def test_the_read_position_is_where_publishing_is(start: Start, path: Path) -> None:
     append(path, b"old\n")
     followed = await start()
     append(path, b"".join(b"%04d\n" % n for n in range(5000)))
     while len(followed.published) < 5000:
-        mark = followed.tail.mark()
-        assert mark is not None
-        os.close(mark.file)
-        assert mark.end == 4 + 5 * len(followed.published)
+        position = followed.tail.read_position()
+        assert position is not None
+        os.close(position.file)
+        assert position.end == 4 + 5 * len(followed.published)
         await asyncio.sleep(0)
 
 
@@ -425,7 +425,7 @@ async def test_a_file_in_between_is_read_though_the_one_before_it_is_compressed(
     path = log(pods, "uid-1", 0, "1")
     followed = await start(pods=pods)
     # Two rotations between two looks; the first of them is compressed with the second.
-    monkeypatch.setattr(ContainerTrail, "interval", 1.0)
+    monkeypatch.setattr(ContainerChain, "interval", 1.0)
     await asyncio.sleep(0.1)
     log(pods, "uid-1", 0, "2")
     path.rename(path.with_name("0.log.20261124-110000.gz"))

@@ -9,7 +9,7 @@ from eddyline.errors import Overloaded
 from eddyline.journal.memory import MemoryJournal
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
-from eddyline_logs.sources.files import Sources
+from eddyline_logs.sources.registry import Sources
 
 
 async def test_a_source_has_one_tail(tmp_path: Path) -> None:

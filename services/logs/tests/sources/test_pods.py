@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eddyline.errors import NotFound
-from eddyline_logs.sources.base import Identity, identity
-from eddyline_logs.sources.files import Sources
-from eddyline_logs.sources.pods import ContainerTrail, Pods
+from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.sources.pods import ContainerChain, Pods
+from eddyline_logs.sources.registry import Sources
 
 ID = "pods/shop/web-0/app"
 
@@ -76,24 +76,24 @@ class Kubelet:
 
 
 class Reader:
-    """Reads a trail as a tail does: to the end of each file, and then the next."""
+    """Reads a chain as a tail does: to the end of each file, and then the next."""
 
     def __init__(self, root: Path) -> None:
-        self.trail = ContainerTrail(Pods("pods", root).find(ID), 1000)  # type: ignore[arg-type]
+        self.chain = ContainerChain(Pods("pods", root).find(ID), 1000)  # type: ignore[arg-type]
         self.file: int | None = None
         self.read: list[int] = []
 
     def poll(self, newest: bool = False) -> None:
         if self.file is None:
             try:
-                self.file = self.trail.first(newest)
+                self.file = self.chain.first(newest)
             except FileNotFoundError:
                 return
         while True:
             while data := os.read(self.file, 1 << 16):
                 self.read += [int(line.split()[3]) for line in data.decode().splitlines()]
             try:
-                following = self.trail.next(self.identity)
+                following = self.chain.next(self.identity)
             except FileNotFoundError:
                 return
             if following is None:
@@ -206,9 +206,9 @@ def test_a_folder_that_is_gone_is_waited_for(tmp_path: Path) -> None:
         reader.poll()
         shutil.rmtree(tmp_path / "shop_web-0_uid-1")
         with pytest.raises(FileNotFoundError):
-            reader.trail.next(reader.identity)
+            reader.chain.next(reader.identity)
         kubelet.make()
-        assert reader.trail.next(reader.identity) is None, "it is empty"
+        assert reader.chain.next(reader.identity) is None, "it is empty"
         kubelet.write()
         reader.poll()
         assert reader.read == [1, 2]
@@ -222,7 +222,7 @@ def test_what_is_renamed_before_it_is_opened_is_found_at_the_next_look(
         reader.poll()
         kubelet.restart()
         kubelet.write()
-        files = reader.trail._files
+        files = reader.chain._files
 
         def rotated_meanwhile() -> object:
             found = files()
@@ -231,8 +231,8 @@ def test_what_is_renamed_before_it_is_opened_is_found_at_the_next_look(
             monkeypatch.undo()
             return found
 
-        monkeypatch.setattr(reader.trail, "_files", rotated_meanwhile)
-        assert reader.trail.next(reader.identity) is None
+        monkeypatch.setattr(reader.chain, "_files", rotated_meanwhile)
+        assert reader.chain.next(reader.identity) is None
         reader.poll()
         assert reader.read == [1, 2, 3]
 
@@ -240,15 +240,15 @@ def test_what_is_renamed_before_it_is_opened_is_found_at_the_next_look(
 def test_lines_go_on_over_a_rotation_but_not_over_a_restart(tmp_path: Path) -> None:
     with reading(tmp_path) as (kubelet, reader):
         reader.poll()
-        joiner = reader.trail.joiner
+        joiner = reader.chain.joiner
         kubelet.rotate()
         kubelet.write()
         reader.poll()
-        assert reader.trail.joiner is joiner
+        assert reader.chain.joiner is joiner
         kubelet.restart()
         kubelet.write()
         reader.poll()
-        assert reader.trail.joiner is not joiner
+        assert reader.chain.joiner is not joiner
 
 
 def test_each_container_is_listed_once(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eddyline_logs.reading.cri import HEADER, Joiner, last_lines, line_start
 from eddyline_logs.reading.lines import Line, Splitter
-from eddyline_logs.sources.cri import HEADER, Joiner, last_lines, line_start
 
 TIME = "2026-11-24T11:00:00.123456789Z"
 LIMIT = 1000

@@ -1,6 +1,6 @@
 """Lines as container runtimes write them (CRI): `2026-11-24T11:00:00.123456789Z stdout F text`.
 
-`P` in place of `F`: the line goes on in the stream's next one. What is no such line stays as it is.
+`P` in place of `F`: the line goes on in the stream's next one. Any other line stays as it is.
 """
 
 import re
@@ -41,7 +41,7 @@ class Joiner:
                 yield held
 
     def rest(self) -> list[Line]:
-        """What a container that is gone left unfinished."""
+        """The lines that a container which is gone left unfinished."""
         rest = list(self._held.values())
         self._held.clear()
         return rest
