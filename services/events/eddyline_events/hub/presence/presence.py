@@ -1,8 +1,6 @@
-"""Presence: who is subscribed, over all processes of a hub."""
+"""Presence: the subscribers of a hub, over all its processes."""
 
 import asyncio
-import itertools
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,9 +12,8 @@ import orjson
 
 from eddyline.auth.principal import Principal, Scope
 from eddyline.broadcast.subscriber import Subscriber
-from eddyline.errors import Unavailable
 from eddyline.journal.state import State
-from eddyline.tasks import background
+from eddyline.tasks import WriteBehind, background
 from eddyline_events.hub.selecting.selection import Selection
 
 KIND = "presence"
@@ -26,8 +23,6 @@ TICK = 0.5
 
 #: Records that are written at once: each is a task meanwhile.
 WRITTEN_TOGETHER = 64
-
-_log = logging.getLogger("eddyline.events")
 
 
 class Present:
@@ -66,10 +61,10 @@ class Present:
 
 
 class Presence:
-    """All subscribers of this process, and what the others tell of theirs.
+    """The subscribers of this process, and those that the others wrote into the state.
 
-    Whoever left stays for `grace` seconds, unless it is anonymous: who comes back in that time was
-    never away. What a killed process had stays until the state forgets it.
+    A subscriber that left stays for `grace` seconds, unless it is anonymous: if it comes back in
+    that time, it was never away. Subscribers of a killed process stay until the state forgets them.
     """
 
     def __init__(self, state: State, grace: float) -> None:
@@ -78,17 +73,15 @@ class Presence:
         self._grace = grace
         self._here: dict[str, Present] = {}
         self._leaving: dict[str, Present] = {}
-        #: Ids whose present record the other processes cannot read yet.
-        self._dirty: set[str] = set()
+        #: Subscribers whose record the other processes cannot read yet as it is.
+        self._changes = WriteBehind(self._write, together=WRITTEN_TOGETHER, linger=TICK)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        try:
-            async with background(self._tick()):
-                yield
-        finally:
-            # Clients of this process are on their way to another: their grace goes on without us.
-            await self._write_all()
+        # Clients of this process are on their way to another when it stops: their grace goes on
+        # there, by the records that are written at the end.
+        async with self._changes.run(), background(self._tick()):
+            yield
 
     def here(self) -> list[Present]:
         """The subscribers of this process."""
@@ -99,7 +92,7 @@ class Presence:
         return Present(self, principal, selection)
 
     async def subscribers(self, topic: str | None) -> list[dict[str, Any]]:
-        """Who gets a topic's public events, or any: id, subject, topics, since (unix seconds).
+        """Subscribers that get a topic's public events, or any: id, subject, topics, since (unix seconds).
 
         Raises Unavailable.
         """
@@ -135,7 +128,6 @@ class Presence:
         while True:
             await asyncio.sleep(TICK)
             self._forget(time.time())
-            await self._write_all()
 
     def _forget(self, now: float) -> None:
         gone = [p for p in self._leaving.values() if now - (p.left_at or 0) > self._grace]
@@ -145,26 +137,16 @@ class Presence:
 
     def _changed(self, present: Present) -> None:
         if self._state.shared:
-            self._dirty.add(present.id)
+            self._changes.put(present.id, present)
 
-    async def _write_all(self) -> None:
-        while self._dirty:
-            ids = set(itertools.islice(self._dirty, WRITTEN_TOGETHER))
-            self._dirty -= ids
-            try:
-                await asyncio.gather(*(self._write(id) for id in ids))
-            except Unavailable:
-                self._dirty |= ids
-                return
-            except Exception:
-                _log.exception("presence could not be written for the other processes")
+    async def _write(self, changed: dict[str, Present]) -> None:
+        await asyncio.gather(*(self._write_one(present) for present in changed.values()))
 
-    async def _write(self, id: str) -> None:
-        present = self._here.get(id) or self._leaving.get(id)
-        if present is None:
-            await self._state.drop(KIND, id)
+    async def _write_one(self, present: Present) -> None:
+        if present.id in self._here or present.id in self._leaving:
+            await self._state.put(KIND, present.id, _record(present))
         else:
-            await self._state.put(KIND, id, _record(present))
+            await self._state.drop(KIND, present.id)
 
 
 def _record(present: Present) -> bytes:

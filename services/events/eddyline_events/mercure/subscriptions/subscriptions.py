@@ -1,20 +1,20 @@
-"""Active subscriptions of the Mercure protocol: events when one begins or ends, and what there is.
+"""Active subscriptions of the Mercure protocol: their list, and events when one begins or ends.
 
-They are kept by `State`, over all processes of the hub; the events are private updates in the hub's
-own namespace.
+`State` keeps them, over all processes of the hub. The events are private updates in the hub's own
+namespace.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from eddyline.errors import Unavailable
 from eddyline.journal.base import Journal, NewEntry
 from eddyline.journal.state import State
+from eddyline.tasks import WriteBehind
 from eddyline_events.hub.namespace import HUB_TYPE, PATH
 from eddyline_events.mercure.auth.permissions import Permissions, Revision
 from eddyline_events.mercure.publication import new_id
@@ -23,14 +23,11 @@ from eddyline_events.mercure.topics.matcher import Matcher
 SUBSCRIPTIONS = f"{PATH}/subscriptions"
 CONTEXT_0X = "https://mercure.rocks/"
 
-#: Seconds until what the state or the journal could not take is tried again.
-TRY_AGAIN = 1.0
+#: Seconds that a process which stops waits for a store that is away, to write which ended.
+PATIENCE = 3.0
 
-#: Seconds that a process which stops may take to say which subscriptions ended.
-LAST_WORDS = 3.0
-
-#: Subscribers that are written of in one go.
-BATCH = 128
+#: Subscribers whose changes are written together.
+WRITTEN_TOGETHER = 128
 
 _KIND = "mercure"
 
@@ -43,7 +40,7 @@ def path_of(*parts: str) -> str:
 
 
 def document(matcher: Matcher, subscriber: str, payload: Any) -> Document:
-    """What is said of one subscription, in the terms of the revision that it was made by."""
+    """The document of one subscription, in the terms of the revision that it was made by."""
     found: Document
     if matcher.kind == "selector":
         found = {
@@ -69,11 +66,11 @@ class Subscriptions:
     def __init__(self, state: State, journal: Journal) -> None:
         self._state = state
         self._journal = journal
-        #: What is not yet said, by subscriber and whether it is there. Bounded: who comes and goes
-        #: meanwhile was never there.
-        self._changes: dict[tuple[str, bool], list[Document]] = {}
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        #: Announcements that are not written yet, by subscriber and whether it is there. A
+        #: subscriber that comes and goes before the next write leaves none.
+        self._changes = WriteBehind[tuple[str, bool], list[Document]](
+            self._write, together=WRITTEN_TOGETHER, patience=PATIENCE
+        )
 
     def announce(self, matchers: Iterable[Matcher], permissions: Permissions) -> "Announced":
         """Those of one connection. Its id is new: no client can choose or share it."""
@@ -87,45 +84,16 @@ class Subscriptions:
         found = [orjson.loads(value) for value in (await self._state.all(_KIND)).values()]
         return sorted((d for d in found if d["type"] == kind), key=lambda d: str(d["id"]))
 
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        worker = asyncio.create_task(self._work())
-        try:
-            yield
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    while self._changes or not self._idle.is_set():
-                        await self._idle.wait()
-                        await asyncio.sleep(0)
-            worker.cancel()
+    def run(self) -> AbstractAsyncContextManager[None]:
+        return self._changes.run()
 
     def change(self, subscriber: str, active: bool, documents: list[Document]) -> None:
-        if not active and self._changes.pop((subscriber, True), None) is not None:
-            return
-        self._changes[subscriber, active] = documents
-        self._idle.clear()
-        self._wake.set()
+        if active or not self._changes.drop((subscriber, True)):
+            self._changes.put((subscriber, active), documents)
 
-    async def _work(self) -> None:
-        while True:
-            if not self._changes:
-                self._idle.set()
-                self._wake.clear()
-                await self._wake.wait()
-            batch = dict(list(self._changes.items())[:BATCH])
-            for key in batch:
-                del self._changes[key]
-            try:
-                await self._write(batch)
-            except Unavailable:
-                self._changes = batch | self._changes
-                await asyncio.sleep(TRY_AGAIN)
-
-    async def _write(self, batch: dict[tuple[str, bool], list[Document]]) -> None:
-        """First what is, then the event of it: whoever hears of one and asks finds it."""
-        said = [(found, active) for (_, active), found in batch.items()]
-        each = [(found, active) for documents, active in said for found in documents]
+    async def _write(self, changes: dict[tuple[str, bool], list[Document]]) -> None:
+        """The state comes first: a client that hears of a subscription and asks for it finds it."""
+        each = [(found, active) for (_, active), all in changes.items() for found in all]
         await asyncio.gather(*(self._keep(found, active) for found, active in each))
         await self._journal.append([_entry(found | {"active": active}) for found, active in each])
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from eddyline import tasks
 from eddyline.errors import Unavailable
 from eddyline.journal.memory import MemoryJournal
 from eddyline.journal.state import MemoryState
@@ -28,7 +29,7 @@ class Flaky(MemoryJournal):
 
 @pytest.fixture
 def journal(monkeypatch):
-    monkeypatch.setattr(mercure_subscriptions, "TRY_AGAIN", 0.01)
+    monkeypatch.setattr(tasks, "RETRY", 0.01)
     return Flaky()
 
 
@@ -96,7 +97,7 @@ async def test_a_process_that_stops_says_which_ended(journal):
 
 
 async def test_a_process_does_not_wait_long_for_a_journal_that_is_away(journal, monkeypatch):
-    monkeypatch.setattr(mercure_subscriptions, "LAST_WORDS", 0.05)
+    monkeypatch.setattr(mercure_subscriptions, "PATIENCE", 0.05)
     journal.away = True
     subscriptions = Subscriptions(MemoryState(), journal)
     async with asyncio.timeout(5):
