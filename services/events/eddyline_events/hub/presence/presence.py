@@ -92,9 +92,9 @@ class Presence:
         return Present(self, principal, selection)
 
     async def subscribers(self, topic: str | None) -> list[dict[str, Any]]:
-        """Subscribers that get a topic's public events, or any: id, subject, topics, since (unix seconds).
+        """Subscribers that get a topic's public events, or any; raises Unavailable.
 
-        Raises Unavailable.
+        Each has an `id`, a `subject`, its `topics`, and `since` (unix seconds).
         """
         values = (await self._state.all(KIND)).values() if self._state.shared else self._own()
         records = [orjson.loads(value) for value in values]
