@@ -1,5 +1,6 @@
-"""What a publisher may send: the rules of one event, wherever it comes from."""
+"""The rules of one event, by whichever route a publisher sends it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -70,7 +71,7 @@ def parse(text: bytes) -> Any:
 
 
 def entry_of(value: Any, key: str | None = None) -> NewEntry:
-    """A parsed publication, checked, under an idempotency key; BadRequest names what is wrong."""
+    """A parsed publication, checked, under an idempotency key; BadRequest names the bad field."""
     if type(value) is not dict:
         raise _fault("body", "must be a JSON object", value)
     if not _FIELDS.issuperset(value):
@@ -79,30 +80,32 @@ def entry_of(value: Any, key: str | None = None) -> NewEntry:
     topic = value.get("topic")
     if type(topic) is not str:
         raise _fault("topic", "must be a string" if "topic" in value else "Field required", topic)
-    check_topic(topic)
-    # A look for what may be spelled so: the parser of URLs takes longer than all the rest.
-    if ("mercure" in topic or "%" in topic or "\t" in topic) and is_reserved(topic):
-        raise _fault("topic", f"must not be in the hub's own namespace, {PATH}", topic)
+    _check_own_topic(topic)
     data = value.get("data", "")
     json = type(data) is not str
     if json:
         data = _dumps(data)
     if len(value) <= 2 and "data" in value:
         return NewEntry(topic, data, json=json, key=key)
+    for field, check in _CHECKS:
+        if field in value:
+            check(value[field])
     event, id, retry = value.get("event"), value.get("id"), value.get("retry")
     private = value.get("private", False)
-    if event is not None:
-        _check_event(event)
-    if id is not None:
-        _check_id(id)
-    if retry is not None and (type(retry) is not int or not 0 <= retry <= MAX_RETRY):
-        raise _fault("retry", f"must be a whole number of 0-{MAX_RETRY} milliseconds", retry)
-    if type(private) is not bool:
-        raise _fault("private", "must be true or false", private)
     return NewEntry(topic, data, event, id, retry, private, json=json, key=key)
 
 
+def _check_own_topic(topic: str) -> None:
+    check_topic(topic)
+    # Most topics cannot name the hub's namespace: resolving them as URLs takes longer than all the
+    # other checks.
+    if ("mercure" in topic or "%" in topic or "\t" in topic) and is_reserved(topic):
+        raise _fault("topic", f"must not be in the hub's own namespace, {PATH}", topic)
+
+
 def _check_event(event: Any) -> None:
+    if event is None:
+        return
     if type(event) is not str or len(event) > MAX_EVENT:
         raise _fault("event", f"must be a string of at most {MAX_EVENT} characters", event)
     if "\n" in event or "\r" in event or "\0" in event:
@@ -112,14 +115,35 @@ def _check_event(event: Any) -> None:
 
 
 def _check_id(id: Any) -> None:
+    if id is None:
+        return
     if type(id) is not str or SAFE_ID.match(id) is None or id == EARLIEST:
         raise _fault("id", "must be 1-128 of A-Z a-z 0-9 . _ ~ - and not 'earliest'", id)
     try:
         Cursor.parse(id)
     except BadCursor:
         return
-    # Whoever resumed from it would be taken to where the hub's own id of that name is.
+    # A client that resumed from it would be taken to the hub's own event of that id.
     raise _fault("id", "must not look like an id of the hub's own, <epoch>.<sequence>", id)
+
+
+def _check_retry(retry: Any) -> None:
+    if retry is not None and (type(retry) is not int or not 0 <= retry <= MAX_RETRY):
+        raise _fault("retry", f"must be a whole number of 0-{MAX_RETRY} milliseconds", retry)
+
+
+def _check_private(private: Any) -> None:
+    if type(private) is not bool:
+        raise _fault("private", "must be true or false", private)
+
+
+#: The checks of fields that few events have, in the order in which faults are told.
+_CHECKS: tuple[tuple[str, Callable[[Any], None]], ...] = (
+    ("event", _check_event),
+    ("id", _check_id),
+    ("retry", _check_retry),
+    ("private", _check_private),
+)
 
 
 def _dumps(data: Any) -> str:
