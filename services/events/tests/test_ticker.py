@@ -23,9 +23,7 @@ async def counts(journal: Journal) -> list[int]:
     """Of the events that are there, in their order."""
     entries = (await journal.read(None, 1000)).entries
     assert {entry.topic for entry in entries} <= {TOPIC}
-    return [
-        json.loads(entry.frame.split(b"data: ")[1].split(b"\n")[0])["count"] for entry in entries
-    ]
+    return [json.loads(entry.data)["count"] for entry in entries]
 
 
 async def until(journal: Journal, count: int) -> None:

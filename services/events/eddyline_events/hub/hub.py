@@ -1,4 +1,4 @@
-"""A hub: one backend, its broadcast, and what its processes know together."""
+"""A hub: one backend, its broadcast, presence and kicks."""
 
 from dataclasses import dataclass
 

@@ -1,9 +1,9 @@
 """How entries look on the wire: server-sent events, NDJSON, or the one answer of a long poll.
 
-A format encodes an entry once for a whole audience; the bytes of server-sent events were made when
-the entry was appended, and are used as they are.
+A format of your own is a class with the members of `Format`, and one line in `FORMATS`.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import orjson
@@ -19,7 +19,7 @@ POLL_SECONDS = 25.0
 
 
 class Format(Protocol):
-    """Bytes for one kind of client."""
+    """Bytes for one kind of client. One instance serves all audiences: it knows of no stream."""
 
     @property
     def media_type(self) -> str: ...
@@ -28,50 +28,45 @@ class Format(Protocol):
     def once(self) -> bool:
         """Whether the body ends with the first entries."""
 
-    def opening(self, cursor: Cursor | None) -> bytes:
-        """The first bytes; with the cursor of who starts at the head."""
-
-    def entry(self, entry: Entry) -> bytes: ...
+    def entry(self, entry: Entry) -> bytes:
+        """One entry; called for each audience, and for each subscriber that catches up."""
 
     def join(self, frames: list[bytes], last: Cursor) -> bytes:
-        """What goes out together; `last` is the cursor of the last frame's entry."""
+        """Entries that are written together; `last` is the cursor of the last one.
 
-    def heartbeat(self, cursor: Cursor) -> bytes:
-        """Moves the client's cursor, so that a quiet topic's never ages out."""
+        Called once for each flush of an audience. `frames` is not empty where `once` is not set.
+        """
+
+    def heartbeat(self, cursor: Cursor | None) -> bytes:
+        """The first bytes of a body, and bytes that break a silence.
+
+        With a cursor they move that of the client, so that the cursor of a quiet topic never ages
+        out. None: the client has entries before the head to come.
+        """
 
     def reset(self, gap: Gap, oldest: Cursor, head: Cursor) -> bytes:
-        """Says that something is missing, and why; it goes on at `head`."""
+        """Says that entries are missing, and why; the stream goes on at `head`."""
 
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         """The last bytes of a body that ends at `cursor`; `retry` is in milliseconds."""
 
 
 class ServerSentEvents:
-    """`text/event-stream`. `envelope` puts topic, id and time around each event's data."""
+    """`text/event-stream`; an entry is the bytes that its journal holds."""
 
     media_type = sse.EVENT_STREAM
     once = False
 
-    def __init__(self, envelope: bool = False) -> None:
-        self._envelope = envelope
-
-    def opening(self, cursor: Cursor | None) -> bytes:
-        # With a cursor from the first byte on, a client that drops before any event loses none
-        # either.
-        return sse.COMMENT if cursor is None else sse.cursor_frame(str(cursor))
-
     def entry(self, entry: Entry) -> bytes:
-        if not self._envelope:
-            return entry.frame
-        value = message(entry)
-        event = None if value["event"] == "message" else value["event"]
-        return sse.encode(orjson.dumps(value).decode(), event=event, id=entry.id or None)
+        return entry.frame
 
     def join(self, frames: list[bytes], last: Cursor) -> bytes:
         return b"".join(frames)
 
-    def heartbeat(self, cursor: Cursor) -> bytes:
-        return sse.cursor_frame(str(cursor))
+    def heartbeat(self, cursor: Cursor | None) -> bytes:
+        # With a cursor from the first byte on, a client that drops before any event loses none
+        # either.
+        return sse.COMMENT if cursor is None else sse.cursor_frame(str(cursor))
 
     def reset(self, gap: Gap, oldest: Cursor, head: Cursor) -> bytes:
         data = orjson.dumps(_reset(gap, oldest)).decode()
@@ -81,23 +76,46 @@ class ServerSentEvents:
         return sse.retry_frame(retry)
 
 
-class NdjsonLines:
+class Rendered(ABC):
+    """Base of formats that make bytes of their own: once an entry, for all audiences it reaches."""
+
+    def __init__(self) -> None:
+        self._entry: Entry | None = None
+        self._bytes = b""
+
+    def entry(self, entry: Entry) -> bytes:
+        if entry is not self._entry:
+            self._bytes = self.render(entry)
+            self._entry = entry
+        return self._bytes
+
+    @abstractmethod
+    def render(self, entry: Entry) -> bytes: ...
+
+
+class Envelopes(Rendered, ServerSentEvents):
+    """`text/event-stream` with the topic, id and time of each event around its data."""
+
+    def render(self, entry: Entry) -> bytes:
+        value = message(entry)
+        event = None if value["event"] == "message" else value["event"]
+        return sse.encode(orjson.dumps(value).decode(), event=event, id=entry.id or None)
+
+
+class NdjsonLines(Rendered):
     """`application/x-ndjson`: a message a line; `{"cursor": …}` and `{"reset": …}` beside them."""
 
     media_type = ndjson.NDJSON
     once = False
 
-    def opening(self, cursor: Cursor | None) -> bytes:
-        return b"\n" if cursor is None else self.heartbeat(cursor)
-
-    def entry(self, entry: Entry) -> bytes:
+    def render(self, entry: Entry) -> bytes:
         return ndjson.encode(message(entry))
 
     def join(self, frames: list[bytes], last: Cursor) -> bytes:
         return b"".join(frames)
 
-    def heartbeat(self, cursor: Cursor) -> bytes:
-        return ndjson.encode({"cursor": str(cursor)})
+    def heartbeat(self, cursor: Cursor | None) -> bytes:
+        return b"\n" if cursor is None else ndjson.encode({"cursor": str(cursor)})
 
     def reset(self, gap: Gap, oldest: Cursor, head: Cursor) -> bytes:
         return ndjson.encode({"reset": _reset(gap, oldest), "cursor": str(head)})
@@ -106,22 +124,19 @@ class NdjsonLines:
         return ndjson.encode({"cursor": str(cursor), "retry": retry})
 
 
-class LongPoll:
+class LongPoll(Rendered):
     """One JSON object, as soon as there is an entry: `{"events": […], "cursor": …}`."""
 
     media_type = "application/json"
     once = True
 
-    def opening(self, cursor: Cursor | None) -> bytes:
-        return b""
-
-    def entry(self, entry: Entry) -> bytes:
+    def render(self, entry: Entry) -> bytes:
         return orjson.dumps(message(entry))
 
     def join(self, frames: list[bytes], last: Cursor) -> bytes:
         return b'{"events":[%b],"cursor":"%b"}\n' % (b",".join(frames), str(last).encode())
 
-    def heartbeat(self, cursor: Cursor) -> bytes:
+    def heartbeat(self, cursor: Cursor | None) -> bytes:
         return b""
 
     def reset(self, gap: Gap, oldest: Cursor, head: Cursor) -> bytes:
@@ -132,18 +147,16 @@ class LongPoll:
         return self.join([], cursor)
 
 
-def accepted(accept: str) -> Format:
-    """The format of a stream for a client that sends this `Accept`: NDJSON only if asked for."""
-    accept = accept.lower()
-    return LINES if ndjson.NDJSON in accept and sse.EVENT_STREAM not in accept else SSE
-
-
 def message(entry: Entry) -> dict[str, Any]:
-    """An entry as a JSON object; `time` is in unix seconds, `data` what the publisher gave."""
-    (event,) = sse.Parser().feed(entry.frame)
-    data = orjson.Fragment(event.data) if entry.json else event.data
-    value = {"topic": entry.topic, "id": entry.id, "time": entry.time, "event": event.event}
-    return value | {"data": data}
+    """An entry as a JSON object, for orjson; `time` is in unix seconds."""
+    event, data = sse.decode(entry.frame)
+    return {
+        "topic": entry.topic,
+        "id": entry.id,
+        "time": entry.time,
+        "event": event or "message",
+        "data": orjson.Fragment(data) if entry.json else data,
+    }
 
 
 def _reset(gap: Gap, oldest: Cursor) -> dict[str, str]:
@@ -151,6 +164,15 @@ def _reset(gap: Gap, oldest: Cursor) -> dict[str, str]:
 
 
 SSE = ServerSentEvents()
-ENVELOPE = ServerSentEvents(envelope=True)
+ENVELOPE = Envelopes()
 LINES = NdjsonLines()
 POLL = LongPoll()
+
+#: Formats that a client may accept, by media type; the first one wins.
+FORMATS: dict[str, Format] = {format.media_type: format for format in (SSE, LINES)}
+
+
+def accepted(accept: str) -> Format:
+    """The format for a client that sends this `Accept`: server-sent events where it names none."""
+    accept = accept.lower()
+    return next((FORMATS[name] for name in FORMATS if name in accept), SSE)

@@ -153,10 +153,10 @@ class Subscriber:
         if self._member is not None:
             self._member.joined(self)
         if after is None:
-            self._write(format.opening(self._feed.head) + first)
+            self._write(self._feed.heartbeat(format) + first)
             self._go_live()
         else:
-            self._write(format.opening(None) + first)
+            self._write(format.heartbeat(None) + first)
             self._after = after
             self._resuming = True
             self._catch_up()

@@ -10,9 +10,8 @@ from eddyline.journal.cursor import Cursor
 from eddyline.journal.state import State
 from eddyline.wire import sse
 
-#: Why what follows a cursor cannot be read: it is no longer retained, of another life of the
-#: journal, ahead of the
-#: head, or an id that nobody knows.
+#: Why the entries after a cursor cannot be read: they are no longer retained, the cursor is of
+#: another life of the journal, it is ahead of the head, or it is an id that nobody knows.
 Gap = Literal["trimmed", "epoch", "future", "unknown"]
 
 
@@ -31,7 +30,7 @@ KEY_AGE = 3600.0
 
 @dataclass(slots=True)
 class NewEntry:
-    """What a publisher gives.
+    """An entry as a publisher gives it.
 
     `id`: its own event id, in place of the cursor; `retry` is in milliseconds; `alternates`: more
     topics of the same entry; `json`: `data` is a JSON text; `key`: an idempotency key.
@@ -48,7 +47,7 @@ class NewEntry:
     key: str | None = None
 
     def digest(self) -> str:
-        """What tells whether two entries under one idempotency key are the same."""
+        """A text that two entries under one idempotency key share only if they are the same."""
         fields = (self.topic, self.data, self.event, self.id, self.retry, self.private)
         text = repr((*fields, self.alternates, self.json))
         return blake2b(text.encode(errors="surrogatepass"), digest_size=9).hexdigest()
@@ -56,8 +55,11 @@ class NewEntry:
 
 @dataclass(slots=True)
 class Entry:
-    """One entry of a journal; `frame` is what every subscriber gets, encoded once. `time` is in
-    unix seconds.
+    """One entry of a journal; `time` is in unix seconds.
+
+    `frame` is the event as server-sent events have it, encoded once for all subscribers. `data`,
+    `event` and `retry` are read from it: held beside it, they would halve the entries that fit into
+    the journal's bounds.
     """
 
     cursor: Cursor
@@ -80,6 +82,20 @@ class Entry:
         """The canonical topic first."""
         return (self.topic, *self.alternates)
 
+    @property
+    def data(self) -> str:
+        """The publisher's text, with LF as its line end; a JSON text where `json` is set."""
+        return sse.decode(self.frame)[1]
+
+    @property
+    def event(self) -> str | None:
+        return sse.decode(self.frame)[0]
+
+    @property
+    def retry(self) -> int | None:
+        """Milliseconds."""
+        return sse.retry_of(self.frame)
+
 
 @dataclass(slots=True)
 class Receipt:
@@ -92,7 +108,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries that follow a cursor, or the reason why they cannot be told.
+    """Entries that follow a cursor, or the reason why they cannot be read.
 
     `oldest` is the cursor that reads all that is retained, `head` that of the newest entry
     (sequence 0 where there was none).
@@ -105,19 +121,19 @@ class Page:
 
 
 class Follower(Protocol):
-    """Who is told what a journal gets. Called in the event loop; never blocks."""
+    """An observer of a journal. It is called in the event loop, and never blocks."""
 
     def deliver(self, entry: Entry) -> None:
         """The entry that follows the last one, or the cursor last skipped to."""
 
     def skip(self, head: Cursor) -> None:
-        """What lies before `head` is not delivered: whoever needs it reads it."""
+        """Entries up to `head` are not delivered: a subscriber that needs them reads them."""
 
     def deliver_ephemeral(self, topic: str, data: str) -> None:
-        """An event beside the journal: without a cursor, for whoever is there now."""
+        """An event beside the journal: without a cursor, for subscribers of this moment."""
 
     def signal(self, message: bytes) -> None:
-        """What a process of this hub said to all of them (`Signals`)."""
+        """A message of one process of this hub to all of them (`Signals`)."""
 
 
 class Signals(Protocol):
@@ -132,7 +148,7 @@ class Journal(Protocol):
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         """Adds entries, in order; they are in the journal when this returns, one receipt each.
 
-        Raises Unavailable where that can't be said.
+        Raises Unavailable where the journal cannot promise that.
         """
 
     async def read(self, after: Cursor | None, limit: int) -> Page:
@@ -145,12 +161,12 @@ class Journal(Protocol):
         """Retained topics with their newest entries, the newest first; `before`: a sequence."""
 
     def follow(self, follower: Follower) -> AbstractAsyncContextManager[None]:
-        """Tells the follower what comes: first a `skip`, then each entry once, in order."""
+        """Calls the follower while the block runs: first `skip`, then each entry once, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a journal retains, the oldest entries going first; ages are in seconds.
+    """How much a journal retains; the oldest entries go first. Ages are in seconds.
 
     `max_entries`: a journal in memory has no need of it. `key_age`: how long idempotency keys are
     remembered; longer than any append takes.
@@ -163,7 +179,7 @@ class Bounds:
 
 
 class Backend(Protocol):
-    """What keeps one hub: its journal, and what its processes tell each other."""
+    """The place of one hub: its journal, and the values and messages that its processes share."""
 
     @property
     def journal(self) -> Journal: ...

@@ -55,7 +55,7 @@ def sign(value: object, key: bytes) -> str:
 
 def verify(text: str, key: bytes) -> object:
     """The value that `sign` was given; a text that it did not make raises BadCursor."""
-    # Checked here, because the decoder below drops what is not base64.
+    # Checked here, because the decoder below drops characters that are not base64.
     if _SIGNED.match(text) is None:
         raise BadCursor(f"{text[:80]!r} is not a cursor")
     try:

@@ -20,7 +20,7 @@ from eddyline.journal.base import (
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.journal.state import MemoryState
 
-#: What an entry costs beside its frame, in bytes: objects, indexes.
+#: Bytes that an entry costs beside its frame: objects, indexes.
 ENTRY_OVERHEAD = 500
 
 
@@ -77,7 +77,7 @@ class Window:
         return Page([self._entries[n] for n in range(start, stop)], self.oldest, self.head)
 
     def gap(self, after: Cursor) -> Gap | None:
-        """Why what follows a cursor is not all here; entries may be of several epochs."""
+        """Why entries after a cursor are missing here; those that are may be of several epochs."""
         sequence, current = after.sequence, after.epoch == self.head.epoch
         if sequence > self.head.sequence:
             return "future" if current else "epoch"
@@ -101,7 +101,7 @@ class MemoryJournal:
         self._own_ids: dict[str, Cursor] = {}
         #: In the order of their newest entries.
         self._topics: dict[str, Cursor] = {}
-        #: By idempotency key, the oldest first: when, what, and its receipt.
+        #: By idempotency key, the oldest first: its time, digest and receipt.
         self._keys: dict[str, tuple[float, str, Receipt]] = {}
         self._key_age = key_age
 

@@ -1,4 +1,4 @@
-"""What the processes of one hub know together: values of a process, and values that work once."""
+"""Values that the processes of one hub share: those that a process owns, and those to pop once."""
 
 import itertools
 import time

@@ -1,8 +1,8 @@
 """Entries as Redis keeps them and as they go over the bus: made once, when they are published.
 
-A record is a line of JSON, then what stands before the id in the frame, then what stands after it:
-the sequence, and with it most ids, is known to Redis alone. The JSON is
-`[topics, private, json, own id or null, bytes before the id]`.
+A record is a line of JSON, then the bytes before the id in the frame, then the bytes after it: the
+sequence, and with it most ids, is known to Redis alone. The JSON is
+`[topics, private, json, own id or null, size of the bytes before the id]`.
 """
 
 import struct

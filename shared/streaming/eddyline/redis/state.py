@@ -1,4 +1,4 @@
-"""What the processes of one hub know together, in Redis.
+"""Values that the processes of one hub share, in Redis.
 
 Keys, all with the hub's hash tag; `P` is the random name of a process:
 

@@ -32,7 +32,7 @@ async def head(journal: Journal) -> Cursor:
 
 
 class Notes:
-    """A follower that notes what it is told."""
+    """A follower that notes each call."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -51,11 +51,6 @@ class Notes:
 
     def signal(self, message: bytes) -> None:
         self.signals.append(message)
-
-
-def data(entry: Entry) -> str:
-    (event,) = Parser().feed(entry.frame)
-    return event.data
 
 
 async def test_sequences_count_up_by_one_from_one(journal: Journal) -> None:
@@ -126,7 +121,7 @@ async def test_followers_get_each_entry_once_in_order(journal: Journal) -> None:
             while not notes.entries or notes.entries[-1] != entries[-1]:
                 await asyncio.sleep(0)
     await fill(journal, 1)
-    # A follower may be given some of what was there before.
+    # A follower may be given entries of before.
     [start] = notes.skips
     assert start.sequence <= 2
     sequences = [entry.cursor.sequence for entry in notes.entries]
@@ -191,5 +186,6 @@ async def test_an_entry_is_encoded_whole(journal: Journal) -> None:
     parser = Parser()
     (event,) = parser.feed(entry.frame)
     assert (event.event, event.data) == ("kind", "one\ntwo\nthree")
+    assert (entry.event, entry.data, entry.retry) == ("kind", "one\ntwo\nthree", 5)
     assert event.id == str(entry.cursor)
     assert parser.retry == 5

@@ -23,6 +23,8 @@ _LINE_END_BYTES = re.compile(rb"\r\n|\n|\r")
 #: Milliseconds. Python refuses to read thousands of digits as a number, and no wait is that long.
 _RETRY = re.compile(r"[0-9]{1,15}\Z")
 
+_RETRY_FIELD = re.compile(rb"(?:event: .*\n)?(?:id: .*\n)?retry: (\d+)\n")
+
 
 def encode(
     data: str, *, event: str | None = None, id: str | None = None, retry: int | None = None
@@ -37,7 +39,7 @@ def encode(
 
 
 def halves(data: str, *, event: str | None = None, retry: int | None = None) -> tuple[bytes, bytes]:
-    """What stands before and after the id of an event; `encode` says what is refused."""
+    """The bytes before and after the id of an event; refuses texts as `encode` does."""
     before = b""
     if event is not None:
         if _LINE_END.search(event):
@@ -47,6 +49,26 @@ def halves(data: str, *, event: str | None = None, retry: int | None = None) -> 
     lines = "\ndata: ".join(_LINE_END.split(data)) if _LINE_END.search(data) else data
     after = f"data: {lines}\n\n"
     return before, _utf8(after if retry is None else f"retry: {retry:d}\n{after}")
+
+
+# `encode` writes event, id and retry in this order, each at most once, and then data. So its bytes,
+# and no others, can be read field by field: a `Parser` takes ten times as long.
+
+
+def decode(frame: bytes) -> tuple[str | None, str]:
+    """The event type and the data that `encode` was given; line ends of the data are LF."""
+    event, start = None, 6
+    if frame[:1] != b"d":
+        start = frame.index(b"\ndata: ") + 7
+        if frame[:1] == b"e":
+            event = frame[7 : frame.index(b"\n")].decode()
+    return event, frame[start:-2].decode().replace("\ndata: ", "\n")
+
+
+def retry_of(frame: bytes) -> int | None:
+    """The `retry` that `encode` was given, in milliseconds."""
+    found = _RETRY_FIELD.match(frame)
+    return int(found[1]) if found else None
 
 
 def comment(text: str = "") -> bytes:

@@ -5,7 +5,16 @@ import time
 import orjson
 import pytest
 
-from eddyline.broadcast.formats import ENVELOPE, LINES, POLL, SSE, message
+from eddyline.broadcast.formats import (
+    ENVELOPE,
+    FORMATS,
+    LINES,
+    POLL,
+    SSE,
+    NdjsonLines,
+    accepted,
+    message,
+)
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 from eddyline.wire.sse import Parser
@@ -50,6 +59,40 @@ def test_events_without_an_envelope_are_the_bytes_that_were_published() -> None:
     assert SSE.entry(one) is one.frame
 
 
+@pytest.mark.parametrize("format", [ENVELOPE, LINES, POLL])
+def test_an_entry_is_rendered_once_for_all_audiences(format) -> None:
+    one, equal, other = entry("one"), entry("one"), entry("other")
+    assert format.entry(one) is format.entry(one)
+    assert format.entry(equal) == format.entry(one)
+    assert b"other" in format.entry(other)
+    assert b"one" in format.entry(one)
+
+
+@pytest.mark.parametrize(
+    ("accept", "format"),
+    [
+        ("", SSE),
+        ("*/*", SSE),
+        ("text/event-stream", SSE),
+        ("Application/X-NDJSON; q=0.9", LINES),
+        ("application/x-ndjson, text/event-stream", SSE),
+    ],
+)
+def test_a_client_gets_the_format_that_it_accepts(accept, format) -> None:
+    assert accepted(accept) is format
+
+
+def test_a_format_of_your_own_is_one_line(monkeypatch) -> None:
+    class Upper(NdjsonLines):
+        media_type = "application/x-upper"
+
+        def render(self, entry: Entry) -> bytes:
+            return entry.data.upper().encode() + b"\n"
+
+    monkeypatch.setitem(FORMATS, Upper.media_type, Upper())
+    assert accepted("application/x-upper").entry(entry("abc")) == b"ABC\n"
+
+
 def test_a_relayed_event_moves_no_cursor() -> None:
     relayed = Entry(HEAD, "t", b"data: x\n\n", False, time.time(), "")
     for format in (SSE, ENVELOPE):
@@ -77,7 +120,7 @@ def test_a_reset_is_told_in_every_format() -> None:
 
 
 def test_lines_carry_the_cursor_where_there_is_no_event() -> None:
-    assert orjson.loads(LINES.opening(HEAD)) == {"cursor": "e.9"}
+    assert orjson.loads(LINES.heartbeat(HEAD)) == {"cursor": "e.9"}
     assert orjson.loads(LINES.heartbeat(HEAD)) == {"cursor": "e.9"}
     assert orjson.loads(LINES.ending(HEAD, 700)) == {"cursor": "e.9", "retry": 700}
-    assert LINES.opening(None).strip() == b""
+    assert LINES.heartbeat(None).strip() == b""

@@ -53,6 +53,17 @@ def test_half_a_surrogate_pair_is_the_callers_fault(field: str) -> None:
         sse.encode(**{"data": "", field: "\ud800"})  # type: ignore[arg-type]
 
 
+@given(TEXT, st.none() | LINE, st.none() | LINE, st.none() | st.integers(0, 10**9))
+@example("\ndata: \ndata: x", "data: ", "data: ", None)
+@example("retry: 7", "", None, None)
+def test_an_event_is_read_back_without_a_parser(
+    data: str, event: str | None, id: str | None, retry: int | None
+) -> None:
+    frame = sse.encode(data, event=event, id=id, retry=retry)
+    assert sse.decode(frame) == (event, re.sub("\r\n|\r", "\n", data))
+    assert sse.retry_of(frame) == retry
+
+
 @given(
     st.lists(st.tuples(TEXT, st.none() | LINE, st.none() | LINE), max_size=5),
     st.lists(st.integers(0, 10_000), max_size=6),
