@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from eddyline.service.browser import docs
 from eddyline.service.browser.cors import Cors
 from eddyline.service.drain import Drain
 from eddyline.service.openapi import document
-from eddyline.service.openapi.operation import PUBLIC, Schema
+from eddyline.service.openapi.operation import PUBLIC
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline.tasks import background
@@ -67,18 +67,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Service:
-    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready.
-
-    `security` are ways to authenticate beside bearer tokens, and `models` types of the items of
-    streams: both for the OpenAPI document.
-    """
+    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready."""
 
     name: str
     router: APIRouter
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
     ready: Readiness = field(default=lambda: None)
-    security: Mapping[str, Schema] = field(default_factory=dict)
-    models: tuple[type, ...] = ()
 
 
 def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
@@ -103,11 +97,7 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
     )
     app.state.context = context
     problems.install(app)
-    document.install(
-        app,
-        {name: scheme for each in services for name, scheme in each.security.items()},
-        [model for each in services for model in each.models],
-    )
+    document.install(app)
     # Services first: each route that a request is matched against in vain costs it time.
     for service in services:
         app.include_router(service.router, tags=[service.name])

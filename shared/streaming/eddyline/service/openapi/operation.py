@@ -1,6 +1,13 @@
-"""Pieces of OpenAPI that a route states itself: parameters, streams, problems."""
+"""Pieces of OpenAPI that a route states itself: parameters, streams, problems.
+
+The items of a stream are documented by `response_model=`, with `response_class=Response`: FastAPI
+then lists their types, and `ref` names them. Other ways to authenticate than a bearer token are
+documented by `dependencies=[Security(BEARER), Security(…)]` of a raw route, which solves none.
+"""
 
 from typing import Any
+
+from fastapi.security import HTTPBearer
 
 from eddyline.errors import Overloaded, StreamingError, Unauthorized, Unavailable
 
@@ -10,6 +17,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 PROBLEM_JSON = "application/problem+json"
 
+#: The way to authenticate of every operation that names no other.
+BEARER = HTTPBearer(bearerFormat="JWT", scheme_name="bearer", auto_error=False)
+
 #: `openapi_extra` of a route that asks for no token.
 PUBLIC: dict[str, Any] = {"security": []}
 
@@ -18,7 +28,7 @@ FLAG: Schema = {"type": "integer", "enum": [0, 1], "default": 0}
 
 
 def ref(model: type) -> Schema:
-    """The schema of a model. Models that only streams use stand in `Service.models`, too."""
+    """The schema of a model that a route names as its `response_model`, or as a part of that."""
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 

@@ -2,16 +2,19 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import APIKeyQuery
 from typing_extensions import TypedDict
 
 from eddyline.errors import NotFound, Overloaded
 from eddyline.service.app import Context, Service, create_app
-from eddyline.service.openapi.operation import PUBLIC, event, problems, ref, stream
+from eddyline.service.openapi.operation import BEARER, PUBLIC, event, problems, ref, stream
 from eddyline.service.raw_route import RawRoute
 from eddyline.service.settings import Settings
 from eddyline.testing import running
 from eddyline.wire.sse import EVENT_STREAM
+
+TICKET = APIKeyQuery(name="ticket", scheme_name="ticket")
 
 
 class Line(TypedDict):
@@ -42,14 +45,14 @@ def demo() -> Service:
         read_lines,
         route_class_override=RawRoute,
         response_class=Response,
+        response_model=Line,
         responses={200: {"content": stream(EVENT_STREAM, event(ref(Line)))}}
         | problems(NotFound, Overloaded),
-        openapi_extra={"security": [{"bearer": []}, {"ticket": []}]},
+        dependencies=[Security(BEARER), Security(TICKET)],
     )
     router.add_api_route("/page", read_page)
     router.add_api_route("/about", about, openapi_extra=PUBLIC)
-    ticket = {"type": "apiKey", "in": "query", "name": "ticket"}
-    return Service("demo", router, security={"ticket": ticket}, models=(Line,))
+    return Service("demo", router)
 
 
 @pytest.fixture
