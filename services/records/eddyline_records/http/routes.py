@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -14,9 +14,8 @@ from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.wire.ndjson import NDJSON
 from eddyline_records.formats import ndjson
+from eddyline_records.http.openapi import EVERY_ROW, ROWS, DatasetList
 from eddyline_records.sources.base import Source
-
-_ROWS: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
 
 
 class RecordsApi:
@@ -30,16 +29,16 @@ class RecordsApi:
     def routes(self) -> APIRouter:
         routes = APIRouter()
         add = routes.add_api_route
-        add("/users/stream", self.users, response_class=Response, responses=_ROWS)
-        add("/records", self.listing)
-        add("/records/{dataset}", self.records, response_class=Response, responses=_ROWS)
+        add("/users/stream", self.stream_users, response_class=Response, responses=EVERY_ROW)
+        add("/records", self.list_datasets)
+        add("/records/{dataset}", self.read_records, response_class=Response, responses=ROWS)
         return routes
 
-    async def users(self, request: Request, caller: Caller) -> Response:
+    async def stream_users(self, request: Request, caller: Caller) -> Response:
         """Every row of the dataset `users`, one JSON object a line."""
         return await self._send(request, caller, "users")
 
-    async def listing(self, caller: Caller) -> dict[str, Any]:
+    async def list_datasets(self, caller: Caller) -> DatasetList:
         """The datasets that the caller may read."""
         readable = {
             name: source
@@ -54,7 +53,7 @@ class RecordsApi:
             ]
         }
 
-    async def records(
+    async def read_records(
         self,
         request: Request,
         caller: Caller,
