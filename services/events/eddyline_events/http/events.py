@@ -2,88 +2,30 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.broadcast.formats import POLL_SECONDS
 from eddyline.errors import StreamingError, TooLarge, Unavailable
 from eddyline.service.body import read_body
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.ndjson import NDJSON
-from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS
+from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.http.access import Access
 from eddyline_events.http.batch import entries as batch
 from eddyline_events.http.batch import is_batch
+from eddyline_events.http.openapi import PUBLISH, SUBSCRIBE
 from eddyline_events.http.publish_lines import LineGroups, LinePublisher
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
-from eddyline_events.hub.publishing.publication import SCHEMA, entry_of, parse
+from eddyline_events.hub.publishing.publication import entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 from eddyline_events.hub.publishing.rate import Rate
-from eddyline_events.hub.selecting.selection import MAX_TOPICS, Selection
-from eddyline_events.hub.selecting.subscription import MAX_POLL_SECONDS, Subscription
-from eddyline_events.openapi import FLAG, parameter
+from eddyline_events.hub.selecting.selection import Selection
+from eddyline_events.hub.selecting.subscription import Subscription
 from eddyline_events.settings import EventsSettings
-
-# Both are raw routes: FastAPI's parsing of parameters and models is a third of what accepting a
-# subscriber or an event costs (profiled), and these two are what a hub does all day.
-_SUBSCRIBE_DOCS = {
-    "parameters": [
-        parameter(
-            "topic",
-            {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TOPICS},
-            "Topics, URI templates of topics (RFC 6570), or `*`; without one, all public topics.",
-        ),
-        parameter("after", {"type": "string"}, "Resume after this event id, or `earliest`."),
-        parameter(
-            "Last-Event-ID", {"type": "string"}, "The same, as EventSource sends it.", "header"
-        ),
-        parameter("envelope", FLAG, "Each event's data is `{topic, id, time, event, data}`."),
-        parameter("poll", FLAG, "One JSON answer, as soon as there are events: a long poll."),
-        parameter(
-            "ticket",
-            {"type": "string"},
-            "In place of a token: what `POST /events/tickets` gave.",
-        ),
-        parameter(
-            "timeout",
-            {
-                "type": "number",
-                "minimum": 0,
-                "maximum": MAX_POLL_SECONDS,
-                "default": POLL_SECONDS,
-            },
-            "Seconds after which a long poll is answered without any.",
-        ),
-    ]
-}
-_PUBLISH_DOCS = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"oneOf": [SCHEMA, {"type": "array", "items": SCHEMA}]},
-                "example": {"topic": "orders/7", "data": {"state": "paid"}},
-            },
-            NDJSON: {"schema": {"type": "string"}},
-        },
-    },
-    "parameters": [
-        parameter(
-            "Idempotency-Key",
-            {"type": "string", "maxLength": 255},
-            "The same key and body again, within an hour, publish nothing and get the same ids.",
-            "header",
-        ),
-    ],
-}
-_STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {EVENT_STREAM: {}, NDJSON: {}, "application/json": {}}}
-}
 
 
 class EventsApi:
@@ -101,10 +43,12 @@ class EventsApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
+        # FastAPI's parsing of parameters and models is a third of what accepting a subscriber or an
+        # event costs (profiled), and a hub does these two all day.
         add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
-        add(self.subscribe, methods=["GET"], openapi_extra=_SUBSCRIBE_DOCS, responses=_STREAMED)
+        add(self.subscribe, **SUBSCRIBE)
         add(self.subscribe, methods=["HEAD"], include_in_schema=False)
-        add(self.publish, methods=["POST"], openapi_extra=_PUBLISH_DOCS, status_code=201)
+        add(self.publish, **PUBLISH)
         return routes
 
     async def subscribe(self, request: Request) -> Response:

@@ -11,51 +11,19 @@ from eddyline.errors import BadRequest
 from eddyline.journal.cursor import Cursor
 from eddyline.service.body import at_most, read_body
 from eddyline.service.raw_route import RawRoute
+from eddyline_events.http import openapi
 from eddyline_events.http.access import Access
+from eddyline_events.http.openapi import DEFAULT_LIMIT, MAX_LIMIT
 from eddyline_events.hub.history import history, topics
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.presence.kick import WHATS, What
 from eddyline_events.hub.publishing.publication import check_topic, parse
 from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.tickets import LIFE
-from eddyline_events.openapi import parameter
-
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 #: Bytes of the body of a kick, and characters of the name in it.
 MAX_BODY = 4096
 MAX_NAME = 1024
-
-_TOPIC = parameter("topic", {"type": "string"}, "An exact topic; without one, every topic.")
-_TOPICS = parameter(
-    "topic",
-    {"type": "array", "items": {"type": "string"}},
-    "Topics, URI templates of topics, or `*`, as with `GET /events`.",
-)
-_LIMIT = parameter(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    "At most so many.",
-)
-_AFTER = parameter("after", {"type": "string"}, "An event id or `cursor`; else from the oldest.")
-_BEFORE = parameter("before", {"type": "string"}, "The `before` of the last answer.")
-_SUBSCRIBER = parameter("subscriber", {"type": "string"}, "Its id.", "path", required=True)
-_KICK_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": False,
-                "properties": {what: {"type": "string", "minLength": 1} for what in WHATS},
-            },
-            "example": {"subject": "alice"},
-        }
-    },
-}
 
 
 class ManagementApi:
@@ -67,14 +35,13 @@ class ManagementApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        add = functools.partial(_add, routes)
-        add("/events/history", self.read_history, "GET", _TOPICS, _AFTER, _LIMIT)
-        add("/events/topics", self.read_topics, "GET", _BEFORE, _LIMIT)
-        add("/events/subscribers", self.read_subscribers, "GET", _TOPIC, _LIMIT)
-        add("/events/tickets", self.issue_ticket, "POST", status_code=201)
-        add("/events/kick", self.kick, "POST", status_code=204, extra={"requestBody": _KICK_BODY})
-        path = "/events/subscribers/{subscriber}"
-        add(path, self.kick_subscriber, "DELETE", _SUBSCRIBER, status_code=204)
+        add = functools.partial(routes.add_api_route, route_class_override=RawRoute)
+        add("/events/history", self.read_history, **openapi.READ_HISTORY)
+        add("/events/topics", self.read_topics, **openapi.READ_TOPICS)
+        add("/events/subscribers", self.read_subscribers, **openapi.READ_SUBSCRIBERS)
+        add("/events/subscribers/{subscriber}", self.kick_subscriber, **openapi.KICK_SUBSCRIBER)
+        add("/events/tickets", self.issue_ticket, **openapi.ISSUE_TICKET)
+        add("/events/kick", self.kick, **openapi.KICK)
         return routes
 
     async def read_history(self, request: Request) -> Response:
@@ -127,20 +94,6 @@ class ManagementApi:
         principal.require("events", "kick")
         await self._hub.kicks.kick(*await _kicked(request))
         return Response(status_code=204)
-
-
-def _add(
-    routes: APIRouter, path: str, endpoint: Any, method: str, *parameters: Any, **options: Any
-) -> None:
-    extra = {"parameters": list(parameters)} if parameters else {}
-    routes.add_api_route(
-        path,
-        endpoint,
-        methods=[method],
-        route_class_override=RawRoute,
-        openapi_extra=extra | options.pop("extra", {}),
-        **options,
-    )
 
 
 def _json(value: Any, status: int = 200) -> Response:

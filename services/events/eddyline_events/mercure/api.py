@@ -22,11 +22,11 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publishing.publisher import Publisher
 from eddyline_events.hub.publishing.rate import Rate
+from eddyline_events.mercure import openapi
 from eddyline_events.mercure.auth.authenticator import MercureAuthenticator
 from eddyline_events.mercure.auth.challenge import METADATA_PATH, metadata, refusal
 from eddyline_events.mercure.discovery import hub_link, last_event_id
 from eddyline_events.mercure.form import body_fields, query_fields
-from eddyline_events.mercure.openapi import PUBLISH, SUBSCRIBE
 from eddyline_events.mercure.publication import entry_of
 from eddyline_events.mercure.request import MAX_MATCHERS, matchers_of, resume_id
 from eddyline_events.mercure.subscriptions.listing import Listing
@@ -68,14 +68,15 @@ class MercureApi:
     def routes(self) -> APIRouter:
         routes = APIRouter()
         serve = functools.partial(self._serve, routes)
-        serve(PATH, self.subscribe, "GET", **SUBSCRIBE)
+        serve(PATH, self.subscribe, "GET", **openapi.SUBSCRIBE)
         serve(PATH, self.subscribe, "HEAD", "QUERY", include_in_schema=False)
-        serve(PATH, self.publish, "POST", **PUBLISH)
-        serve(METADATA_PATH, self.describe, "GET")
+        serve(PATH, self.publish, "POST", **openapi.PUBLISH)
+        serve(METADATA_PATH, self.describe, "GET", **openapi.DESCRIBE)
         if self._subscriptions is not None:
             listing = Listing(self._hub, self._auth, self._subscriptions, self._url)
-            serve(SUBSCRIPTIONS, listing.list_subscriptions, "GET")
-            serve(SUBSCRIPTIONS + "/{rest:path}", listing.list_subscriptions, "GET")
+            find = listing.list_subscriptions
+            serve(SUBSCRIPTIONS, find, "GET", **openapi.LIST_SUBSCRIPTIONS)
+            serve(SUBSCRIPTIONS + "/{rest:path}", find, "GET", **openapi.FIND_SUBSCRIPTIONS)
         return routes
 
     async def subscribe(self, request: Request) -> Response:

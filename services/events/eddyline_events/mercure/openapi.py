@@ -1,12 +1,40 @@
-"""What OpenAPI says of the Mercure protocol."""
+"""The OpenAPI of the Mercure protocol. Its routes are raw: FastAPI cannot tell it from them."""
 
-from typing import Any
+from typing import Any, NotRequired
 
+from fastapi import Response, Security
+from fastapi.responses import PlainTextResponse
+from fastapi.security import APIKeyCookie, APIKeyQuery
+from typing_extensions import TypedDict
+
+from eddyline.errors import BadRequest, NotFound, TooLarge
+from eddyline.service.openapi.operation import (
+    ADMISSION,
+    BEARER,
+    PUBLIC,
+    event,
+    parameter,
+    problems,
+    stream,
+)
 from eddyline.wire.sse import EVENT_STREAM
+from eddyline_events.mercure.auth.authenticator import COOKIE, COOKIE_0X
 from eddyline_events.mercure.form import FORM
 from eddyline_events.mercure.request import MAX_MATCHERS
 from eddyline_events.mercure.topics.matcher import MAX_TOPIC_BYTES
-from eddyline_events.openapi import parameter
+
+
+class Metadata(TypedDict):
+    """OAuth 2.0 protected resource metadata (RFC 9728), and Mercure's own beside it."""
+
+    resource: str
+    authorization_servers: NotRequired[list[str]]
+    bearer_methods_supported: list[str]
+    authorization_details_types_supported: list[str]
+    mercure_cookie: str
+    mercure_matcher_types_supported: list[str]
+    mercure_subscriptions: NotRequired[bool]
+
 
 _TEXT = {"type": "string"}
 _MATCHERS = {
@@ -23,8 +51,23 @@ _FIELDS = {
     "retry": {"type": "string", "pattern": "^[0-9]{1,15}$"},
 }
 
+#: The ways to authenticate (RFC 6750, and the cookies of both revisions).
+_SECURITY = [
+    Security(BEARER),
+    Security(APIKeyCookie(name=COOKIE, scheme_name="mercure_cookie")),
+    Security(APIKeyCookie(name=COOKIE_0X, scheme_name="mercure_cookie_0x")),
+    Security(APIKeyQuery(name="authorization", scheme_name="mercure_query")),
+]
+
 SUBSCRIBE: dict[str, Any] = {
     "name": "mercure_subscribe",
+    "dependencies": _SECURITY,
+    "response_class": Response,
+    "responses": {
+        200: {"content": stream(EVENT_STREAM, event())},
+        **problems(BadRequest, TooLarge),
+        **ADMISSION,
+    },
     "openapi_extra": {
         "parameters": [
             parameter("topic", _MATCHERS, "0.x: topics, URI templates (RFC 6570), or `*`."),
@@ -35,10 +78,16 @@ SUBSCRIBE: dict[str, Any] = {
             parameter("Last-Event-ID", _TEXT, "The same, as EventSource sends it.", "header"),
         ]
     },
-    "responses": {200: {"content": {EVENT_STREAM: {}}}},
 }
 PUBLISH: dict[str, Any] = {
     "name": "mercure_publish",
+    "dependencies": _SECURITY,
+    "response_class": PlainTextResponse,
+    "responses": {
+        200: {"description": "The id of the update"},
+        **problems(BadRequest, TooLarge),
+        **ADMISSION,
+    },
     "openapi_extra": {
         "requestBody": {
             "required": True,
@@ -50,5 +99,23 @@ PUBLISH: dict[str, Any] = {
             },
         }
     },
-    "responses": {200: {"description": "The update's id.", "content": {"text/plain": {}}}},
+}
+DESCRIBE: dict[str, Any] = {
+    "name": "describe_mercure_hub",
+    "responses": {200: {"model": Metadata}},
+    "openapi_extra": PUBLIC,
+}
+_DOCUMENT = {"schema": {"type": "object", "additionalProperties": True}}
+LIST_SUBSCRIPTIONS: dict[str, Any] = {
+    "name": "mercure_subscriptions",
+    "dependencies": _SECURITY,
+    "response_class": Response,
+    "responses": {
+        200: {"content": {"application/json": _DOCUMENT, "application/ld+json": _DOCUMENT}},
+        304: {"description": "`If-None-Match` names the state that is there"},
+    },
+}
+FIND_SUBSCRIPTIONS = LIST_SUBSCRIPTIONS | {
+    "name": "mercure_subscriptions_of",
+    "responses": LIST_SUBSCRIPTIONS["responses"] | problems(NotFound),
 }

@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from typing_extensions import TypedDict
 
 from eddyline.connection.refusal import problem_document, refusal
 from eddyline.errors import StreamingError
@@ -13,16 +12,6 @@ from eddyline.telemetry import metrics
 
 #: One bad list must not become an answer of megabytes.
 MAX_FAULTS = 10
-
-
-class Problem(TypedDict):
-    """The document of an error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
 
 
 def problem(

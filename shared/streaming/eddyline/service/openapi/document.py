@@ -8,14 +8,24 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from eddyline.errors import Forbidden, Unauthorized, Unavailable
-from eddyline.service.openapi.operation import BEARER, problem_response, problems
-from eddyline.service.problems import Problem
+from eddyline.service.openapi.operation import BEARER, Schema, problem_response, problems
 
 #: The answers of an operation that asks for a token: none, one that grants too little, and no keys
 #: to verify it with.
 _REFUSALS = problems(Unauthorized, Forbidden, Unavailable)
+
+
+class Problem(TypedDict):
+    """The document of an error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
 
 
 def operation_id(route: APIRoute) -> str:
@@ -45,6 +55,8 @@ def _corrected(document: dict[str, Any]) -> dict[str, Any]:
     for path, item in document["paths"].items():
         for operation in item.values():
             _name_path_parameters(path, operation)
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = _lifted(content["schema"], schemas)
             _say_refusals(operation)
     return document
 
@@ -60,6 +72,18 @@ def _name_path_parameters(path: str, operation: dict[str, Any]) -> None:
     ]
     if missing:
         operation["parameters"] = missing + parameters
+
+
+def _lifted(schema: Schema, schemas: dict[str, Schema]) -> Schema:
+    """An object with a title becomes a component: generated clients then name its type."""
+    if schema.get("type") == "object" and "title" in schema:
+        schemas[schema["title"]] = schema
+        return {"$ref": f"#/components/schemas/{schema['title']}"}
+    if "oneOf" in schema:
+        return schema | {"oneOf": [_lifted(one, schemas) for one in schema["oneOf"]]}
+    if "items" in schema:
+        return schema | {"items": _lifted(schema["items"], schemas)}
+    return schema
 
 
 def _say_refusals(operation: dict[str, Any]) -> None:

@@ -50,9 +50,13 @@ def stream(media_type: str, item: Schema) -> dict[str, Any]:
     return {media_type: {"schema": text}}
 
 
-def event(data: Schema, **fields: Schema) -> Schema:
-    """A server-sent event whose data is JSON; `fields` narrow its `id`, `event` and `retry`."""
-    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+def event(data: Schema | None = None, **fields: Schema) -> Schema:
+    """A server-sent event. `data` is the schema of its data where that is JSON; `fields` narrow the
+    others: `id`, `event`, `retry`.
+    """
+    text: Schema = {"type": "string"}
+    if data is not None:
+        text |= {"contentMediaType": "application/json", "contentSchema": data}
     known: dict[str, Schema] = {
         "id": {"type": "string"},
         "event": {"type": "string"},

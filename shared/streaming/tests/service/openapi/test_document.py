@@ -34,6 +34,10 @@ async def read_page(number: int) -> Answer:
     return {"lines": []}
 
 
+async def send_line(request: Request) -> Response:
+    return Response()
+
+
 async def about() -> dict[str, str]:
     return {}
 
@@ -51,6 +55,15 @@ def demo() -> Service:
         dependencies=[Security(BEARER), Security(TICKET)],
     )
     router.add_api_route("/page", read_page)
+    title = {"title": "Sent", "type": "object", "properties": {"text": {"type": "string"}}}
+    body = {"schema": {"oneOf": [title, {"type": "array", "items": title}]}}
+    router.add_api_route(
+        "/page",
+        send_line,
+        methods=["POST"],
+        route_class_override=RawRoute,
+        openapi_extra={"requestBody": {"content": {"application/json": body}}},
+    )
     router.add_api_route("/about", about, openapi_extra=PUBLIC)
     return Service("demo", router)
 
@@ -125,6 +138,13 @@ def test_the_parameters_of_a_raw_routes_path_are_named(document: dict[str, Any])
         ("folder", "path", True),
         ("path", "path", True),
     ]
+
+
+def test_the_object_of_a_body_is_a_component(document: dict[str, Any]) -> None:
+    body = document["paths"]["/page"]["post"]["requestBody"]["content"]["application/json"]
+    sent = {"$ref": "#/components/schemas/Sent"}
+    assert body["schema"] == {"oneOf": [sent, {"type": "array", "items": sent}]}
+    assert "text" in document["components"]["schemas"]["Sent"]["properties"]
 
 
 async def test_a_problem_is_as_its_schema_says(document: dict[str, Any]) -> None:
