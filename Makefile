@@ -16,7 +16,7 @@ SERVICES := $(filter-out standalone,$(notdir $(wildcard services/[a-z]*)))
 IMAGES := $(SERVICES) loadtests
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' shared/streaming/pyproject.toml)
 BASE_IMAGE ?= python:3.13-slim
-# What brings an archive of images to the cluster.
+# The command that brings an archive of images to the cluster.
 CLUSTER_LOAD ?= kind load image-archive
 
 # uv: the one on the path, else one of our own in .tools/.
@@ -45,10 +45,10 @@ serve: .venv/.synced ## Run one service as in production: SERVICE=events PORT=81
 up: ## Run the suite in containers, with keys of its own, and say how to use it (needs Docker alone)
 	@scripts/up
 
-down: ## Stop the containers; what they keep stays in their volumes
+down: ## Stop the containers; their volumes stay
 	@docker compose --profile loadtest down
 
-logs: ## Follow what the containers write
+logs: ## Follow the logs of all containers
 	@docker compose logs --follow --tail 100
 
 test: .venv/.synced ## Run every test, with branch coverage
@@ -62,7 +62,7 @@ compose-test: .venv/.synced ## Run the suite in containers and try it: under fau
 	@scripts/need-docker
 	@exec $(PYTHON) -m pytest -q -s --junit-xml=.pytest_cache/compose.xml tests/compose/suite.py
 
-lint: .venv/.synced ## Check style, types and who imports whom
+lint: .venv/.synced ## Check style, types and imports
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
@@ -72,8 +72,10 @@ format: .venv/.synced ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
 
-dashboards: .venv/.synced ## Write observability/dashboards/*.json from make_dashboards.py
-	@exec $(PYTHON) observability/make_dashboards.py
+generate: .venv/.synced ## Write the files that follow from the services and alerts.yml: gateways' routes, dashboards, …
+	@$(PYTHON) scripts/generate.py
+	@$(PYTHON) observability/make_dashboards.py
+	@scripts/prometheus-rule
 
 bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
@@ -85,7 +87,7 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m eddyline token $(ARGS)
 
-# What both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
+# Both take: knobs and Locust's own arguments in ARGS (`--help` lists them).
 LOAD := $(PYTHON) -m loadtests --host $(or $(HOST_URL),http://127.0.0.1:8000) -u $(or $(USERS),100) -r $(or $(RATE),20) \
 	$(if $(PROCESSES),--processes $(PROCESSES) --master-bind-host 127.0.0.1)
 
@@ -109,12 +111,12 @@ images: ## Build all images, localhost/eddyline/NAME:TAG: TAG= BASE_IMAGE=
 push: $(if $(REGISTRY),images) ## Push all images to REGISTRY=registry.example.org/team, and name them in k8s/components/images
 	@scripts/push-images "$(REGISTRY)" "$(TAG)" $(IMAGES)
 
-k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: schemas, kube-score, what must be true of it
+k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: schemas, kube-score, and our own rules
 	@scripts/install-kubernetes-tools
 	@$(PYTHON) -m pytest -q tests/test_manifests.py tests/test_manifest_schemas.py
 
 cluster-test: .venv/.synced images ## Run the suite on the current kubectl context: CLUSTER_LOAD="kind load image-archive"
 	@CLUSTER_LOAD="$(CLUSTER_LOAD)" TAG=$(TAG) SERVICES="$(SERVICES)" scripts/cluster-test $(ARGS)
 
-clean: ## Remove what was made: environment, demo data, caches
+clean: ## Remove everything that was made: environment, demo data, caches
 	@rm -rf .venv .tools .data .bench .chaos .load .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

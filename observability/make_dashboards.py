@@ -1,4 +1,4 @@
-"""The Grafana dashboards, one of the suite and one of each service; `make dashboards` writes them.
+"""The Grafana dashboards, one of the suite and one of each service; `make generate` writes them.
 
 In an expression STREAM stands for the labels that select a service's streams, PROCESS for those of
 its processes, and RATE for the window of a rate. A line is of a PROC (pod or instance), or of a BY:

@@ -197,8 +197,10 @@ def test_what_is_mounted_is_there() -> None:
 
 def test_prometheus_scrapes_every_replica_of_each_service() -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
-    assert {job["job_name"] for job in config["scrape_configs"]} == set(SETTINGS)
-    for job in config["scrape_configs"]:
+    (file,) = config["scrape_config_files"]
+    jobs = yaml.safe_load((ROOT / "deploy" / file).read_text())["scrape_configs"]
+    assert {job["job_name"] for job in jobs} == set(SETTINGS)
+    for job in jobs:
         [found] = job["dns_sd_configs"]
         assert (found["names"], found["type"], found["port"]) == ([job["job_name"]], "A", 8000)
     for file in config["rule_files"]:
@@ -206,9 +208,10 @@ def test_prometheus_scrapes_every_replica_of_each_service() -> None:
 
 
 CADDYFILE = (ROOT / "deploy" / "Caddyfile").read_text()
+GENERATED = (ROOT / "deploy" / "routes.caddy").read_text()
 ROUTES = {
     name: paths.split()
-    for name, paths in re.findall(r"^\t@(\w+) path (.*)$", CADDYFILE, re.MULTILINE)
+    for name, paths in re.findall(r"^@(\w+) path (.*)$", GENERATED, re.MULTILINE)
 }
 
 
@@ -223,7 +226,20 @@ def test_the_gateway_routes_each_path_to_its_service(name: str) -> None:
     assert paths > own
     for path in paths - own:
         assert routed(path) == [name], path
-    assert f"dynamic a {name} 8000" in CADDYFILE
+    assert f"dynamic a {name} 8000" in GENERATED
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_prefix_of_the_gateway_leads_to_a_route(name: str) -> None:
+    paths = SERVICES[name].create_app().openapi()["paths"]
+    for prefix in ROUTES[name]:
+        start = prefix.removesuffix("*").removesuffix("/")
+        assert any(f"{path}/".startswith(f"{start}/") for path in paths), prefix
+
+
+def test_the_gateway_itself_lists_the_services() -> None:
+    (listed,) = re.findall(r"respond `(.*?)`", GENERATED, re.DOTALL)
+    assert listed.splitlines() == [f"{each.name} {each.path}" for each in SERVICES.values()]
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/", "/eventsource"])
@@ -232,5 +248,5 @@ def test_the_gateway_keeps_what_is_the_services_own(path: str) -> None:
 
 
 def test_the_gateway_buffers_nothing() -> None:
-    assert CADDYFILE.count("reverse_proxy {") == CADDYFILE.count("import upstream") == len(SETTINGS)
+    assert GENERATED.count("reverse_proxy {") == GENERATED.count("import upstream") == len(SETTINGS)
     assert "flush_interval -1" in CADDYFILE

@@ -34,7 +34,7 @@ def expressions(dashboard: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def test_what_is_kept_is_what_the_code_makes() -> None:
     made = runpy.run_path(str(FOLDER / "make_dashboards.py"))["dashboards"]()
-    assert made == KEPT, "make dashboards was not run"
+    assert made == KEPT, "make generate was not run"
 
 
 def test_there_is_one_of_the_suite_and_one_of_each_service() -> None:

@@ -38,15 +38,6 @@ SERVICES = registrations()
 #: Seconds after the window in which the rest is cut (drain.py).
 CUT = 1.5
 
-#: Routes that answer at once, or after the time in their request: a gateway may bound them.
-BOUNDED = {
-    "/events/tickets",
-    "/events/kick",
-    "/.well-known/oauth-protected-resource/.well-known/mercure",
-    "/files",
-    "/small",
-}
-
 #: Of each service, and not for the outside.
 INSIDE = {"/", "/metrics", "/livez", "/readyz", "/docs", "/openapi.json"}
 
@@ -423,6 +414,13 @@ def test_every_route_of_a_service_leads_there(entry: str, service: str, tmp_path
 
 
 @pytest.mark.parametrize("entry", ["k8s/tests/gateway-api", "k8s/tests/ingress"])
+def test_every_prefix_leads_to_a_route(entry: str, tmp_path: Path) -> None:
+    for prefix, (service, _) in prefixes(render(entry)).items():
+        paths = [path for _, path in routes(service, tmp_path)]
+        assert any(f"{path}/".startswith(f"{prefix}/") for path in paths), prefix
+
+
+@pytest.mark.parametrize("entry", ["k8s/tests/gateway-api", "k8s/tests/ingress"])
 def test_nothing_else_is_routed(entry: str) -> None:
     found = prefixes(render(entry))
     assert [path for path in INSIDE if longest(found, path)] == []
@@ -445,7 +443,8 @@ def test_no_gateway_ends_a_stream(service: str, tmp_path: Path) -> None:
         assert asked is not None
         whole = set(asked[1]["timeouts"].values()) == {"0s"}
         assert asked[1]["timeouts"].keys() == {"request", "backendRequest"}
-        assert whole or path in BOUNDED, f"{method} {path}: {asked[1]['timeouts']}"
+        bounded = any(f"{path}/".startswith(f"{b}/") for b in SERVICES[service].bounded)
+        assert whole is not bounded, f"{method} {path}: {asked[1]['timeouts']}"
 
 
 def test_no_ingress_keeps_a_byte_back() -> None:
@@ -523,7 +522,7 @@ def test_the_operator_scrapes_every_service() -> None:
 def test_the_operators_rules_are_those_of_observability() -> None:
     (rule,) = of_kind(render("k8s/tests/everything"), "PrometheusRule")
     alerts = yaml.safe_load((ROOT / "observability" / "alerts.yml").read_text())
-    assert rule["spec"] == alerts, "run scripts/prometheus-rule"
+    assert rule["spec"] == alerts, "run make generate"
 
 
 def test_grafana_finds_every_dashboard() -> None:

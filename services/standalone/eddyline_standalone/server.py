@@ -1,4 +1,4 @@
-"""The laptop's server: says where it is when it is there, and what to do where it can't be."""
+"""The laptop's server: says its address once it listens, and gives advice where it can't listen."""
 
 import errno
 import socket

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-#: By subcommand: its module, the extra that brings what it imports, and its line of help.
+#: By subcommand: its module, the extra that the module needs, and a line of help.
 COMMANDS = {
     "serve": ("eddyline.server.cli", "server,auth", "run one service"),
     "token": ("eddyline.auth.tokens", "auth", "sign a bearer token"),
