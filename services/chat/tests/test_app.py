@@ -39,4 +39,5 @@ def test_the_document_shows_what_is_taken_and_that_the_demo_is_simulated() -> No
     for path in ("/chat", "/chat/stream", "/chat/sync"):
         assert "simulated" in document["paths"][path]["post"]["description"]
     body = document["paths"]["/chat/stream"]["post"]["requestBody"]["content"]["application/json"]
-    assert "message" in body["schema"]["properties"]
+    assert body["schema"] == {"$ref": "#/components/schemas/ChatRequest"}
+    assert "message" in document["components"]["schemas"]["ChatRequest"]["properties"]
