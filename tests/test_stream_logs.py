@@ -1,7 +1,10 @@
 """Each stream can be followed in the log: its request's line and its end's have one id."""
 
+import asyncio
 import json
 import re
+import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -58,6 +61,43 @@ async def test_a_drain_logs_each_of_its_streams_once(launch, get) -> None:  # ty
         assert sorted(ends) == sorted(ids)
         assert served.output().count("stream ended") == 50
         assert {end["reason"] for end in ends.values()} == {"drain"}
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["alone", "gunicorn"])
+async def test_each_request_that_was_answered_is_in_the_log_after_sigterm(  # type: ignore[no-untyped-def]
+    launch, get, workers: list[str]
+) -> None:
+    module = (
+        ("eddyline_standalone.serve", "logs", *workers) if workers else ("eddyline_standalone",)
+    )
+    with launch(*module, **INFO) as served:
+
+        async def ask() -> list[str]:
+            ids = []
+            with suppress(ConnectionError, EOFError):
+                while True:
+                    answer = await get(served.url + "/logs", headers={"Connection": "close"})
+                    ids.append(answer.headers["x-request-id"])
+            return ids
+
+        asking = [asyncio.create_task(ask()) for _ in range(8)]
+        await eventually(lambda: len(lines(served, "request")) > 100)
+        served.process.send_signal(signal.SIGTERM)
+        answered = [each for ids in await asyncio.gather(*asking) for each in ids]
+        assert await asyncio.to_thread(served.process.wait, 30) == 0
+        assert set(answered) <= set(lines(served, "request"))
+
+
+async def test_a_process_that_is_killed_has_logged_all_but_its_last_turn(launch, get) -> None:  # type: ignore[no-untyped-def]
+    with launch("eddyline_standalone", **INFO) as served:
+        ids = []
+        for _ in range(20):
+            answer = await get(served.url + "/logs")
+            await answer.body()
+            ids.append(answer.headers["x-request-id"])
+        served.process.kill()
+        served.process.wait(30)
+        assert set(ids[:-1]) <= set(lines(served, "request"))
 
 
 async def test_without_informative_lines_no_id_is_kept(launch, get) -> None:  # type: ignore[no-untyped-def]
