@@ -67,6 +67,7 @@ lint: .venv/.synced ## Check style, types and imports
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(PYTHON) scripts/lint_imports.py --no-logo
+	@types=$$($(RUN) pyright --verifytypes eddyline --ignoreexternal) || { echo "$$types"; exit 1; }
 
 format: .venv/.synced ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix .

@@ -4,7 +4,7 @@ all of them.
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 from eddyline.broadcast.coalescing import BUSY, FlushGovernor
 from eddyline.broadcast.formats import Format
@@ -80,12 +80,12 @@ class Audience:
     def __init__(
         self, selector: Selector, format: Format, meter: StreamMeter, governor: FlushGovernor
     ) -> None:
-        self.selector = selector
-        self.format = format
+        self.selector: Final = selector
+        self.format: Final = format
         #: All subscribers, live or behind: an audience without any is dropped.
-        self.size = 0
+        self.size: int = 0
         #: When anything was last written to all of them, on the monotonic clock.
-        self.last_write = time.monotonic()
+        self.last_write: float = time.monotonic()
         self._meter = meter
         self._governor = governor
         # Apart, because a flush is framed once for all that have the same framing.

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.coalescing import FlushGovernor
@@ -30,7 +31,7 @@ from eddyline.wire import sse
 #: Bytes.
 RECENT_BYTES = 8 * 1024 * 1024
 
-logger = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ class Broadcast:
         self.journal = journal
         self.meter = meter
         self.policy = policy
-        self.timer_wheel = TimerWheel()
-        self.recent = Window(Cursor("0", 0), RECENT_BYTES)
+        self.timer_wheel: Final = TimerWheel()
+        self.recent: Window = Window(Cursor("0", 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
         #: Whether the journal was reached at all: before, there is no place to start from.
-        self.synced = False
+        self.synced: bool = False
         #: Called with each signal of the hub's processes.
         self.on_signal: list[Callable[[bytes], None]] = []
         self._drain = drain

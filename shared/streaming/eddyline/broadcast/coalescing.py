@@ -1,6 +1,7 @@
 """How busy fan-out keeps a process: what the audiences of a broadcast know together."""
 
 import time
+from typing import Final
 
 #: The share of the time, were each event written by itself, from which on audiences rest.
 BUSY = 0.6
@@ -22,9 +23,9 @@ class FlushGovernor:
     __slots__ = ("_alone", "_sample_at", "_share", "_since", "interval", "worked")
 
     def __init__(self, interval: float) -> None:
-        self.interval = interval
+        self.interval: Final = interval
         #: Seconds that all flushes took, ever.
-        self.worked = 0.0
+        self.worked: float = 0.0
         self._alone = 0.0  # what they would have taken, in this window, event by event
         self._since = time.monotonic()
         self._share = 0.0

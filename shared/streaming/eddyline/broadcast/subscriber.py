@@ -9,7 +9,7 @@ cannot be told any more is said in a reset.
 import asyncio
 import random
 import time
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.formats import Format
@@ -115,8 +115,8 @@ class Subscriber:
         seconds: float | None = None,
     ) -> None:
         now = time.monotonic()
-        self.connection = connection
-        self.due = 0
+        self.connection: Final = connection
+        self.due: int = 0
         self._feed = feed
         self._audience = audience
         self._permit = permit

@@ -15,7 +15,7 @@ class AsgiConnection:
 
     def __init__(self) -> None:
         self.listener: Listener | None = None
-        self.full = False
+        self.full: bool = False
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._wake = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +28,7 @@ class StreamResponse(Response):
         self.abandon = abandon
         self.status_code = 200
         self.media_type = media_type
-        self.background = None
+        self.background: BackgroundTask | None = None
         # No `self.body`: Starlette would take its length for the Content-Length.
         self.init_headers(headers)
 

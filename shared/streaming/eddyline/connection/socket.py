@@ -5,7 +5,7 @@ stream costs (measured: it takes 3.0 kB in Python 3.13, where its empty buffer i
 import asyncio
 import contextvars
 import socket
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from eddyline.connection.base import HIGH_WATER, LOW_WATER, Framing, Listener
 from eddyline.connection.transport import (
@@ -40,8 +40,8 @@ class SocketConnection:
         self._state: Literal["open", "closing", "closed"] = "open"
         #: What the kernel has not taken; None where it takes all.
         self._unsent: bytearray | None = None
-        self.framing = framing
-        self.full = False
+        self.framing: Final = framing
+        self.full: bool = False
         self.listener: Listener | None = None
         peers.add(self)
         bound_kernel_buffers(sock)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import sys
-from typing import Any
+from typing import Any, Final
 
 from eddyline.connection.base import (
     HIGH_WATER,
@@ -42,8 +42,8 @@ class TransportConnection(asyncio.Protocol):
     ) -> None:
         self._transport = transport
         self._peers = peers
-        self.framing = framing
-        self.full = full
+        self.framing: Final = framing
+        self.full: bool = full
         self.listener: Listener | None = None
         peers.add(self)
         transport.set_protocol(self)

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from eddyline.journal.base import (
     KEY_AGE,
@@ -28,7 +28,7 @@ class Window:
     """Consecutive entries, the newest ones: bounded by bytes and age (seconds)."""
 
     def __init__(self, head: Cursor, max_bytes: int, max_age: float | None = None) -> None:
-        self.head = head
+        self.head: Cursor = head
         self._base = head
         self._first = head.sequence + 1
         self._max_bytes = max_bytes
@@ -181,9 +181,9 @@ class MemoryBackend:
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         bounds = bounds or Bounds()
-        self.journal = MemoryJournal(bounds.max_bytes, bounds.max_age, bounds.key_age)
-        self.state = MemoryState()
-        self.signals = self.journal
+        self.journal: Final = MemoryJournal(bounds.max_bytes, bounds.max_age, bounds.key_age)
+        self.state: Final = MemoryState()
+        self.signals: Final = self.journal
 
     @classmethod
     def from_url(cls, url: str, hub: str, bounds: Bounds, **_: Any) -> "MemoryBackend":

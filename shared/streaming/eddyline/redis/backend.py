@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from eddyline.journal.base import Bounds
 from eddyline.redis.journal import RedisJournal
@@ -14,7 +14,7 @@ class RedisBackend:
 
     def __init__(self, journal: RedisJournal) -> None:
         self.journal = journal
-        self.state = RedisState(journal.link, journal.keys)
+        self.state: Final = RedisState(journal.link, journal.keys)
         self.signals = journal
 
     @classmethod

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from eddyline.errors import Unavailable
 from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
@@ -71,10 +71,10 @@ class RedisJournal:
         key_age: float = KEY_AGE,
         meter: BusMeter | None = None,
     ) -> None:
-        self.keys = HubKeys.from_hub(hub)
+        self.keys: Final = HubKeys.from_hub(hub)
         primary = Primary(url, self.keys.prefix)
         #: For reads and all small calls; appends have their own, which a long read can't hold up.
-        self.link = RedisLink(primary)
+        self.link: Final = RedisLink(primary)
         self._publishing = RedisLink(primary)
         self._meter = meter or NoBusMeter()
         self._bounds = (max_entries, max_bytes, int(max_age * 1000))

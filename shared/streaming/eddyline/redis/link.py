@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import hiredis
@@ -45,7 +45,7 @@ _MAX_REDIRECTS = 5
 _log = logging.getLogger("eddyline.redis")
 
 #: What goes wrong on the way to a server, or in one that is no primary (any more).
-Failure = (RedisError, OSError, TimeoutError, EOFError)
+Failure: Final = (RedisError, OSError, TimeoutError, EOFError)
 
 
 #: Error answers that say: not this server, or not now.
@@ -158,7 +158,7 @@ class RedisConnection:
 
     def __init__(self, raw: Connection) -> None:
         self.raw = raw
-        self.run_id = ""
+        self.run_id: str = ""
 
     async def learn_run_id(self) -> None:
         server = info(await self.call("INFO", "server"))

@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from eddyline.errors import Unavailable
 from eddyline.journal.base import Follower, Page
@@ -58,7 +58,7 @@ class RedisListener:
     ) -> None:
         """`read` is the journal's, over the same link."""
         #: Set after the first attempt, whether it succeeded or not.
-        self.tried = asyncio.Event()
+        self.tried: Final = asyncio.Event()
         self._keys = keys
         self._link = link
         self._read_journal = read

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +23,7 @@ class Body:
     __slots__ = ("_headers", "_send", "_status", "begun")
 
     def __init__(self, send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.begun = False
+        self.begun: bool = False
         self._send = send
         self._status = status
         self._headers = headers
@@ -67,7 +68,7 @@ class BodyResponse(Response):
         self.context = context
         self.status_code = status_code
         self.media_type = media_type
-        self.background = None
+        self.background: BackgroundTask | None = None
         # No `self.body`: Starlette would take its length for the Content-Length.
         self.init_headers(headers)
         context.permit.hand_over()

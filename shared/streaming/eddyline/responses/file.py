@@ -12,6 +12,7 @@ from secrets import token_hex
 from time import time
 
 from starlette import responses
+from starlette.background import BackgroundTask
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import MalformedRangeHeader
@@ -68,12 +69,13 @@ class FileResponse(responses.FileResponse):
         media_type: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.context = context or StreamContext.from_defaults("file")
+        self.context: StreamContext = context or StreamContext.from_defaults("file")
         self._to_open = None if isinstance(file, FileIO) else os.fspath(file)
-        self.path = self._to_open or "-"  # for Starlette's error texts only
+        self.path: str = self._to_open or "-"  # for Starlette's error texts only
         self.status_code = 200
-        self.media_type = media_type or guess_type(self.path)[0] or "application/octet-stream"
-        self.background = None
+        guessed = guess_type(self.path)[0] or "application/octet-stream"
+        self.media_type: str = media_type or guessed
+        self.background: BackgroundTask | None = None
         given = {**(headers or {}), "accept-ranges": "bytes"}
         # Starlette's __init__ would look through all headers for each that it adds.
         if isinstance(file, FileIO):
@@ -89,7 +91,8 @@ class FileResponse(responses.FileResponse):
     def _use(self, file: FileIO) -> dict[str, str]:
         """Takes an open file over; the headers that tell its version."""
         self.file = file
-        self.version = self.stat_result = os.fstat(file.fileno())
+        self.version: os.stat_result = os.fstat(file.fileno())
+        self.stat_result: os.stat_result = self.version
         return _version_headers(self.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,7 +129,7 @@ class FileResponse(responses.FileResponse):
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
         alone: Scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
-        self.stream = ByteStream(self.context, scope, send)
+        self.stream: ByteStream = ByteStream(self.context, scope, send)
         respond = super().__call__
         await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
 

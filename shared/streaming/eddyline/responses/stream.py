@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -33,7 +33,7 @@ class ByteStream:
     """
 
     def __init__(self, context: StreamContext, scope: Scope, send: Send) -> None:
-        self.transport = transport_of(scope)
+        self.transport: Final = transport_of(scope)
         self._context = context
         self._scope = scope
         self._send = send

@@ -4,7 +4,7 @@ drain notice + window < uvicorn's graceful end < graceful_timeout <= timeout
 """
 
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from eddyline.errors import SettingsError
 from eddyline.server.server import GRACE
@@ -13,25 +13,25 @@ from eddyline.telemetry.workers import free_slot, take_slot
 
 try:
     _settings = Settings.read()
-except SettingsError as error:
-    exit_on_bad_settings(error)
+except SettingsError as _error:
+    exit_on_bad_settings(_error)
 
 #: Seconds until all streams have ended; what is left is cut 1.5 s later (drain.py).
 _drained = _settings.drain_notice + _settings.drain_window + 1.5
 
-bind = f"{_settings.host}:{_settings.port}"
-forwarded_allow_ips = _settings.forwarded_allow_ips
-keepalive = _settings.keep_alive
+bind: Final = f"{_settings.host}:{_settings.port}"
+forwarded_allow_ips: Final = _settings.forwarded_allow_ips
+keepalive: Final = _settings.keep_alive
 worker_class = "eddyline.server.worker.StreamWorker"
-graceful_timeout = int(_drained + GRACE + 2)
-timeout = graceful_timeout + 5
+graceful_timeout: Final = int(_drained + GRACE + 2)
+timeout: Final = graceful_timeout + 5
 # A stream is one request, however long: recycling by count is for those who ask for it.
-max_requests = _settings.max_requests
-max_requests_jitter = _settings.max_requests // 10
+max_requests: Final = _settings.max_requests
+max_requests_jitter: Final = _settings.max_requests // 10
 control_socket_disable = True
 accesslog = None
 # As telemetry/logs.py has it; a worker's own logging is configured by its app.
-logconfig_dict = {
+logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "eddyline.telemetry.logs.JsonFormatter"}},

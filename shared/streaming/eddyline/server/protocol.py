@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
@@ -29,6 +29,8 @@ class StreamProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
 
     _stopping = False
+
+    cycle: RequestResponseCycle
 
     #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
     running: RequestResponseCycle
@@ -71,7 +73,7 @@ class UnframedCycle(RequestResponseCycle):
     connection does.
     """
 
-    unframed = False
+    unframed: bool = False
 
     @classmethod
     def from_cycle(cls, cycle: RequestResponseCycle) -> "UnframedCycle":
@@ -85,7 +87,7 @@ class UnframedCycle(RequestResponseCycle):
             self.unframed = b"content-length" not in names
             if self.unframed:
                 # To uvicorn a HEAD response has neither framing nor a length to keep.
-                self.scope = {**self.scope, "method": "HEAD"}
+                self.scope: HTTPScope = {**self.scope, "method": "HEAD"}
         elif self.unframed and message["type"] == "http.response.body":
             await self.flow.drain()
             if not self.disconnected:

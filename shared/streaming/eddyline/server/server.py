@@ -62,6 +62,8 @@ def prepare_process() -> None:
 class StreamServer(uvicorn.Server):
     """A server that drains its streams before it stops, whatever made it stop."""
 
+    servers: list[asyncio.Server]
+
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
         self._drain = drain

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import uvicorn
 from gunicorn.arbiter import Arbiter
-from uvicorn_worker import UvicornWorker
 
 from eddyline.server.server import OPTIONS, StreamServer, prepare_process
 
@@ -14,7 +16,24 @@ from eddyline.server.server import OPTIONS, StreamServer, prepare_process
 NOTIFY = 5
 
 
-class StreamWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
+if TYPE_CHECKING:
+
+    class UvicornWorker:
+        """The attributes that are relied on: the package has no types."""
+
+        CONFIG_KWARGS: ClassVar[dict[str, Any]]
+        config: uvicorn.Config
+        wsgi: Any
+        sockets: list[socket.socket]
+        ppid: int
+
+        def notify(self) -> None: ...
+
+else:
+    from uvicorn_worker import UvicornWorker
+
+
+class StreamWorker(UvicornWorker):
     """uvicorn's worker, whose server drains on SIGTERM, SIGINT, SIGQUIT, HUP and `max_requests`
     alike.
     """

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from starlette.requests import Request
 
@@ -91,7 +91,7 @@ class Permit:
         request_id: str | None,
     ) -> None:
         #: Of the request that it was given to, for the line in the log when the stream ends.
-        self.request_id = request_id
+        self.request_id: Final = request_id
         self._limits: Limits | None = limits
         self._subject = subject
         self._network = network

@@ -7,10 +7,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from eddyline.errors import Unavailable
 
-logger = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
 #: Given the seconds in which its streams are to end, each at its own random moment.
 Ender = Callable[[float], None]
@@ -30,7 +31,7 @@ class Drain:
     ) -> None:
         self.notice = notice
         self.window = window
-        self.draining = False
+        self.draining: bool = False
         self._began: float | None = None
         self._ending = False
         self._enders: dict[object, Ender] = {}

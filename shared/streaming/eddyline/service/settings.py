@@ -11,7 +11,7 @@ import re
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -47,7 +47,7 @@ def shared(name: str, *more: str, **options: Any) -> Any:
 class Settings(BaseSettings):
     """What every service can be told. Times are in seconds, sizes in bytes."""
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         frozen=True,
         populate_by_name=True,
         extra="ignore",

@@ -1,6 +1,7 @@
 """One stream of the memory store: its records, and the bytes that they count for."""
 
 import sys
+from typing import Final
 
 from eddyline.journal.base import Gap
 from eddyline.journal.cursor import Cursor, new_epoch
@@ -41,16 +42,18 @@ class MemoryStream:
     )
 
     def __init__(self, key: str, config: StreamConfig, now: float) -> None:
-        self.key = key
-        self.config = config
+        self.key: Final = key
+        self.config: Final = config
         #: Bytes that the stream counts for without its records.
-        self.fixed = STREAM_OVERHEAD + sys.getsizeof(key) + sys.getsizeof(config.content_type)
+        self.fixed: Final = (
+            STREAM_OVERHEAD + sys.getsizeof(key) + sys.getsizeof(config.content_type)
+        )
         #: Bytes that the records count for.
-        self.size = 0
+        self.size: int = 0
         self.end: str | None = None
         self.followers: tuple[StreamFollower, ...] = ()
         #: When it was last used.
-        self.used = now
+        self.used: float = now
         self._epoch = new_epoch()
         self._records: list[bytes] = []
         # The sequence of the oldest record, or of the next one where there is none.

@@ -3,7 +3,7 @@
 The library measures through these protocols alone, so that importing it registers no metric.
 """
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 #: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a
 #: file.
@@ -124,8 +124,14 @@ UNMEASURED = Unmeasured()
 class NoStreamMeter:
     """Measures nothing; `service` and `kind` stand in the log."""
 
-    first_byte = bytes = events = slow_consumers = catch_up_reads = lag = UNMEASURED
-    topics = audiences = UNMEASURED
+    first_byte: Final = UNMEASURED
+    bytes: Final = UNMEASURED
+    events: Final = UNMEASURED
+    slow_consumers: Final = UNMEASURED
+    catch_up_reads: Final = UNMEASURED
+    lag: Final = UNMEASURED
+    topics: Final = UNMEASURED
+    audiences: Final = UNMEASURED
 
     def __init__(self, service: str = "", kind: Kind = "broadcast") -> None:
         self.service = service
@@ -147,4 +153,9 @@ class NoStreamMeter:
 class NoBusMeter:
     """Measures nothing."""
 
-    connects = gaps = refilled = proven_at = memory = memory_limit = UNMEASURED
+    connects: Final = UNMEASURED
+    gaps: Final = UNMEASURED
+    refilled: Final = UNMEASURED
+    proven_at: Final = UNMEASURED
+    memory: Final = UNMEASURED
+    memory_limit: Final = UNMEASURED

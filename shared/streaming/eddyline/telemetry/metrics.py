@@ -7,7 +7,7 @@ here: one call per flush or chunk.
 """
 
 from functools import cache, cached_property
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -22,71 +22,75 @@ _STREAM = ("service", "kind")
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 _LIFETIMES = (0.1, 1, 10, 60, 300, 1800, 3600, 14400)
 
-streams_open = Gauge(
+streams_open: Final = Gauge(
     "eddyline_streams_open", "Streams open now", _STREAM, multiprocess_mode="livesum"
 )
-streams_started = Counter("eddyline_streams_started", "Streams begun", _STREAM)
-streams_ended = Counter("eddyline_streams_ended", "Streams ended", (*_STREAM, "reason"))
-first_byte_seconds = Histogram(
+streams_started: Final = Counter("eddyline_streams_started", "Streams begun", _STREAM)
+streams_ended: Final = Counter("eddyline_streams_ended", "Streams ended", (*_STREAM, "reason"))
+first_byte_seconds: Final = Histogram(
     "eddyline_first_byte_seconds", "Request to first byte of the body", _STREAM, buckets=_SECONDS
 )
-stream_seconds = Histogram(
+stream_seconds: Final = Histogram(
     "eddyline_stream_seconds", "Life of a stream", _STREAM, buckets=_LIFETIMES
 )
-bytes_sent = Counter("eddyline_sent_bytes", "Bytes of bodies handed to connections", _STREAM)
-events_sent = Counter("eddyline_sent_events", "Events handed to connections", _STREAM)
-slow_consumers = Counter("eddyline_slow_consumers", "Times that a subscriber fell behind", _STREAM)
-catch_up_reads = Counter(
+bytes_sent: Final = Counter("eddyline_sent_bytes", "Bytes of bodies handed to connections", _STREAM)
+events_sent: Final = Counter("eddyline_sent_events", "Events handed to connections", _STREAM)
+slow_consumers: Final = Counter(
+    "eddyline_slow_consumers", "Times that a subscriber fell behind", _STREAM
+)
+catch_up_reads: Final = Counter(
     "eddyline_catch_up_reads", "Pages read for subscribers behind the head", _STREAM
 )
-resets = Counter(
+resets: Final = Counter(
     "eddyline_resets", "Subscribers told that a gap cannot be filled", (*_STREAM, "reason")
 )
-resumes = Counter(
+resumes: Final = Counter(
     "eddyline_resumes",
     "Subscribers that came back with an id: `complete`, or why they could not be told all",
     (*_STREAM, "result"),
 )
-replay_seconds = Histogram(
+replay_seconds: Final = Histogram(
     "eddyline_replay_seconds", "From coming back until live", _STREAM, buckets=_SECONDS
 )
-delivery_lag_seconds = Histogram(
+delivery_lag_seconds: Final = Histogram(
     "eddyline_delivery_lag_seconds",
     "From the journal's time of an event to its writing to an audience, sampled",
     _STREAM,
     buckets=_SECONDS,
 )
-topics = Gauge(
+topics: Final = Gauge(
     "eddyline_topics",
     "Exact topics that somebody reads now",
     _STREAM,
     multiprocess_mode="livesum",
 )
-audiences = Gauge(
+audiences: Final = Gauge(
     "eddyline_audiences",
     "Selections of topics that somebody reads now",
     _STREAM,
     multiprocess_mode="livesum",
 )
-bus_connects = Counter("eddyline_bus_connects", "Connections made to the bus (Redis)")
-bus_gaps = Counter("eddyline_bus_gaps", "Times that the bus was found to have left something out")
-bus_refilled = Counter(
+bus_connects: Final = Counter("eddyline_bus_connects", "Connections made to the bus (Redis)")
+bus_gaps: Final = Counter(
+    "eddyline_bus_gaps", "Times that the bus was found to have left something out"
+)
+bus_refilled: Final = Counter(
     "eddyline_bus_refilled_events", "Events read from the journal, at start and in place of the bus"
 )
-bus_proven_at = Gauge(
+bus_proven_at: Final = Gauge(
     "eddyline_bus_proven_timestamp_seconds",
     "When a probe last came back over the bus, in unix seconds; 0 while it is not proven",
     # A label, so that only processes that have a bus have a value: not gunicorn's master.
     ("hub",),
     multiprocess_mode="livemin",
 )
-redis_memory = Gauge(
+redis_memory: Final = Gauge(
     "eddyline_redis_memory_bytes",
     "Memory that the hub's Redis uses, as it says itself",
     ("hub",),
     multiprocess_mode="livemax",
 )
-redis_memory_limit = Gauge(
+redis_memory_limit: Final = Gauge(
     "eddyline_redis_memory_limit_bytes",
     "Its `maxmemory`; 0: none",
     ("hub",),
@@ -95,45 +99,51 @@ redis_memory_limit = Gauge(
 #: How publishing went: the outcomes of a journal, and what kept events from it.
 Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
 
-published_events = Counter(
+published_events: Final = Counter(
     "eddyline_published_events", "Events that publishers sent, by how it went", ("outcome",)
 )
 #: Its children, looked up once.
-published = {outcome: published_events.labels(outcome) for outcome in get_args(Published)}
-publish_seconds = Histogram(
+published: Final = {outcome: published_events.labels(outcome) for outcome in get_args(Published)}
+publish_seconds: Final = Histogram(
     "eddyline_publish_seconds", "One append to the journal, of one event or many", buckets=_SECONDS
 )
-soft_refusals = Counter("eddyline_soft_refusals", "Event streams put off by 200 and retry")
-problems = Counter("eddyline_problems", "Requests answered by a problem document", ("status",))
-drain_seconds = Gauge(
+soft_refusals: Final = Counter("eddyline_soft_refusals", "Event streams put off by 200 and retry")
+problems: Final = Counter(
+    "eddyline_problems", "Requests answered by a problem document", ("status",)
+)
+drain_seconds: Final = Gauge(
     "eddyline_drain_seconds", "How long the last drain took", multiprocess_mode="mostrecent"
 )
-streams_limit = Gauge(
+streams_limit: Final = Gauge(
     "eddyline_streams_limit",
     "Streams that may be open; 0: any number",
     multiprocess_mode="livesum",
 )
-streams_refused = Counter(
+streams_refused: Final = Counter(
     "eddyline_streams_refused",
     "Streams beyond a limit: of the process, principal, address",
     ("limit",),
 )
-memory = Gauge("eddyline_process_memory_bytes", "Resident memory", multiprocess_mode="livesum")
-memory_limit = Gauge(
+memory: Final = Gauge(
+    "eddyline_process_memory_bytes", "Resident memory", multiprocess_mode="livesum"
+)
+memory_limit: Final = Gauge(
     "eddyline_process_memory_limit_bytes",
     "Memory that there is: the container's limit, or the machine's",
     multiprocess_mode="livemax",
 )
-process_starts = Counter("eddyline_process_starts", "Processes, gunicorn's workers, that started")
-process_ends = Counter("eddyline_process_ends", "Those that ended in order")
-cpu_seconds = Counter("eddyline_process_cpu_seconds", "CPU time, user and system")
-open_files = Gauge(
+process_starts: Final = Counter(
+    "eddyline_process_starts", "Processes, gunicorn's workers, that started"
+)
+process_ends: Final = Counter("eddyline_process_ends", "Those that ended in order")
+cpu_seconds: Final = Counter("eddyline_process_cpu_seconds", "CPU time, user and system")
+open_files: Final = Gauge(
     "eddyline_process_open_files", "Open files, sockets too", multiprocess_mode="livesum"
 )
-open_files_limit = Gauge(
+open_files_limit: Final = Gauge(
     "eddyline_process_open_files_limit", "Files that may be open", multiprocess_mode="livesum"
 )
-event_loop_lag = Histogram(
+event_loop_lag: Final = Histogram(
     "eddyline_event_loop_lag_seconds",
     "How late the event loop wakes who sleeps, sampled",
     buckets=_SECONDS,
@@ -152,18 +162,18 @@ class StreamMetrics:
     def __init__(self, service: str, kind: Kind) -> None:
         self.service = service
         self.kind = kind
-        self.open = streams_open.labels(service, kind)
-        self.started = streams_started.labels(service, kind)
-        self.first_byte = first_byte_seconds.labels(service, kind)
-        self.seconds = stream_seconds.labels(service, kind)
-        self.bytes = bytes_sent.labels(service, kind)
-        self.events = events_sent.labels(service, kind)
-        self.slow_consumers = slow_consumers.labels(service, kind)
-        self.catch_up_reads = catch_up_reads.labels(service, kind)
-        self.replay = replay_seconds.labels(service, kind)
-        self.lag = delivery_lag_seconds.labels(service, kind)
-        self.topics = topics.labels(service, kind)
-        self.audiences = audiences.labels(service, kind)
+        self.open: Final = streams_open.labels(service, kind)
+        self.started: Final = streams_started.labels(service, kind)
+        self.first_byte: Final = first_byte_seconds.labels(service, kind)
+        self.seconds: Final = stream_seconds.labels(service, kind)
+        self.bytes: Final = bytes_sent.labels(service, kind)
+        self.events: Final = events_sent.labels(service, kind)
+        self.slow_consumers: Final = slow_consumers.labels(service, kind)
+        self.catch_up_reads: Final = catch_up_reads.labels(service, kind)
+        self.replay: Final = replay_seconds.labels(service, kind)
+        self.lag: Final = delivery_lag_seconds.labels(service, kind)
+        self.topics: Final = topics.labels(service, kind)
+        self.audiences: Final = audiences.labels(service, kind)
         self._resumed = cache(lambda result: resumes.labels(service, kind, result))
         self._reset = cache(lambda reason: resets.labels(service, kind, reason))
         # All at once: to Prometheus a counter that first appears with a value has not risen.

@@ -12,7 +12,7 @@ class FaultProxy:
     """A TCP proxy before a real server, which cuts, freezes and counts."""
 
     def __init__(self, port: int) -> None:
-        self.port = 0
+        self.port: int = 0
         #: Each new connection ends after so many bytes towards the client, wherever that is.
         self.cut_after: int | None = None
         #: Where new connections go: another port is another server.

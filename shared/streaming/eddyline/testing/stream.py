@@ -24,10 +24,10 @@ class Stream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.status = 0
+        self.status: int = 0
         self.headers: dict[str, str] = {}
         self.clean: bool | None = None
-        self.parser = sse.Parser()
+        self.parser: sse.Parser = sse.Parser()
         self._events: list[sse.Event] = []
         self._left: int | None = None
         self._chunk = 0

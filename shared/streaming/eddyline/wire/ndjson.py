@@ -24,7 +24,7 @@ class Parser:
     """
 
     def __init__(self) -> None:
-        self.rest = b""
+        self.rest: bytes = b""
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
         *lines, self.rest = (self.rest + chunk).split(b"\n")

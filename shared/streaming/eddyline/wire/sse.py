@@ -118,9 +118,9 @@ class Parser:
     """
 
     def __init__(self, last_event_id: str = "") -> None:
-        self.last_event_id = last_event_id
+        self.last_event_id: str = last_event_id
         self.retry: int | None = None
-        self.comments = 0
+        self.comments: int = 0
         self._rest = b""
         self._first = True
         self._after_cr = False

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from typing import Final
 
 from fastapi import Response
 
@@ -12,7 +13,7 @@ class Page:
 
     def __init__(self, text: str, scripts: str = "", styles: str = "") -> None:
         self.text = text
-        self.headers = {
+        self.headers: Final = {
             "Content-Security-Policy": (
                 "default-src 'none'; connect-src 'self'; img-src data:;"
                 f" script-src {' '.join([*self._hashes('script'), scripts]).strip()};"
