@@ -5,26 +5,21 @@ from contextlib import asynccontextmanager
 
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Example, Registration
-from eddyline_chat.http import routes
+from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.settings import DEMO, ChatSettings
 from eddyline_chat.upstreams import demo, openai
-from eddyline_chat.upstreams.base import Upstreams
 
 
 def service(context: Context, settings: ChatSettings) -> Service:
-    running: list[Upstreams] = []
+    api = ChatApi(context, settings)
+    upstreams = demo.upstreams if settings.upstream == DEMO else openai.upstreams
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        if settings.upstream == DEMO:
-            running[:] = [demo.upstreams()]
+        async with upstreams(settings) as api.upstreams:
             yield
-        else:
-            async with openai.client(settings) as client:
-                running[:] = [openai.upstreams(client, settings)]
-                yield
 
-    return Service("chat", routes.router(context, settings, lambda: running[0]), lifespan)
+    return Service("chat", api.routes(), lifespan)
 
 
 SERVICE = Registration(

@@ -1,4 +1,4 @@
-"""What the chat service can be told: `CHAT_*`, beside what every service reads."""
+"""Settings of the chat service: `CHAT_*`, beside those of every service."""
 
 from typing import Annotated
 

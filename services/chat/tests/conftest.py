@@ -92,7 +92,7 @@ class Exchange(asyncio.Protocol):
 
 
 class FakeOpenAI:
-    """`answer` says what it does with each request; what it was asked is kept."""
+    """`answer` serves each request; the questions are kept."""
 
     def __init__(self) -> None:
         self.url = ""

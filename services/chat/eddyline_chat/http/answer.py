@@ -1,5 +1,4 @@
-"""An answer on its way to the client, in one of the lesson's three forms, from the upstream's
-tokens.
+"""An answer on its way to the client, in one of the lesson's three forms.
 
 The head goes out with the first bytes of the body: an upstream that fails before them gives a real
 error status.
@@ -33,10 +32,10 @@ class Form(Protocol):
     def token(self, text: str) -> bytes: ...
 
     def end(self) -> bytes:
-        """What says that the answer is whole."""
+        """The bytes that say that the answer is whole."""
 
     def failure(self, detail: str) -> bytes | None:
-        """What says that it is not; None where only a broken connection can."""
+        """The bytes that say that it is not; None where only a broken connection can."""
 
 
 class PlainText:

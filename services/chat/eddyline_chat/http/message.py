@@ -1,9 +1,10 @@
-"""What a client says: read with a bound, before anything is asked of the upstream."""
+"""The message of a client: read within a bound, before the upstream is asked."""
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from eddyline.errors import BadRequest, TooLarge
+from eddyline.service.body import at_most, read_body
 from eddyline_chat.upstreams.base import Message
 
 
@@ -14,12 +15,10 @@ class ChatRequest(BaseModel):
 
 
 async def read(request: Request, limit: int) -> str:
-    """The message of a JSON body; `limit` is in bytes of the message.
-
-    The body is read here and not by FastAPI, which takes a body of any size into memory.
-    """
+    """The message of a JSON body; `limit` is in bytes of the message."""
     # JSON writes one byte of UTF-8 as six at most: \u0000.
-    body = await _body(request, 6 * limit + 1024)
+    most = 6 * limit + 1024
+    body = await read_body(request, at_most(most, f"the body has more than {most} bytes"))
     try:
         message = ChatRequest.model_validate_json(body).message
     except ValidationError as error:
@@ -41,12 +40,3 @@ def checked(name: str, text: str, limit: int) -> str:
 
 def question(text: str) -> list[Message]:
     return [{"role": "user", "content": text}]
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"the body has more than {limit} bytes")
-    return bytes(body)

@@ -1,4 +1,4 @@
-"""An upstream: whatever makes the answers. The seam between HTTP and a model."""
+"""Upstreams make the answers: the part that others may implement."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,15 @@ class Message(TypedDict):
 
 
 class Upstream(Protocol):
-    def complete(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        """The answer's tokens as they come. Returning means that the answer is whole; else it
-        raises UpstreamError.
+    """A model, or a server that asks one."""
 
-        `aclose()` on the generator stops the generation at once, at the upstream as well.
+    def complete(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        """The tokens of an answer, as they come.
+
+        Called once for each question, from many tasks at once; nothing is asked before the first
+        step. A generator that returns says that the answer is whole. One that cannot make it whole
+        raises UpstreamError, or UpstreamBusy before the first token, in words that a client may
+        read. `aclose()` stops the generation at once, at the model as well.
         """
 
 
@@ -35,7 +39,7 @@ class UpstreamLimited(UpstreamBusy):
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """Who answers at each of the lesson's routes; `label` is for the header `X-Chat-Upstream`."""
+    """The upstream of each of the lesson's routes; `label` is for the header `X-Chat-Upstream`."""
 
     label: str
     words: Upstream

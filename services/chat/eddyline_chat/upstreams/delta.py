@@ -1,4 +1,4 @@
-"""One chunk of an OpenAI stream: what it adds to the answer, and whether it ends it."""
+"""One chunk of an OpenAI stream: the text that it adds to the answer, and whether it ends it."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from eddyline.errors import UpstreamError
 #: Reasons that a server gives for an answer that it has not brought to its end.
 _CUT_SHORT = frozenset(("length", "content_filter"))
 
-#: What of an upstream's error may be shown: its texts can quote parts of the key.
+#: The only part of an upstream's error that may be shown: its texts can quote parts of the key.
 _CODE = re.compile(r"[a-z_]{1,64}\Z")
 
 
@@ -24,8 +24,8 @@ class Delta:
 
     @classmethod
     def parse(cls, data: str) -> Self:
-        """Raises UpstreamError for an error object, an answer that was cut short, or what is no
-        chunk.
+        """Raises UpstreamError for an error object, an answer that was cut short, and data that is
+        no chunk.
         """
         try:
             chunk = orjson.loads(data)

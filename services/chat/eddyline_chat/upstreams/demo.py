@@ -1,18 +1,19 @@
-"""The demo upstream: simulated answers, the lesson's texts at the lesson's pace. No model is
-asked.
-"""
+"""The demo upstream: the lesson's texts at the lesson's pace, without a model."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 
+from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Message, Upstreams
 
 LABEL = "demo (simulated)"
 
 
 class Demo:
-    """Says what `script` makes of the last message. `before` the first token and `after` each one
-    it waits, seconds.
+    """Answers with the tokens that `script` makes of the last message.
+
+    It waits `before` the first token and `after` each one, in seconds.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ def sentence(message: str) -> Iterable[str]:
     return (f"You said: {message}. Here's my response.",)
 
 
-def upstreams() -> Upstreams:
-    return Upstreams(
+@asynccontextmanager
+async def upstreams(_: ChatSettings) -> AsyncIterator[Upstreams]:
+    yield Upstreams(
         LABEL,
         words=Demo(words, after=0.1),
         tokens=Demo(characters, after=0.02),

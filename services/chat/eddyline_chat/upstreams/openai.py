@@ -6,8 +6,8 @@ can quote the key.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import httpx
 import orjson
@@ -34,7 +34,7 @@ _ERROR_LIMIT = 64 * 1024
 _LINGER = 0.05
 _ERROR_WAIT = 2.0
 
-#: Seconds: where the upstream says nothing of when to come back, and the longest that is passed on.
+#: Seconds until the client may come back: where the upstream names no time, and at most.
 _RETRY_AFTER = 5.0
 _RETRY_AFTER_MOST = 3600.0
 
@@ -98,9 +98,12 @@ class OpenAI:
             return await anext(events, None)
 
 
-def upstreams(client: httpx.AsyncClient, settings: ChatSettings) -> Upstreams:
-    upstream = OpenAI(client, settings.model, settings.idle_timeout)
-    return Upstreams(LABEL, words=upstream, tokens=upstream, whole=upstream)
+@asynccontextmanager
+async def upstreams(settings: ChatSettings) -> AsyncIterator[Upstreams]:
+    """One upstream for all routes, as long as its connections are open."""
+    async with client(settings) as connections:
+        upstream = OpenAI(connections, settings.model, settings.idle_timeout)
+        yield Upstreams(LABEL, words=upstream, tokens=upstream, whole=upstream)
 
 
 async def _events(response: httpx.Response) -> AsyncGenerator[sse.Event, None]:

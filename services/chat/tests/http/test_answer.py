@@ -1,4 +1,4 @@
-"""The forms of an answer, and who closes the upstream."""
+"""The forms of an answer, and the end of the upstream's tokens."""
 
 import asyncio
 import json

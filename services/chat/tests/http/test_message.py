@@ -1,4 +1,4 @@
-"""What is taken as a message, and what is not."""
+"""Bodies that are messages, and bodies that are not."""
 
 import json
 

@@ -13,9 +13,14 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
+from eddyline.service.app import Context, Service
+from eddyline.service.app import create_app as create_suite
 from eddyline.testing import Running, Stream, eventually, fetch, running
 from eddyline_chat.app import create_app
+from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.settings import ChatSettings
+from eddyline_chat.upstreams.base import Upstream, Upstreams
+from eddyline_chat.upstreams.scripted import Scripted
 
 KEY = "sk-not-to-be-seen"
 
@@ -148,6 +153,58 @@ async def test_a_refusal_before_the_first_token_is_a_real_status(
     assert KEY not in json.dumps(problem)
 
 
+@asynccontextmanager
+async def serving(upstream: Upstream, **settings: Any) -> AsyncIterator[Running]:
+    """The routes over one upstream of the test's own."""
+    fields = ChatSettings(**settings)
+    context = Context.from_settings(fields)
+    api = ChatApi(context, fields)
+    api.upstreams = Upstreams("scripted", upstream, upstream, upstream)
+    async with running(create_suite(context, [Service("chat", api.routes())], "Test")) as server:
+        yield server
+        await released(server)
+
+
+async def test_an_upstream_of_ones_own_answers() -> None:
+    scripted = Scripted("Hel", "lo")
+    async with serving(scripted) as server:
+        async with post(server, "/chat?prompt=Hi") as stream:
+            assert stream.headers["x-chat-upstream"] == "scripted"
+            assert await stream.body() == b"Hello"
+        async with ask(server) as stream:
+            events = [json.loads(event.data) for event in await stream.events()]
+    assert events == [{"token": "Hel"}, {"token": "lo"}, {"done": True}]
+    assert [question[0]["content"] for question in scripted.questions] == ["Hi", "Hello"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "eddyline_chat.upstreams.scripted.Scripted.complete",
+        "eddyline_chat.http.message.question",
+        "eddyline_chat.http.routes.AnswerResponse",
+        "eddyline.responses.body.BodyResponse.init_headers",
+    ],
+)
+@pytest.mark.parametrize(("path", "message"), PATHS)
+async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
+    monkeypatch: pytest.MonkeyPatch, fault: str, path: str, message: str | None
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a fault")
+
+    body = None if message is None else {"message": message}
+    async with serving(Scripted("Hello"), limit_streams=1) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, broken)
+            for _ in range(3):
+                async with post(server, path, body) as stream:
+                    assert stream.status == 500
+                assert server.app.state.context.limits.open == 0
+        async with post(server, path, body) as stream:
+            assert b"Hello" in await stream.body()
+
+
 async def test_a_rate_limit_is_passed_on(serve: Serve, fake: Any) -> None:
     async def answer(exchange: Any) -> None:
         exchange.refuse(429, {"code": "rate_limit_exceeded"}, {"Retry-After": "17"})
@@ -251,7 +308,7 @@ async def test_a_client_that_does_not_read_holds_the_upstream_up(
     fake.answer = answer
     server = await serve(http)
     async with ask(server, receive_buffer=4096):
-        # Some megabytes fit into the kernel's buffers on the way; what does not fit, waits.
+        # Some megabytes fit into the kernel's buffers on the way; the rest waits.
         await asyncio.wait_for(fake.connections[0].paused.wait(), 10)
     await asyncio.wait_for(fake.connections[0].closed.wait(), 1)
 

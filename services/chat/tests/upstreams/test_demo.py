@@ -1,4 +1,4 @@
-"""The demo upstream says what the lesson says, in the lesson's pieces."""
+"""The demo upstream gives the lesson's answers, in the lesson's pieces."""
 
 import time
 from typing import Any

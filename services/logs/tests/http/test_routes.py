@@ -337,7 +337,7 @@ async def test_a_container_is_one_source_through_its_restarts(
             append(app / "0.log", *cri("3"))
             [last] = await stream.events(1)
             assert told([last]) == ["3"]
-        # Whoever is away meanwhile misses nothing.
+        # A client that is away meanwhile misses nothing.
         append(app / "0.log", *cri("4"))
         append(app / "1.log", *cri("5"))
         again = folder / "shop_web-0_uid-2" / "app"

@@ -1,4 +1,4 @@
-"""CRI's lines: what is partial is joined, wherever it is cut."""
+"""CRI's lines: partial ones are joined, wherever they are cut."""
 
 import itertools
 import os

@@ -295,7 +295,7 @@ async def test_an_unreadable_file_is_told(
             raise PermissionError(13, "no", str(path))
         return opened(name, *args, **kwargs)
 
-    # chmod does not stop root, who may run the tests.
+    # chmod does not stop root, and root may run the tests.
     monkeypatch.setattr(os, "open", refuse)
     followed = await start()
     await followed.sees("<unreadable>")

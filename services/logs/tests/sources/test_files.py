@@ -1,4 +1,4 @@
-"""A file and its name: what may have changed under it, and what is never read."""
+"""A file and its name: the file may change under it, and some are never read."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A kubelet that writes, rotates, restarts and makes anew, and who follows it."""
+"""A kubelet that writes, rotates, restarts and makes anew, and a reader that follows it."""
 
 import gzip
 import os
@@ -28,7 +28,7 @@ class Kubelet:
         self.clock = 0
         self.pods = 0
         self.written = 0
-        #: What it leaves alone.
+        #: The files that it leaves alone.
         self.unread: Callable[[Path], bool] = lambda path: False
         self.make()
 
@@ -53,7 +53,7 @@ class Kubelet:
             file.write(f"2026-11-24T11:00:00Z stdout F {self.written}\n")
 
     def rotate(self) -> None:
-        """Compresses what it rotated before; then the current one is renamed, and made anew."""
+        """Compresses the files that it rotated before; then the current one is renamed, and made anew."""
         for path in self.folder.glob("*.log.*"):
             if path.suffix != ".gz" and not self.unread(path):
                 path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
@@ -102,7 +102,7 @@ class Reader:
             self.file = following
 
     def has_not_read(self, path: Path) -> bool:
-        """What it holds open it can read, whatever becomes of the name."""
+        """Whether lines of a file are unread. The open one counts as read, under any name."""
         numbers = {int(line.split()[3]) for line in path.read_text().splitlines()}
         return identity(path.stat()) != self.identity and not numbers <= set(self.read)
 
@@ -122,7 +122,7 @@ def reading(root: Path) -> Iterator[tuple[Kubelet, Reader]]:
             os.close(reader.file)
 
 
-#: What may come between two looks, in any order.
+#: Events that may come between two looks, in any order.
 BETWEEN = st.permutations(
     ["write", "write", "write", "rotate", "write", "rotate", "restart"]
 ) | st.permutations(["write", "restart", "write", "restart", "write", "write"])
@@ -156,7 +156,7 @@ def test_everything_is_read_once_and_in_order(rounds: list[tuple[list[str], str]
 
 
 def test_a_file_is_known_though_its_number_is_used_again(tmp_path: Path) -> None:
-    """What was compressed was before, whichever inode or name it had."""
+    """A compressed file was before the others, whichever inode or name it had."""
     with reading(tmp_path) as (kubelet, reader):
         for _ in range(6):
             kubelet.write()

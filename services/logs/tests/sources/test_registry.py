@@ -1,4 +1,4 @@
-"""Names to files, and what never is one."""
+"""Names to files, and names that are never one."""
 
 import os
 from pathlib import Path
