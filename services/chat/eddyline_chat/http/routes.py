@@ -1,6 +1,6 @@
 """HTTP of the chat service: the lesson's three ways to get an answer."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -10,48 +10,9 @@ from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import message
 from eddyline_chat.http.answer import AnswerResponse, EventStream, Form, PlainText, Whole
-from eddyline_chat.http.message import ChatRequest
+from eddyline_chat.http.openapi import EVENTS, TEXT, WHOLE
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Upstream, Upstreams
-
-_NOTE = "`X-Chat-Upstream: demo (simulated)` says that no model was asked. "
-_CUT = "An answer that is not whole "
-
-#: For the document: the routes read their bodies themselves, with a bound.
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
-    }
-}
-
-
-def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": "The answer", "content": {media_type: {"schema": schema}}}}
-
-
-_TEXT: dict[str, Any] = {
-    "response_class": Response,
-    "responses": _content("text/plain", {"type": "string"}),
-    "description": f"The answer as text, word by word. {_NOTE}{_CUT}ends as a broken connection.",
-}
-_EVENTS: dict[str, Any] = {
-    "response_class": Response,
-    "openapi_extra": _BODY,
-    "responses": _content("text/event-stream", {"type": "string"}),
-    "description": (
-        'Events: `{"token": ...}` for each token, then `{"done": true}`. '
-        f'{_NOTE}{_CUT}ends with `event: error` and `{{"error": ...}}`, without `done`.'
-    ),
-}
-_WHOLE: dict[str, Any] = {
-    "response_class": Response,
-    "openapi_extra": _BODY,
-    "responses": _content(
-        "application/json", {"type": "object", "properties": {"response": {"type": "string"}}}
-    ),
-    "description": f"The answer when all of it is there. {_NOTE}{_CUT}is an error.",
-}
 
 
 async def allowed(caller: Caller) -> Principal:
@@ -76,9 +37,9 @@ class ChatApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        routes.add_api_route("/chat", self.chat, methods=["POST"], **_TEXT)
-        routes.add_api_route("/chat/stream", self.chat_stream, methods=["POST"], **_EVENTS)
-        routes.add_api_route("/chat/sync", self.chat_sync, methods=["POST"], **_WHOLE)
+        routes.add_api_route("/chat", self.chat, methods=["POST"], **TEXT)
+        routes.add_api_route("/chat/stream", self.chat_stream, methods=["POST"], **EVENTS)
+        routes.add_api_route("/chat/sync", self.chat_sync, methods=["POST"], **WHOLE)
         return routes
 
     async def chat(

@@ -53,7 +53,7 @@ class Kubelet:
             file.write(f"2026-11-24T11:00:00Z stdout F {self.written}\n")
 
     def rotate(self) -> None:
-        """Compresses the files that it rotated before; then the current one is renamed, and made anew."""
+        """Compresses files that it rotated before; renames the current one, and makes it anew."""
         for path in self.folder.glob("*.log.*"):
             if path.suffix != ".gz" and not self.unread(path):
                 path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
