@@ -4,7 +4,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from eddyline.journal.base import Gap
+from eddyline.service.openapi.operation import Reset
 
 
 class Message(TypedDict):
@@ -15,13 +15,6 @@ class Message(TypedDict):
     time: float
     event: str
     data: Any
-
-
-class Reset(TypedDict):
-    """Events are missing before this place. `oldest` is the oldest cursor that can be resumed."""
-
-    reason: Gap
-    oldest: str
 
 
 class Poll(TypedDict):

@@ -5,12 +5,13 @@ from typing import Any
 from fastapi import Response, Security
 from fastapi.security import APIKeyQuery
 
-from eddyline.broadcast.formats import POLL_SECONDS, RESET
+from eddyline.broadcast.formats import POLL_SECONDS
 from eddyline.errors import BadRequest, StreamingError, TooLarge
 from eddyline.service.openapi.operation import (
     ADMISSION,
     BEARER,
     FLAG,
+    RESET_EVENT,
     event,
     parameter,
     problems,
@@ -26,7 +27,6 @@ from eddyline_events.http.answers import (
     Place,
     Poll,
     Published,
-    Reset,
     SubscriberList,
     Ticket,
     TopicList,
@@ -55,13 +55,7 @@ _TICKET = APIKeyQuery(
     scheme_name="ticket",
     description="From `POST /events/tickets`, for one use: browsers' EventSource sends no token.",
 )
-_EVENTS = {
-    "anyOf": [
-        event(),
-        event(ref(Message)),
-        event(ref(Reset), event={"const": RESET}),
-    ]
-}
+_EVENTS = {"anyOf": [event(), event(ref(Message)), RESET_EVENT]}
 
 
 def _operation(
@@ -81,11 +75,12 @@ SUBSCRIBE: Operation = {
     "response_model": Poll | Place,
     "responses": {
         200: {
+            "description": "Events as they come",
             "content": {
                 **stream(EVENT_STREAM, _EVENTS),
                 **stream(NDJSON, {"anyOf": [ref(Message), ref(Place)]}),
                 "application/json": {"schema": ref(Poll)},
-            }
+            },
         },
         **problems(BadRequest),
         **ADMISSION,

@@ -64,7 +64,7 @@ SUBSCRIBE: dict[str, Any] = {
     "dependencies": _SECURITY,
     "response_class": Response,
     "responses": {
-        200: {"content": stream(EVENT_STREAM, event())},
+        200: {"description": "Updates as they come", "content": stream(EVENT_STREAM, event())},
         **problems(BadRequest, TooLarge),
         **ADMISSION,
     },

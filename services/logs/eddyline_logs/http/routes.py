@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -14,6 +14,8 @@ from eddyline.errors import NotFound
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.wire import sse
+from eddyline_logs.http import openapi
+from eddyline_logs.http.openapi import LogList
 from eddyline_logs.reading import backlog, cri
 from eddyline_logs.reading.tail import ReadPosition
 from eddyline_logs.reading.tails import Tails
@@ -56,12 +58,13 @@ class LogsApi:
             self.follow_log,
             dependencies=[Depends(lines_at_most(self._settings.backlog_lines))],
             response_class=Response,
-            responses={200: {"content": {sse.EVENT_STREAM: {"schema": {"type": "string"}}}}},
+            response_model=openapi.Data,
+            responses=openapi.LINES,
             description=_EVENTS,
         )
         return routes
 
-    async def list_logs(self, caller: Caller) -> dict[str, Any]:
+    async def list_logs(self, caller: Caller) -> LogList:
         """The sources whose files are there, as far as the caller may read them."""
         found = await asyncio.to_thread(self._sources.list)
         allowed = [source.id for source in found if caller.allows("logs", "read", source.id)]

@@ -24,7 +24,7 @@ class DatasetList(TypedDict):
 _ROW = {"type": "object", "additionalProperties": True, "description": "Values by column."}
 
 EVERY_ROW: Responses = {
-    200: {"content": stream(NDJSON, _ROW)},
+    200: {"description": "Rows, one on each line", "content": stream(NDJSON, _ROW)},
     **problems(NotFound),
     **ADMISSION,
 }

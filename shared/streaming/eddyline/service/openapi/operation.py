@@ -8,8 +8,10 @@ documented by `dependencies=[Security(BEARER), Security(…)]` of a raw route, w
 from typing import Any
 
 from fastapi.security import HTTPBearer
+from typing_extensions import TypedDict
 
 from eddyline.errors import Overloaded, StreamingError, Unauthorized, Unavailable
+from eddyline.journal.base import Gap
 
 Schema = dict[str, Any]
 #: As FastAPI's `responses=` takes it.
@@ -25,6 +27,13 @@ PUBLIC: dict[str, Any] = {"security": []}
 
 #: A query parameter that is 1 or 0.
 FLAG: Schema = {"type": "integer", "enum": [0, 1], "default": 0}
+
+
+class Reset(TypedDict):
+    """Events are missing before this place. `oldest` is the oldest cursor that can be resumed."""
+
+    reason: Gap
+    oldest: str
 
 
 def ref(model: type) -> Schema:
@@ -86,6 +95,9 @@ def _response(error: type[StreamingError]) -> dict[str, Any]:
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     return response
 
+
+#: The event of a broadcast's stream (`eddyline.broadcast.formats`) that tells of a gap.
+RESET_EVENT = event(ref(Reset), event={"const": "eddyline.reset"})
 
 #: The refusals of a stream: a limit is reached, or the process stops.
 ADMISSION = problems(Overloaded, Unavailable)
