@@ -1,4 +1,4 @@
-"""A hub on a real port; what streams is tested on our server and on plain uvicorn too."""
+"""A hub on a real port; streams are tested on our server and on plain uvicorn."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ def subscribed() -> Callable[..., Any]:
 
 
 class MercureSteps:
-    """What clients of the Mercure protocol do with a hub, and with which tokens."""
+    """The steps of clients of the Mercure protocol, and their tokens."""
 
     key = "k" * 32
     path = "/.well-known/mercure"
@@ -152,7 +152,7 @@ class MercureSteps:
         path: str = path,
         **headers: str,
     ) -> Stream:
-        """The answer, whatever it is; parameter and header names as they are, `_` for `-`."""
+        """The answer, also a refusal; parameter and header names as they are, `_` for `-`."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         query = f"?{urlencode(parameters)}" if parameters else ""
         return await fetch(hub.url + path + query, method=method, headers=sent | self.bearer(token))
@@ -198,7 +198,7 @@ class MercureSteps:
         return body
 
     async def refused(self, hub: Running, status: int, *fields: tuple[str, str], **how: Any) -> str:
-        """What a publication that is refused is told."""
+        """The detail of the problem that a refused publication gets."""
         answer, body = await self.post(hub, *fields, **how)
         assert answer.status == status, body
         assert answer.headers["content-type"] == "application/problem+json"

@@ -38,6 +38,6 @@ def entries(
 
 
 def _check_size(entry: NewEntry, whole: int, limit: int) -> None:
-    # As JSON again, which is about as long as what came; seldom needed.
+    # The event as JSON again, about as long as it came: a body within the limit needs no look.
     if whole > limit and len(orjson.dumps(entry.data)) > limit:
         raise TooLarge(f"an event may have {limit} bytes (EVENTS_MAX_EVENT_BYTES)")

@@ -1,7 +1,7 @@
 """NDJSON in, a result for each line out, while both are on their way.
 
-The body is never whole in memory: what the client does not take of the results, or the journal not
-yet of the events, is not read from it.
+The body is never whole in memory: no more of it is read while the client does not take results, or
+the journal no events.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publishing.publication import entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 
-#: Lines that are appended together: what one call of the journal costs is shared by so many.
+#: Lines that are appended together, so that they share the cost of one call of the journal.
 GROUP_LINES = 512
 
 
@@ -81,8 +81,8 @@ class LineGroups:
             await self._wait_for_rate(len(entries))
             receipts = await self._publisher.append(entries)
         except (Unavailable, Unauthorized) as error:
-            # What is refused before this line is said as ever; of the rest nothing is in the
-            # journal for sure.
+            # Refusals of earlier lines are told as ever; nobody knows which of the rest are in the
+            # journal.
             at = next(n for n, entry in enumerate(checked) if isinstance(entry, NewEntry))
             said = [line for line in checked[:at] if isinstance(line, bytes)]
             return b"".join(said) + self._error(error, first + at), False
@@ -122,7 +122,7 @@ class LineGroups:
             raise Unauthorized("the token has expired")
 
     async def _wait_for_rate(self, events: int) -> None:
-        # Who streams is slowed down, not refused: its connection is the queue.
+        # A publisher that streams is slowed down, not refused: its connection is the queue.
         rate, subject = self._publisher.rate, self._principal.subject
         while (seconds := rate.wait(subject)) > 0:
             await asyncio.sleep(seconds)
@@ -163,7 +163,7 @@ class LinePublisher(BodyResponse):
         self._groups = groups
         self._lines = Lines(hub.settings.max_event_bytes)
         rate = hub.settings.publish_rate
-        # At most a second's worth at once, so that who is slowed down hears something each second.
+        # At most the lines of one second, so that a publisher gets results each second.
         self._group = min(GROUP_LINES, max(1, int(rate))) if rate else GROUP_LINES
         self._stopping = asyncio.Event()
         self._read_all = asyncio.Event()

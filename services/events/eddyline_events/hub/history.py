@@ -1,4 +1,4 @@
-"""What is retained, as JSON: entries of topics, and the topics themselves."""
+"""The history of a hub, as JSON: retained entries of topics, and the topics themselves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.selecting.selection import Selection
 
-#: Entries, or topics, that one request looks at, be they for the asker or not.
+#: Entries, or topics, that one request looks at, whether they are for its principal or not.
 SCAN = 2048
 
 PAGE = 256
@@ -17,8 +17,8 @@ PAGE = 256
 async def history(hub: Hub, selection: Selection, id: str | None, limit: int) -> dict[str, Any]:
     """Entries that the selection lets through, the oldest first.
 
-    `events` may be fewer than `limit`, or none, and still `more` to come after `cursor`: entries
-    for others are passed over, and so many are looked at. Raises Unavailable.
+    There may be fewer `events` than `limit`, or none, and still `more` to come after `cursor`: one
+    request looks at SCAN entries, and passes over those that are for others. Raises Unavailable.
     """
     start = await hub.broadcast.locate(id or EARLIEST, selection)
     after = start if isinstance(start, Cursor) else None
@@ -52,7 +52,7 @@ async def topics(
 ) -> dict[str, Any]:
     """Retained topics that the principal may subscribe to, those with the newest entries first.
 
-    `before` is where to go on, as with `history`; None at the end. Raises Unavailable.
+    `before` is the cursor from which the next request goes on; None at the end. Raises Unavailable.
     """
     found: list[dict[str, str]] = []
     looked_at = 0

@@ -15,9 +15,9 @@ LIFE = 30.0
 
 
 class Tickets:
-    """A ticket stands for who asked for it, with the same rights until the same end.
+    """A ticket stands for the principal that asked for it, with the same rights and end.
 
-    The state has digests only: who reads it can use none.
+    The state has digests only: a reader of it can use no ticket.
     """
 
     def __init__(self, state: State) -> None:
@@ -30,7 +30,7 @@ class Tickets:
         return ticket
 
     async def redeem(self, ticket: str) -> Principal:
-        """Whom it stands for, once; raises Unauthorized, or Unavailable."""
+        """The principal that it stands for, once; raises Unauthorized, or Unavailable."""
         value = await self._state.pop(_key(ticket))
         principal = None if value is None else _load(value)
         if principal is None or (principal.expires or time.time() + 1) <= time.time():

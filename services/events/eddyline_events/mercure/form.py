@@ -1,4 +1,4 @@
-"""What a request of the Mercure protocol carries: form-encoded names and values (WHATWG URL)."""
+"""The fields of a request of the Mercure protocol: form-encoded (WHATWG URL), query or body."""
 
 from urllib.parse import parse_qsl
 
@@ -16,13 +16,13 @@ Fields = list[tuple[str, str]]
 
 
 def query_fields(request: Request) -> Fields:
-    """Raises BadRequest for what is not UTF-8."""
+    """Raises BadRequest for a query that is not UTF-8."""
     raw: bytes = request.scope["query_string"]
     return _parse(raw, "query")
 
 
 async def body_fields(request: Request, limit: int) -> Fields:
-    """Raises TooLarge above `limit` bytes, however the body is framed; BadRequest for no form."""
+    """Raises TooLarge for a body of more than `limit` bytes, BadRequest for one that is no form."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise BadRequest(f"Content-Type {media_type[:80]!r}: must be {FORM}")

@@ -1,7 +1,7 @@
-"""What a publisher sends by the Mercure protocol, checked.
+"""The rules of an update that a publisher sends by the Mercure protocol.
 
-Both revisions are held to the rules of 1.0 (section Publication): subscribers of that one may trust
-that what is in the hub's own namespace, or is of the type `mercure`, is from the hub.
+Both revisions are held to those of 1.0 (section Publication). Its subscribers may trust that events
+in the hub's own namespace, or of the type `mercure`, come from the hub.
 """
 
 import re
@@ -24,7 +24,7 @@ MAX_TOPICS = 1000
 MAX_ID_BYTES = 1024
 MAX_TYPE_BYTES = 256
 
-#: Milliseconds. No wait is longer than fifteen digits.
+#: Milliseconds.
 _RETRY = re.compile(r"[0-9]+\Z")
 MAX_RETRY_DIGITS = 15
 
@@ -32,7 +32,7 @@ MAX_RETRY_DIGITS = 15
 def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
     """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored.
 
-    `epoch`: that of the hub's own cursors.
+    `epoch`: the epoch of the hub's own cursors.
     """
     topics = list(dict.fromkeys(value for name, value in fields if name == "topic"))
     first = dict(reversed(fields))
@@ -85,8 +85,8 @@ def _id(text: str, epoch: str) -> str:
             f"id {text[:80]!r}: must not begin with '#', be {EARLIEST!r}, nor hold a control or"
             " format character"
         )
-    # Whoever resumed from such an id would be taken to where the hub's own cursor of that name is.
-    # A hub may make an id of its own in place of a publisher's.
+    # A client that resumed from such an id would be taken to the hub's own event of that cursor. A
+    # hub may make an id of its own in place of a publisher's.
     return new_id() if not text or text.startswith(f"{epoch}.") else text
 
 

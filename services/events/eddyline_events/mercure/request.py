@@ -1,4 +1,4 @@
-"""What a subscriber asks for by the Mercure protocol: topic matchers, and where to resume."""
+"""The request of a subscriber by the Mercure protocol: topic matchers, and where to resume."""
 
 from fastapi import Request
 
@@ -22,7 +22,7 @@ RESUME_PARAMETERS = ("last_event_id", "lastEventID", "lastEventId", "Last-Event-
 
 
 def matchers_of(fields: Fields, base: str) -> list[Matcher]:
-    """Each once, in their order; raises BadRequest that names the parameter."""
+    """Each matcher once, in their order; raises BadRequest, which names the parameter."""
     asked = dict.fromkeys((PARAMETERS[name], value) for name, value in fields if name in PARAMETERS)
     for name, _ in fields:
         if name not in PARAMETERS and name.lower().startswith("match"):
@@ -41,10 +41,10 @@ def matchers_of(fields: Fields, base: str) -> list[Matcher]:
 def resume_id(request: Request, fields: Fields) -> str | None:
     """The last event id that the client names, maybe ""; None where it names none.
 
-    The header beats every parameter: an EventSource reconnects with the URL that it was given.
+    The header beats every parameter: EventSource connects again with its first URL.
     """
     for name, value in request.scope["headers"]:
         if name == b"last-event-id":
-            # EventSource sends UTF-8; what is none was no id of ours.
+            # EventSource sends UTF-8; other bytes are no id of ours.
             return str(value.decode(errors="replace"))
     return next((value for name, value in fields if name in RESUME_PARAMETERS), None)

@@ -1,4 +1,4 @@
-"""What the routes around the streams say of themselves; what they do is in the tests of each."""
+"""The management routes in OpenAPI; hub/ has the tests of their answers."""
 
 
 async def test_every_route_is_documented(hub, asked):

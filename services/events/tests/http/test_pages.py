@@ -1,4 +1,4 @@
-"""What browsers get as it is: the JavaScript client and the debug page."""
+"""Static files for browsers: the JavaScript client and the debug page."""
 
 import json
 import random
@@ -48,7 +48,7 @@ async def test_the_debug_page_may_load_nothing_from_elsewhere(hub):
 
 
 def in_node(script: str, value: object) -> object:
-    """What a script that has imported the client writes as JSON; `value` is its input."""
+    """The JSON that a script writes, which has imported the client; `value` is its input."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is missing: apt-get install nodejs")

@@ -1,4 +1,4 @@
-"""Tickets: one use, and no more rights than who asked for it."""
+"""Tickets: one use, and no more rights than the principal that asked for it."""
 
 import time
 

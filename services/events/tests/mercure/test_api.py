@@ -1,4 +1,4 @@
-"""What surrounds the Mercure protocol here: CORS, presence, kicks, limits, the hub's own API."""
+"""The surroundings of the Mercure protocol: CORS, presence, kicks, limits, the hub's own API."""
 
 import asyncio
 

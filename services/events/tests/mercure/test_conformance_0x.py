@@ -1,6 +1,6 @@
 """The rules of the Mercure protocol, revision 0.x (draft-dunglas-mercure-07), one test each.
 
-The docstring names the section. What streams is tested on our server and on plain uvicorn.
+The docstring names the section. Streams are tested on our server and on plain uvicorn.
 """
 
 import asyncio
@@ -283,7 +283,7 @@ async def test_a_subscriber_may_use_the_cookie(hub_of, mercure):
     [
         ({"Origin": "https://app.example"}, 200),
         ({"Referer": "https://app.example/page?x"}, 200),
-        ({"Origin": "http://127.0.0.1"}, 200),  # the hub's own: what its Host header says
+        ({"Origin": "http://127.0.0.1"}, 200),  # the hub's own, by its Host header
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null", "Referer": "https://evil.example/"}, 403),
         ({"Referer": "https://app.example.evil.example/"}, 403),

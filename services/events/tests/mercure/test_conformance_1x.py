@@ -1,6 +1,6 @@
 """The rules of the Mercure protocol, revision 1.0 (draft-dunglas-mercure-08), one test each.
 
-The docstring names the section. What streams is tested on our server and on plain uvicorn.
+The docstring names the section. Streams are tested on our server and on plain uvicorn.
 """
 
 import asyncio
@@ -152,7 +152,7 @@ async def test_the_rules_hold_for_the_body_of_a_query_too(hub, mercure):
 
 
 async def test_both_revisions_are_spoken_on_one_endpoint(hub, mercure):
-    """Of this hub: clients of either subscribe to what clients of either publish."""
+    """Of this hub: clients of either get the updates of clients of both."""
     both = await mercure.subscribe(hub, ("topic", "a/{b}"), ("match", "c"))
     await mercure.publish(hub, "a/b", "1")
     await mercure.publish(hub, "c", "2")
@@ -271,7 +271,7 @@ async def test_no_topic_is_in_the_hubs_own_namespace(hub_of, mercure, topic):
     ["/.well-known/mercury", "/x/.well-known/mercure", "/.well-known/mercurex", "http://[broken"],
 )
 async def test_what_is_near_the_namespace_may_be_published(hub, mercure, topic):
-    """Publication, `topic`: the path itself, or what begins with it and a slash."""
+    """Publication, `topic`: the path itself, or one that begins with it and a slash."""
     stream = await mercure.subscribe(hub, ("match", topic))
     await mercure.publish(hub, topic, "x")
     assert (await stream.event()).data == "x"
@@ -410,7 +410,7 @@ async def test_without_a_token_the_challenge_has_no_error_code(hub_of, mercure):
 
 
 async def test_a_token_that_fails_is_an_invalid_token(hub_of, mercure):
-    """Error Responses: 401 `invalid_token`, whatever failed."""
+    """Error Responses: 401 `invalid_token` for every failure."""
     async with hub_of(**mercure.secured) as hub:
         for token in ("nonsense", mercure.token_1x(EVERYTHING, key="s" * 32)):
             answer, _ = await mercure.post(hub, ("topic", "a"), token=token)
@@ -630,7 +630,7 @@ async def test_a_publisher_is_granted_every_topic_or_nothing_is_dispatched(hub_o
 
 
 async def test_a_private_update_reaches_only_who_is_granted_one_of_its_topics(hub_of, mercure):
-    """Subscribers: matchers select, and never widen what may be read."""
+    """Subscribers: matchers select, and never widen the grants."""
     async with hub_of(**mercure.secured) as hub:
         books = ("match_urlpattern", BOOKS)
         one = await mercure.subscribe(hub, books, token=mercure.token_1x(("subscribe", [BOOK])))
@@ -739,7 +739,7 @@ async def test_an_id_that_is_used_twice_means_the_first_event(hub, mercure):
 
 
 async def test_authorization_is_evaluated_anew_on_replay(hub_of, mercure):
-    """Reconciliation: against the current token, whatever held at publication (trap 9)."""
+    """Reconciliation: against the current token, not the one at publication (trap 9)."""
     async with hub_of(**mercure.secured) as hub:
         token = mercure.token_1x(EVERYTHING)
         await mercure.publish(hub, "a", "secret", private="on", id="urn:x:s", token=token)

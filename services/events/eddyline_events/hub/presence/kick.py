@@ -1,4 +1,4 @@
-"""Kicks: streams are ended on every process of a hub, and whose they were is refused for a time."""
+"""Kicks: streams are ended on every process of a hub, and their subject is refused for a time."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from eddyline_events.hub.presence.presence import Presence, Present
 
 KIND = "kick"
 
-#: Seconds between two looks at what other processes kicked: a signal may be lost.
+#: Seconds between two looks at the kicks of other processes: a signal may be lost.
 TICK = 10.0
 
 What = Literal["subscriber", "subject", "token"]
@@ -28,14 +28,14 @@ _log = logging.getLogger("eddyline.events")
 
 
 class Kicks:
-    """Who was kicked, for `seconds` each. One for each hub and process."""
+    """The kicks of the last `seconds`. One for each hub and process."""
 
     def __init__(self, state: State, signals: Signals, presence: Presence, seconds: float) -> None:
         self._state = state
         self._signals = signals
         self._presence = presence
         self._seconds = seconds
-        #: Until when, in unix seconds, by what and its name: `subject:alice`.
+        #: The ends of kicks, in unix seconds, by kind and name: `subject:alice`.
         self._kicked: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         presence.on_join.append(self._joined)
@@ -53,7 +53,7 @@ class Kicks:
     async def kick(self, what: What, name: str) -> None:
         """Ends its streams everywhere, and refuses its return; raises Unavailable.
 
-        Of a subscriber it is the token that is refused from then on, where that has a name.
+        Of a kicked subscriber the token is refused from then on, where the token has an id.
         """
         key, until = f"{what}:{name}", time.time() + self._seconds
         await self._state.put(KIND, key, b"%d" % until, seconds=self._seconds)
@@ -68,7 +68,7 @@ class Kicks:
             raise Forbidden(f"the subject or its token was kicked: refused for {left} seconds more")
 
     def on_signal(self, message: bytes) -> None:
-        """What a process of the hub said to all."""
+        """Take a message that a process of the hub sent to all."""
         if message.startswith(b'{"kick":'):
             value = orjson.loads(message)
             self._take({value["kick"]: value["until"]})

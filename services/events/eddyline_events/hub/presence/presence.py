@@ -26,7 +26,7 @@ WRITTEN_TOGETHER = 64
 
 
 class Present:
-    """One subscriber, as far as presence goes: the `Member` of its stream."""
+    """One subscriber, as presence knows it: the `Member` of its stream."""
 
     __slots__ = (
         "_presence",

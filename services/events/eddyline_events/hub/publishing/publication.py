@@ -17,8 +17,8 @@ MAX_EVENT = 256
 #: Milliseconds: a day.
 MAX_RETRY = 86_400_000
 
-#: The rules as OpenAPI has them. Checked by hand below: a pydantic model took 5 µs an event, a
-#: third of what publishing one in a batch costs in all.
+#: The rules as OpenAPI has them. They are checked by hand below: a pydantic model took 5 µs an
+#: event, a third of the whole cost of publishing one in a batch.
 SCHEMA: dict[str, Any] = {
     "title": "Publication",
     "type": "object",
@@ -53,7 +53,7 @@ _FIELDS = frozenset(SCHEMA["properties"])
 
 
 def check_topic(topic: str) -> str:
-    """A topic as it is; BadRequest names one that is none."""
+    """The same topic; BadRequest names a text that is none."""
     if not 0 < len(topic) <= MAX_TOPIC or "\n" in topic or "\r" in topic or "\0" in topic:
         raise BadRequest(
             f"topic {topic[:80]!r}: must have 1-{MAX_TOPIC} characters, no line end and no NUL"

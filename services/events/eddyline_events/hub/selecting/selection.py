@@ -1,4 +1,4 @@
-"""Which events a subscriber gets: what it asked for, as far as it is granted that."""
+"""Which events a subscriber gets: those that it asked for, as far as they are granted to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ EVERYTHING = "*"
 class Selection:
     """Subscribers with equal selections share an audience.
 
-    `exact` topics are granted, each was checked; what `templates` and `everything` select is
-    looked at entry by entry. Private entries are only for who named their topic, by a template at
-    the least.
+    `exact` topics are granted: each was checked. The topics that `templates` and `everything`
+    select are checked entry by entry. A private entry is only for subscribers that named its topic,
+    by a template at the least.
     """
 
     exact: frozenset[str]
@@ -33,7 +33,8 @@ class Selection:
     def from_texts(cls, principal: Principal, texts: Sequence[str]) -> "Selection":
         """Topics, templates (RFC 6570) and `*`, or nothing for all public topics.
 
-        Raises BadRequest that names the one that is neither, Forbidden where one is not granted.
+        Raises BadRequest, which names a text that is none of these, and Forbidden where a topic is
+        not granted.
         """
         if len(texts) > MAX_TOPICS:
             raise BadRequest(
@@ -43,8 +44,7 @@ class Selection:
         selectors = [Template.parse(check_topic(text)) for text in texts if text != EVERYTHING]
         exact = frozenset(selector.text for selector in selectors if selector.exact)
         templates = frozenset(selector for selector in selectors if not selector.exact)
-        # Only what bears on subscribing: two users with other rights elsewhere still share an
-        # audience.
+        # Scopes of other services are left out: users that differ in those share an audience.
         grants = tuple(s for s in principal.scopes if s.service in ("events", "*"))
         for topic in exact:
             principal.require("events", "subscribe", topic)
@@ -63,7 +63,7 @@ class Selection:
         return self._matches(topic, False)
 
     def texts(self) -> list[str]:
-        """What was asked for, in a fixed order."""
+        """The topics and templates that were asked for, in a fixed order."""
         named = sorted([*self.exact, *(template.text for template in self.templates)])
         return [EVERYTHING, *named] if self.everything else named
 

@@ -1,4 +1,4 @@
-"""How a subscriber wants its events: the query and headers of one request."""
+"""How a subscriber wants its events, by the query and headers of its request."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _FLAGS = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """`seconds`: how long it lasts at most; None: as long as any."""
+    """`seconds`: how long the stream lasts at most; None for no limit of its own."""
 
     topics: list[str]
     id: str | None
@@ -27,8 +27,7 @@ class Subscription:
         """Raises BadRequest that names the parameter."""
         query = request.query_params
         poll, envelope = flag(request, "poll"), flag(request, "envelope")
-        # The header wins: EventSource connects again with the URL that it was given, `after` and
-        # all.
+        # The header wins: EventSource connects again with its first URL, whose `after` is old.
         id = request.headers.get("last-event-id") or query.get("after")
         seconds = _seconds(query.get("timeout")) if poll else None
         return cls(query.getlist("topic"), id, _format(request, poll, envelope), seconds)

@@ -63,7 +63,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises BadRequest that names the template and what is wrong with it."""
+        """Raises BadRequest, which names the template and its fault."""
         return cls(text, _compile(text))
 
     @property
@@ -104,7 +104,7 @@ def _compile(text: str) -> Any:
 
 
 def _expression(expression: str, template: str) -> str:
-    """What `{expression}` may expand to; each of its variables may be undefined."""
+    """All expansions of `{expression}`; each of its variables may be undefined."""
     symbol = expression[:1] if expression[:1] in _OPERATORS else ""
     operator = _OPERATORS[symbol]
     items = [_variable(v, operator, template) for v in expression.removeprefix(symbol).split(",")]
@@ -118,7 +118,7 @@ def _expression(expression: str, template: str) -> str:
 
 
 def _variable(spec: str, operator: _Operator, template: str) -> str:
-    """What one variable expands to: a text, a list, or an associative array."""
+    """All expansions of one variable: a text, a list, or an associative array."""
     match = _VARIABLE.match(spec)
     if match is None:
         raise _bad(template, f"{spec[:80]!r} is not a variable")

@@ -1,4 +1,4 @@
-"""The token of a request of the Mercure protocol: found, verified, and not of a kicked subject.
+"""Tokens of the Mercure protocol: where a request carries one, and whether it is valid.
 
 A token of revision 1.0 is an OAuth 2.0 access token (RFC 9068, `typ: at+jwt`); one of 0.x is any
 JWT. Failures are those of RFC 6750.
@@ -23,11 +23,11 @@ _Way = Literal["header", "query", "cookie"]
 
 
 class NoToken(Unauthorized):
-    """None was presented, and one is needed."""
+    """No token was presented, and one is needed."""
 
 
 class BadPresentation(BadRequest):
-    """A token was presented in a way that says nothing, or two things."""
+    """A token was presented in a form that is none, or more than once."""
 
 
 class MercureAuthenticator:
@@ -62,9 +62,9 @@ class MercureAuthenticator:
             raise NoToken("a token is needed: Authorization: Bearer <JWT>, or the hub's cookie")
         if way == "cookie" and request.method == "POST":
             self._check_origin(request)
-        # Read before the signature is verified: it decides only which rules hold.
+        # The type is read before the signature is verified: it only decides which rules hold.
         if not _is_access_token(token):
-            # Revision 0.x knows neither issuers nor audiences: what makes its tokens names none.
+            # Revision 0.x knows neither issuers nor audiences: its tokens may name none.
             claims = await self._authenticator.claims(token, may_lack=("iss", "aud"))
             return Permissions.from_claim(claims, self._base)
         if way == "query":
@@ -83,7 +83,7 @@ class MercureAuthenticator:
         return claims
 
     def _check_origin(self, request: Request) -> None:
-        """A cookie comes with whatever page sends a request: that page must be trusted (CSRF)."""
+        """Browsers send cookies with the requests of any page: it must be trusted (CSRF)."""
         source = request.headers.get("origin") or request.headers.get("referer") or ""
         parts = urlsplit(source)
         own = parts.netloc and parts.netloc == request.headers.get("host")

@@ -1,4 +1,4 @@
-"""What the hub says of itself as an OAuth 2.0 protected resource (RFC 9728, RFC 6750)."""
+"""The hub as an OAuth 2.0 protected resource: metadata (RFC 9728), challenges (RFC 6750)."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 
 
 def metadata(settings: EventsSettings, resource: str) -> dict[str, Any]:
-    """The document; `resource` is what access tokens are for."""
-    # A set of keys at a URL is an authorization server's; any other key is shared with publishers.
+    """The metadata document; `resource` is the audience of access tokens."""
+    # Keys at a URL belong to an authorization server; any other key is shared with publishers.
     external = settings.auth_issuer and (settings.auth_jwks or "").startswith("https://")
     return {
         "resource": resource,

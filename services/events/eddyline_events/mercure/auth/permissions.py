@@ -1,4 +1,4 @@
-"""What a token of the Mercure protocol grants, from its claims, in both revisions."""
+"""The grants of a token of the Mercure protocol, from its claims, in both revisions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ MAX_MATCHERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What one request may do. `revision` is None where no token was asked for, or none came.
+    """The rights of one request. `revision` is None where no token was needed, or none came.
 
-    `expires` is in unix seconds, `token` the `jti`, `payloads` what the token attaches to
-    subscriptions, and to which.
+    `expires` is in unix seconds, `token` is the `jti`. `payloads` are attached to subscriptions:
+    each to those that its matchers cover.
     """
 
     revision: Revision | None = None
@@ -52,7 +52,7 @@ class Permissions:
             raise Forbidden(f"the token does not grant to subscribe to {topic[:200]!r}")
 
     def payload(self, matcher: str) -> Any:
-        """That of the first grant which covers a subscription: its matcher is taken as a topic."""
+        """The payload of the first grant that covers a subscription, whose matcher is its topic."""
         return next((p for grants, p in self.payloads if any_match(grants, [matcher])), None)
 
     @classmethod

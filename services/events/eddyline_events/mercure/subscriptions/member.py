@@ -1,4 +1,4 @@
-"""Subscribers by the Mercure protocol are present as all others are, and may be kicked."""
+"""Subscribers by the Mercure protocol in presence, so that they are listed and can be kicked."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +14,7 @@ from eddyline_events.mercure.auth.permissions import Permissions
 from eddyline_events.mercure.subscriptions.subscriptions import Announced, Subscriptions
 from eddyline_events.mercure.topics.matcher import Matcher
 
-#: What is public is for all.
+#: Public events are for all.
 _GRANTS = (Scope("events", "subscribe"),)
 
 
@@ -41,7 +41,7 @@ class MercureMember:
         return self._present.id
 
     def joined(self, subscriber: Subscriber) -> None:
-        # Not its own `joined`, which would take the stream's selector for one of the hub's own API.
+        # `Present.joined` would take the stream's selector for a selection of the hub's own API.
         self._present.subscriber = subscriber
         self._presence.joined(self._present)
         if self._announced is not None:
@@ -55,7 +55,7 @@ class MercureMember:
 
 @lru_cache(maxsize=1024)
 def _shown(matchers: tuple[Matcher, ...]) -> Selection:
-    """What presence tells of it, in the terms of the hub's own API: a URL pattern is one text."""
+    """The matchers in the terms of the hub's own API, for presence: a URL pattern is one text."""
     selectors = [_native(matcher) for matcher in matchers if not matcher.wildcard]
     exact = frozenset(selector.text for selector in selectors if selector.exact)
     templates = frozenset(selector for selector in selectors if not selector.exact)

@@ -28,7 +28,7 @@ class _Topics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One matcher; equal ones are equal keys. `base` is what relative URLs are resolved against."""
+    """One matcher; equal ones are equal keys. Relative URLs are resolved against `base`."""
 
     kind: Kind
     text: str
@@ -36,7 +36,7 @@ class Matcher:
 
     @classmethod
     def parse(cls, kind: Kind, text: str, base: str) -> Self:
-        """Raises BadRequest that names the matcher and what is wrong with it."""
+        """Raises BadRequest, which names the matcher and its fault."""
         check_text(text, "matcher")
         size = len(text.encode(errors="replace"))
         if size > MAX_TOPIC_BYTES:
@@ -83,7 +83,7 @@ def has_invisible(text: str) -> bool:
 
 
 def check_text(text: str, what: str) -> None:
-    """Raises BadRequest for a topic or matcher that holds what can't be seen."""
+    """Raises BadRequest for a topic or matcher with a character that is invisible."""
     if has_invisible(text):
         raise BadRequest(f"{what} {text[:80]!r} holds a control or format character")
 

@@ -15,8 +15,8 @@ from urlpattern import URLPattern
 
 from eddyline.errors import BadRequest
 
-#: What URL patterns may cost to compile, each and all of one request: about 3 us a byte, and 0.4 ms
-#: for a class of characters (`\\w`) in a group's regular expression.
+#: Most cost of one URL pattern, and of all in a request. Compiling takes about 3 us a byte, and
+#: 0.4 ms for a class of characters (`\\w`) in a group's regular expression.
 MAX_PATTERN_COST = 2048
 MAX_PATTERNS_COST = 16_384
 
@@ -34,18 +34,18 @@ _SIMPLE_PATH = re.compile(
 _TOKEN = re.compile(r":[A-Za-z_$][\w$]*|\*", re.ASCII)
 _SPECIAL = re.compile(r"[:*(){}?+\\]")
 
-# What it matches is every URL: it is used as a parser.
+# It matches every URL, so that it serves as a parser.
 _ANY_URL = URLPattern({})
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One URL pattern; topics and what it says by relative URLs are resolved against `base`."""
+    """One URL pattern. Its own relative parts, and relative topics, are resolved against `base`."""
 
     base: str
     path: str
     parts: tuple[str, ...]
-    #: Where it is not simple.
+    #: The compiled pattern, where it is not a simple one.
     _whole: URLPattern | None = field(compare=False, repr=False)
 
     def matches(self, topic: str) -> bool:
@@ -66,7 +66,7 @@ class Pattern:
 
 @lru_cache(maxsize=1024)
 def pattern(text: str, base: str) -> Pattern:
-    """Raises BadRequest that names the pattern and what is wrong with it."""
+    """Raises BadRequest, which names the pattern and its fault."""
     if pattern_cost(text) > MAX_PATTERN_COST:
         raise _bad(text, "it is too long, or its regular expressions are")
     if "(" in text and _COUNTED.search(text):
@@ -90,7 +90,7 @@ def pattern_cost(text: str) -> int:
 
 @lru_cache(maxsize=1024)
 def components(topic: str, base: str) -> tuple[str, tuple[str, ...]] | None:
-    """The path of a topic, as a URL, and its other parts; None for what is no URL (WHATWG URL)."""
+    """The path of a topic as a URL (WHATWG URL), and its other parts; None where it is no URL."""
     try:
         found = _ANY_URL.exec(topic, base)
     except ValueError:

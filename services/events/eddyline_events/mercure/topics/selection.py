@@ -10,9 +10,9 @@ from eddyline_events.mercure.topics.matcher import Matcher, any_match
 
 @dataclass(frozen=True, slots=True)
 class MercureSelection:
-    """What one subscriber gets: equal selections share an audience.
+    """The events of one subscriber: equal selections share an audience.
 
-    `grants`: the matchers of private topics; what is public needs none.
+    `grants`: the matchers of private topics that it may read; public ones need none.
     """
 
     matchers: frozenset[Matcher]
@@ -29,7 +29,7 @@ class MercureSelection:
         return any_match(self.matchers, [topic])
 
     def matches(self, entry: Entry) -> bool:
-        """Any topic of it is asked for; of a private one, any topic is granted (not the same)."""
+        """One topic must be asked for; of a private entry, one, maybe another, must be granted."""
         if self.topics is not None:
             if self.topics.isdisjoint(entry.topics):
                 return False

@@ -1,4 +1,4 @@
-"""Kicks over HTTP: streams end everywhere, and who was kicked does not come back."""
+"""Kicks over HTTP: streams end everywhere, and a kicked subject does not come back."""
 
 import asyncio
 import time

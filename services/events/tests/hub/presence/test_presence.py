@@ -1,4 +1,4 @@
-"""Presence over HTTP: who is subscribed, and that a reconnect is no leave."""
+"""Presence over HTTP: the list of subscribers, in which a reconnect is no leave."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The rules of one event; over HTTP they are in http/test_events.py."""
+"""The rules of one event; http/test_events.py has them over HTTP."""
 
 import orjson
 import pytest

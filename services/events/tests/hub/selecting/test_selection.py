@@ -1,4 +1,4 @@
-"""Selections: equal ones share an audience, and none lets through what is not granted."""
+"""Selections: equal ones share an audience, and none lets through an event that is not granted."""
 
 import pytest
 

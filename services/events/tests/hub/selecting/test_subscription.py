@@ -1,4 +1,4 @@
-"""What a request asks for; over HTTP it is in http/test_events.py."""
+"""Queries and headers of a subscriber; http/test_events.py has the answers."""
 
 import pytest
 from fastapi import Request

@@ -1,4 +1,4 @@
-"""URL patterns: the short way of simple ones says what the URL Pattern library says."""
+"""URL patterns: the short way of simple ones agrees with the URL Pattern library."""
 
 import pytest
 from hypothesis import given
