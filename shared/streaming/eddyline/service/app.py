@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import TypedDict
 
 from eddyline.auth.authenticator import Authenticator
+from eddyline.auth.base import TokenVerifier
 from eddyline.errors import SettingsError
 from eddyline.service import problems
 from eddyline.service.access import authenticator_from_settings
@@ -44,7 +45,8 @@ class Context:
     authenticator: Authenticator
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Context":
+    def from_settings(cls, settings: Settings, verifier: TokenVerifier | None = None) -> "Context":
+        """Raises SettingsError. `verifier`: in place of the keys that the settings name."""
         # First, so that what the others have to warn of is logged as the rest is.
         jsonlog.configure(settings.log_level)
         drain = Drain(settings.drain_notice, settings.drain_window, metrics.drain_seconds.set)
@@ -56,7 +58,7 @@ class Context:
             refused=lambda limit: metrics.streams_refused.labels(limit).inc(),
         )
         metrics.streams_limit.set(settings.limit_streams)
-        return cls(settings, drain, limits, authenticator_from_settings(settings))
+        return cls(settings, drain, limits, authenticator_from_settings(settings, verifier))
 
     def stream(
         self, meter: StreamMeter, permit: Permit, expires: float | None = None

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
+from eddyline.auth.base import TokenVerifier
 from eddyline.service.app import Context, Service, create_app
 from eddyline.service.settings import Settings
 
@@ -60,10 +61,15 @@ class Registration(Generic[S]):
     bounded: tuple[str, ...] = ()
     dashboard: tuple[str, ...] = ("Streams", "Processes")
 
-    def create_app(self, settings: S | None = None) -> FastAPI:
-        """The service alone; without `settings` the environment is read. Raises SettingsError."""
+    def create_app(
+        self, settings: S | None = None, verifier: TokenVerifier | None = None
+    ) -> FastAPI:
+        """The service alone; without `settings` the environment is read. Raises SettingsError.
+
+        `verifier`: another way to verify tokens than by the keys that the settings name.
+        """
         settings = settings or self.settings.read()
-        context = Context.from_settings(settings)
+        context = Context.from_settings(settings, verifier)
         return create_app(context, [self.service(context, settings)], f"Eddyline {self.name}")
 
     def with_context(self, context: Context) -> Service:

@@ -4,6 +4,7 @@ import pytest
 from fastapi import APIRouter
 from pydantic_settings import SettingsConfigDict
 
+from eddyline.auth.memory import MemoryVerifier
 from eddyline.errors import SettingsError
 from eddyline.service import registry
 from eddyline.service.app import Context, Service
@@ -55,6 +56,13 @@ async def test_a_service_runs_alone() -> None:
     async with running(SOME.create_app(SomeSettings(answer=7))) as server:
         async with await fetch(server.url + "/some") as answer:
             assert await answer.body() == b"7"
+
+
+async def test_a_service_alone_takes_a_verifier_of_tokens() -> None:
+    verifier = MemoryVerifier({"opaque": {"sub": "ann", "exp": 2**32}})
+    app = SOME.create_app(SomeSettings(), verifier)
+    principal = await app.state.context.authenticator.verify("opaque")
+    assert principal.subject == "ann"
 
 
 async def test_a_service_alone_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
