@@ -24,6 +24,8 @@ MOST_WORDS = 40
 _HEADLESS = re.compile(r"\b(who|whom|whoever|whomever|what|whatever)\b", re.IGNORECASE)
 #: Code, addresses and quotations are not ours.
 _QUOTED = re.compile(r"``.*?``|`[^`]*`|\"[^\"\n]*\"|https?://\S+|\[\[.*?\]\]", re.DOTALL)
+#: Columns and drawings are no sentences.
+_TABLE = re.compile(r"[|├│└]|\S {2,}\S")
 _CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n\s*\n|\n(?=\s*(?:[-*|#>]|\d+\. ))")
 _HASH = {".sh", ".yaml", ".yml", ".toml", ".mk", ""}
@@ -60,7 +62,7 @@ def _faults(path: Path) -> Iterator[Fault]:
             where = line + plain.count("\n", 0, at)
             if (found := _HEADLESS.search(sentence)) and not sentence.rstrip().endswith("?"):
                 yield where, f"{found[0]!r} without a noun", sentence
-            elif "|" not in sentence and len(sentence.split()) > MOST_WORDS:
+            elif not _TABLE.search(sentence) and len(sentence.split()) > MOST_WORDS:
                 yield where, f"more than {MOST_WORDS} words", sentence
             at += len(sentence)
 

@@ -17,7 +17,7 @@ StreamingError
 
 
 class StreamingError(Exception):
-    """Base of all errors here; the text names the value and what would be right."""
+    """Base of all errors here; the text names the value, and a right one."""
 
     status = 500
     title = "Internal error"

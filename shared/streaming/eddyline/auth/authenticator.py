@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens (RFC 6750) become principals.
+"""The rights of a request: bearer tokens (RFC 6750) become principals.
 
 Ends of tokens during a stream are the stream's business: it reads `Principal.expires`.
 """
@@ -16,7 +16,7 @@ from eddyline.errors import Forbidden, Unauthorized
 
 __all__ = ["ANONYMOUS", "UNRESTRICTED", "Authenticator", "Principal", "Scope"]
 
-#: Characters. Above what identity providers make, small enough to be parsed for whoever sends it.
+#: Characters. More than identity providers need, and small enough to be parsed for any client.
 MAX_TOKEN = 16_384
 
 _HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
@@ -60,7 +60,7 @@ class Authenticator:
         return self._verifier is not None
 
     async def verify(self, token: str) -> Principal:
-        """Whom a token stands for; raises as `principal` does, in words that hold no part of it."""
+        """The principal of a token; raises as `principal` does, without a part of the token."""
         if self._verifier is None:
             _check_length(token)
             return UNRESTRICTED
@@ -72,7 +72,7 @@ class Authenticator:
     async def claims(
         self, token: str, audience: str | None = None, *, may_lack: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """What the verifier says of a token (`TokenVerifier.claims`); raises Unauthorized."""
+        """The verifier's answer on a token (`TokenVerifier.claims`); raises Unauthorized."""
         _check_length(token)
         if self._verifier is None:
             raise Unauthorized("no token can be verified: authentication is off")

@@ -1,4 +1,4 @@
-"""What may be implemented by others: a way from a token to its claims."""
+"""The seam for other kinds of tokens: a way from a token to its claims."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

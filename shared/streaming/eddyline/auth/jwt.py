@@ -21,7 +21,7 @@ class KeySource(Protocol):
 
 
 class OneKey:
-    """A configured key: the only one, whatever a token calls it."""
+    """A configured key: the only one, under any name that a token gives it."""
 
     def __init__(self, key: Key) -> None:
         self._key = key

@@ -1,6 +1,6 @@
 """The keys that tokens are verified with, each bound to the one algorithm that it may be used with.
 
-The binding is what defeats `alg: none` and an HMAC made with a public key (RFC 8725 section 3.1):
+The binding defeats `alg: none` and an HMAC made with a public key (RFC 8725 section 3.1):
 a token's own header is never asked which algorithm to use.
 """
 
@@ -23,7 +23,7 @@ MIN_RSA_BITS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What verifies a signature, by HS256, RS256 or ES256; `id` is its `kid` in a set."""
+    """The key that verifies a signature, by HS256, RS256 or ES256; `id` is its `kid` in a set."""
 
     material: bytes | RSAPublicKey | EllipticCurvePublicKey = field(repr=False)
     algorithm: str

@@ -1,4 +1,4 @@
-"""Who asks, and what a token grants: scopes `<service>:<action>[:<pattern>]`."""
+"""The client behind a request, and its grants: scopes `<service>:<action>[:<pattern>]`."""
 
 import re
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def parse_scopes(claim: str) -> tuple[Scope, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, until when (`expires` is in Unix seconds), and what is granted; hashable.
+    """The client, the end of its token (`expires`, in Unix seconds), and its grants; hashable.
 
     `token_id` names the token itself (`jti`, RFC 7519 section 4.1.7).
     """

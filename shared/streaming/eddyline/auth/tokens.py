@@ -34,7 +34,7 @@ a path `*` stands for any characters; without a pattern a scope is for every top
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a token and nothing else; what is wrong goes to standard error, with exit code 2."""
+    """Prints a token and nothing else; errors go to standard error, with exit code 2."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:

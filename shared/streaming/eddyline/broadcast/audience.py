@@ -1,6 +1,4 @@
-"""Audiences: subscribers who get the same bytes. Fan-out and coalescing happen here, once for
-all of them.
-"""
+"""Audiences: subscribers that get the same bytes, with one fan-out and coalescing for all."""
 
 import asyncio
 import time
@@ -25,7 +23,7 @@ RATE_WEIGHT = 0.1
 
 
 class Selector(Protocol):
-    """Which entries an audience gets: what its subscribers selected and what they are granted.
+    """Which entries an audience gets: the selection of its subscribers, within their grants.
     Hashable.
     """
 
@@ -132,8 +130,8 @@ class Audience:
                 del self._by_framing[framing]
 
     def push(self, entry: Entry) -> None:
-        """Writes at once after a quiet moment; under load, together with what comes within the
-        interval.
+        """Writes at once after a quiet moment; under load, together with all entries
+        within the interval.
         """
         if not self._by_framing:
             return

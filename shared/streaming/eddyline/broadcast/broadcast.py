@@ -71,7 +71,7 @@ class Broadcast:
         self._audiences: dict[tuple[Selector, Format], Audience] = {}
         self._index: TopicIndex[Audience] = TopicIndex()
         self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
-        # Subscribers whose journal is ahead of what was delivered here.
+        # Subscribers whose journal is ahead of the deliveries in this process.
         self._waiting: set[Subscriber] = set()
         self._reads: dict[Cursor | None, asyncio.Task[Page]] = {}
 
@@ -153,7 +153,7 @@ class Broadcast:
         return own
 
     async def read(self, after: Cursor | None) -> Page:
-        """A page of the journal; those who want the same one at the same time share it."""
+        """A page of the journal; subscribers that want the same one at the same time share it."""
         task = self._reads.get(after)
         if task is None:
             task = asyncio.create_task(self.journal.read(after, PAGE_ENTRIES))
@@ -198,8 +198,8 @@ class Broadcast:
             self._resume(self._waiting)
 
     def skip(self, head: Cursor) -> None:
-        """A hole in the bus, or another life of the journal: all fall behind, and read in the
-        journal what is missing.
+        """A hole in the bus, or another epoch of the journal: all fall behind, and read the
+        missing entries in the journal.
         """
         behind = {*self.subscribers, *self._waiting}
         for subscriber in self.subscribers:

@@ -1,4 +1,4 @@
-"""How busy fan-out keeps a process: what the audiences of a broadcast know together."""
+"""How busy fan-out keeps a process: the common knowledge of a broadcast's audiences."""
 
 import time
 from typing import Final
@@ -26,7 +26,7 @@ class FlushGovernor:
         self.interval: Final = interval
         #: Seconds that all flushes took, ever.
         self.worked: float = 0.0
-        self._alone = 0.0  # what they would have taken, in this window, event by event
+        self._alone = 0.0  # the seconds of this window, had each event been written alone
         self._since = time.monotonic()
         self._share = 0.0
         self._sample_at = 0.0

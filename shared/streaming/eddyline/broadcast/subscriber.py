@@ -2,8 +2,8 @@
 
 How a slow client is treated is decided here. A subscriber is *live* (its audience writes to it) or
 *behind*: it resumes, its connection is full, or the bus had a hole. Behind, it reads pages after
-its cursor whenever the connection takes them, until it is at the head and live again; what it
-cannot be told any more is said in a reset.
+its cursor whenever the connection takes them, until it is at the head and live again. A gap
+that cannot be filled any more is said in a reset.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Start = Cursor | Earliest | Literal["unknown"] | None
 
 
 class Member(Protocol):
-    """Who is told of the life of one subscriber."""
+    """An observer of the life of one subscriber."""
 
     def joined(self, subscriber: "Subscriber") -> None: ...
 
@@ -132,7 +132,7 @@ class Subscriber:
         #: holds them.
         self._held = 0
         self._progress_at = 0.0
-        # Jittered, so that those who came together don't come back together.
+        # Jittered, so that clients that came together don't come back together.
         longest = feed.policy.max_age * random.uniform(0.8, 1.0)
         self._deadline = now + (longest if seconds is None else seconds)
         self._deadline_reason: Reason = "age"
@@ -175,7 +175,7 @@ class Subscriber:
             self.fall_behind()
         check_at = self._progress_at + self._feed.policy.write_timeout
         if self.due > check_at + 1:
-            # Only ever sooner: what is due earlier looks at the connection, too.
+            # Only ever sooner: an earlier look sees the connection, too.
             self._schedule(check_at)
 
     def on_writable(self) -> None:
@@ -281,7 +281,7 @@ class Subscriber:
                 # In a turn of its own: a thousand that resume at once must not hold the loop.
                 self._reading = asyncio.get_running_loop().call_soon(self._next_page)
             else:
-                # The journal is ahead of what was delivered here: that is on its way.
+                # The journal is ahead of the deliveries in this process: they are on their way.
                 feed.wait(self)
 
     def _resumed(self, result: str) -> None:
@@ -357,7 +357,7 @@ class Subscriber:
         """
         if self._state == "ended":
             return
-        # What is pending goes out first: the client's last id must be what it has seen.
+        # Pending entries go out first: the client's last id must be that of its last event.
         self._audience.flush()
         self._finish_body(reason, self._last_bytes(reason))
 

@@ -5,7 +5,7 @@
             ...
 
 A stream that drops, ends, or is silent for three heartbeats is made again and resumed by
-`Last-Event-ID`: nothing lost, nothing twice. What can't be resumed comes as an event named
+`Last-Event-ID`: nothing lost, nothing twice. A gap that can't be filled comes as an event named
 `eddyline.reset`, whose data is JSON with `reason` and `oldest`.
 """
 
@@ -25,7 +25,7 @@ from eddyline.tasks import Backoff
 from eddyline.wire.retry_after import retry_after
 from eddyline.wire.sse import EVENT_STREAM, Event, Parser
 
-#: A text, or what gives one at each connect.
+#: A text, or a function that gives one at each connect.
 Given = str | Callable[[], str | Awaitable[str]]
 
 #: Those that may pass, though 4xx.
@@ -85,7 +85,7 @@ class EventSource:
         self._chunks: AsyncIterator[bytes] | None = None
         self._opened_at = 0.0
         self._moved = False
-        # Full jitter, on top of what the server asks for: clients sent away together return apart.
+        # Full jitter, on top of the server's wish: clients sent away together return apart.
         self._backoff = Backoff(1.0, max_delay, (0.0, 1.0))
         self._retry = 0.0
         self._ended = False
@@ -205,7 +205,7 @@ async def _value(given: Given) -> str:
 
 
 def _detail(body: bytes) -> str | None:
-    """What a problem document (RFC 9457) says."""
+    """The detail of a problem document (RFC 9457)."""
     try:
         detail = orjson.loads(body)["detail"]
     except (ValueError, TypeError, KeyError):

@@ -1,9 +1,8 @@
-"""Connections: where the bytes of a stream go, whatever the server.
+"""Connections: where the bytes of a stream go, on any server.
 
 A response that streams to a `Broadcast` **detaches**: it sends its head, takes the transport over
-and returns, so that
-nothing of the request stays in memory. Where the server cannot do that, `AsgiConnection` behaves
-the same.
+and returns, so that nothing of the request stays in memory. Where the server cannot do that,
+`AsgiConnection` behaves the same.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ class StreamStalled(StreamClosed):
 
 
 class Listener(Protocol):
-    """Who writes to a connection and must know how it fares. Callbacks run in the event loop
+    """The writer of a connection, which must know how it fares. Callbacks run in the event loop
     and never block.
     """
 
@@ -81,14 +80,14 @@ class Connection(Protocol):
         """Hands over bytes that are framed already: one framing serves a whole audience."""
 
     def close(self) -> None:
-        """Ends the body cleanly, after what was written."""
+        """Ends the body cleanly, after all bytes that were written."""
 
     def abort(self) -> None:
         """Ends it at once, so that the client sees an error."""
 
 
 class ResponseTransport(Protocol):
-    """What `StreamProtocol` offers to the response of one request, in its ASGI scope."""
+    """The offer of `StreamProtocol` to the response of one request, in its ASGI scope."""
 
     @property
     def buffered(self) -> int:
@@ -113,7 +112,7 @@ class ResponseTransport(Protocol):
     ) -> None:
         """Sends `count` bytes of an open file as body, by sendfile(2) where it can.
 
-        `on_slice` is called with the bytes of each slice once it is sent; what it raises ends the
+        `on_slice` is called with the bytes of each slice once it is sent; an error in it ends the
         sending. Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed
         when the peer left or the file ends early; the connection is gone then.
         """

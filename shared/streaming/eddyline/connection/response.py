@@ -11,7 +11,7 @@ from eddyline.connection.base import EXTENSION, Connection, ResponseTransport
 
 
 class StreamResponse(Response):
-    """A response whose body is written by whoever `open` hands its connection to.
+    """A response whose body is written by the owner of its connection: `open` hands it over.
 
     `open` is called once, after the head is sent; `abandon` instead where there is no body (HEAD, a
     failed send).

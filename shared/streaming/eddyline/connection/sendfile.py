@@ -66,7 +66,7 @@ def corked(transport: asyncio.Transport) -> Iterator[None]:
 
 
 def sendfile_now(transport: asyncio.Transport, file: int, offset: int, count: int) -> int:
-    """Sends what the kernel takes at once, which for a fast peer is all; 0 where it takes none.
+    """Sends the bytes that the kernel takes at once: for a fast peer all, else maybe none (0).
 
     No task, no timer and no epoll_ctl, which `loop.sendfile` costs for each slice.
     """
@@ -115,7 +115,7 @@ async def unless_stalled(
 ) -> int:
     """Awaits `work`; resets the connection on failure, and after `timeout` seconds of no progress.
 
-    A peer that reads one byte a second is slow, not stalled: what counts is progress, not how long
+    A peer that reads one byte a second is slow, not stalled: progress counts, not the time that
     a slice takes.
     """
     task = asyncio.create_task(work)

@@ -1,5 +1,5 @@
-"""A detached connection on its socket alone: asyncio's transport would be most of what an idle
-stream costs (measured: it takes 3.0 kB in Python 3.13, where its empty buffer is a deque).
+"""A detached connection on its socket alone: asyncio's transport would be most of an idle
+stream's cost (measured: it takes 3.0 kB in Python 3.13, where its empty buffer is a deque).
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from eddyline.connection.transport import (
     reset_on_close,
 )
 
-#: Of what the client sends and nobody wants, so much is taken at once.
+#: Bytes that the client sends and nobody wants: so many are taken at once.
 DROPPED = 64 * 1024
 
 #: Callbacks keep the context that they are registered in: not that of a request.
 _NO_REQUEST = contextvars.Context()
 
-#: Whom a transport that is let go tells of its end.
+#: The protocol that a transport which is let go tells of its end.
 _NOBODY = asyncio.Protocol()
 
 
 class SocketConnection:
-    """All that is left of a request while its stream is open: a socket, and who writes to it.
+    """All that is left of a request while its stream is open: a socket and its writer.
 
     It joins `peers`, the server's set of connections, so that a server that stops still sees and
     waits for it.
@@ -38,7 +38,7 @@ class SocketConnection:
         self._socket = sock
         self._peers = peers
         self._state: Literal["open", "closing", "closed"] = "open"
-        #: What the kernel has not taken; None where it takes all.
+        #: Bytes that the kernel has not taken; None where it takes all.
         self._unsent: bytearray | None = None
         self.framing: Final = framing
         self.full: bool = False
@@ -94,7 +94,7 @@ class SocketConnection:
         if self.listener is None or not self.listener.on_shutdown():
             self.close()
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def _on_readable(self) -> None:
         """Bytes that the client sends are dropped unparsed: no pipelined response can land inside
@@ -131,7 +131,7 @@ class SocketConnection:
     # The end.
 
     def _end(self) -> None:
-        """Once what is unsent is sent, or does not go."""
+        """Once all unsent bytes are sent, or LINGER has passed."""
         if self._state != "open":
             return
         self._state = "closing"
@@ -164,7 +164,7 @@ class SocketConnection:
 def take_over(
     transport: asyncio.Transport, peers: set[Any], framing: Framing, full: bool
 ) -> SocketConnection | TransportConnection:
-    """What is left of a connection whose transport is nobody else's any more."""
+    """A connection whose transport is nobody else's any more."""
     own = _own_socket(transport)
     if own is None:
         return TransportConnection(transport, peers, framing, full)

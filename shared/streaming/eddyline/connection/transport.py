@@ -13,7 +13,7 @@ from eddyline.connection.base import (
     Listener,
 )
 
-#: Seconds that a stream which has ended may take to flush what its peer has not read.
+#: Seconds that a stream which has ended may take to flush bytes that its peer has not read.
 LINGER = 5.0
 
 
@@ -29,7 +29,7 @@ _LINUX = sys.platform == "linux"
 
 
 class TransportConnection(asyncio.Protocol):
-    """All that is left of a request while its stream is open: a transport, and who writes to it.
+    """All that is left of a request while its stream is open: a transport and its writer.
 
     It joins `peers`, the server's set of connections, so that a server that stops still sees and
     waits for it.
@@ -81,9 +81,8 @@ class TransportConnection(asyncio.Protocol):
         if self.listener is None or not self.listener.on_shutdown():
             self.close()
 
-    # What asyncio calls. Bytes that the client sends are dropped unparsed (`data_received` does
-    # nothing): no pipelined
-    # response can land inside a stream.
+    # Called by asyncio. Bytes that the client sends are dropped unparsed (`data_received` does
+    # nothing): no pipelined response can land inside a stream.
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._peers.discard(self)

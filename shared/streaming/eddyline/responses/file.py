@@ -36,7 +36,7 @@ Range = tuple[int, int]
 
 
 class FileChanged(StreamingError):
-    """The file was truncated or written to while it was sent: what was sent is of no version."""
+    """The file was truncated or written to while it was sent: the bytes are of no version."""
 
 
 def strong_etag(status: os.stat_result) -> str:
@@ -138,7 +138,7 @@ class FileResponse(responses.FileResponse):
         try:
             return super()._parse_range_header(http_range, file_size)
         except MalformedRangeHeader:
-            # RFC 9110 §14.2: what is not understood is as if it were not there.
+            # RFC 9110 §14.2: a header that is not understood is as if it were not there.
             return []
 
     def _should_use_range(self, http_if_range: str) -> bool:

@@ -52,7 +52,7 @@ class ByteStream:
         self._progress = 0.0
 
     async def run(self, receive: Receive, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Raises what `body` raises before the head is sent; a later fault is a line in the log."""
+        """Raises the error of `body` before the head is sent; a later one is a line in the log."""
         work = asyncio.create_task(body())
         leaving = self._leaving = asyncio.create_task(_client_leaves(receive))
         reason: Reason = "closed"
@@ -72,7 +72,7 @@ class ByteStream:
             self._abort()
 
     async def send(self, message: Message) -> None:
-        """An ASGI `send` that counts, and watches that the client takes what is sent."""
+        """An ASGI `send` that counts, and watches that the client takes the bytes."""
         self._sends += 1
         self._sending = True
         try:
@@ -82,7 +82,7 @@ class ByteStream:
         finally:
             self._sending = False
         if self._leaving is not None and self._leaving.done():
-            # uvicorn drops what is sent to a client that left, and says nothing.
+            # uvicorn drops bytes for a client that left, and says nothing.
             raise StreamClosed("the client left")
         if message["type"] == "http.response.start":
             self._head_sent = True
@@ -95,7 +95,7 @@ class ByteStream:
     ) -> None:
         """Sends a part of a file by the transport, which must be there.
 
-        `check` is called after each slice of it; what it raises ends the sending.
+        `check` is called after each slice of it; an error in it ends the sending.
         """
         assert self.transport is not None
 
@@ -146,7 +146,7 @@ class ByteStream:
         self._context.meter.bytes.inc(size)
 
     def _watch(self) -> None:
-        """Progress is what the peer acknowledges: one `send` to a slow peer may take for ever."""
+        """Progress is the peer's acknowledgement: one `send` to a slow peer may take for ever."""
         loop = asyncio.get_running_loop()
         mark: tuple[int, ...] = (self._sends,)
         if self.transport is not None and self._sending:
@@ -159,7 +159,7 @@ class ByteStream:
         self._timers["watch"] = loop.call_later(self._patience / 4, self._watch)
 
     def _abort(self) -> None:
-        """A mere close would first wait until a stalled peer has read what is buffered."""
+        """A mere close would first wait until a stalled peer has read the buffered bytes."""
         connection = self.transport.detach() if self.transport is not None else None
         if connection is not None:
             connection.abort()

@@ -16,7 +16,7 @@ try:
 except SettingsError as _error:
     exit_on_bad_settings(_error)
 
-#: Seconds until all streams have ended; what is left is cut 1.5 s later (drain.py).
+#: Seconds until all streams have ended; the rest is cut 1.5 s later (drain.py).
 _drained = _settings.drain_notice + _settings.drain_window + 1.5
 
 bind: Final = f"{_settings.host}:{_settings.port}"
@@ -25,7 +25,7 @@ keepalive: Final = _settings.keep_alive
 worker_class = "eddyline.server.worker.StreamWorker"
 graceful_timeout: Final = int(_drained + GRACE + 2)
 timeout: Final = graceful_timeout + 5
-# A stream is one request, however long: recycling by count is for those who ask for it.
+# A stream is one request, however long: recycling by count is off by default.
 max_requests: Final = _settings.max_requests
 max_requests_jitter: Final = _settings.max_requests // 10
 control_socket_disable = True
@@ -57,7 +57,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Takes a dead worker out of the gauges, however it died; what it counted stays."""
+    """Takes a dead worker out of the gauges, however it died; its counters stay."""
     try:
         free_slot(worker.slot)
     except OSError as error:

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException
 
 
 def main() -> None:
-    """Asks `/readyz` on EDDYLINE_PORT; what it answered goes to standard output."""
+    """Asks `/readyz` on EDDYLINE_PORT; the answer goes to standard output."""
     connection = HTTPConnection("127.0.0.1", int(os.environ.get("EDDYLINE_PORT") or 8000), 4)
     try:
         connection.request("GET", "/readyz")

@@ -46,7 +46,7 @@ class StreamProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Called when the server stops: uvicorn closes what is idle, and lets answers finish.
+        """Called when the server stops: uvicorn closes idle connections, and lets answers finish.
 
         A connection that has only just been accepted is not idle: its first request is on its way,
         and its client could not tell a refusal from a crash.

@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn, whose responses can take their transport over, and which drains.
 
 uvicorn's internals are touched in this module alone, by subclassing; `tests/test_server.py` pins
-what it relies on.
+the attributes that it relies on.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ def prepare_process() -> None:
 
 
 class StreamServer(uvicorn.Server):
-    """A server that drains its streams before it stops, whatever made it stop."""
+    """A server that drains its streams before it stops, for any reason."""
 
     servers: list[asyncio.Server]
 
@@ -100,8 +100,8 @@ class StreamServer(uvicorn.Server):
 
 
 async def stop_accepting(servers: Iterable[asyncio.Server]) -> None:
-    """Lets those in who were accepted a moment ago: asyncio's server, once it is closed, drops
-    them (3.11).
+    """Lets connections in that were accepted a moment ago: asyncio's server, once it is closed,
+    drops them (3.11).
     """
     for server in servers:
         for sock in server.sockets:

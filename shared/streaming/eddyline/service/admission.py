@@ -56,7 +56,7 @@ class Limits:
         network = network_of(address) if address and self._networks.limit else None
         self._subjects.check(subject)
         self._networks.check(network)
-        # Nothing raises from here on: what is counted is released with the permit.
+        # Nothing raises from here on: the counts are taken back with the permit.
         self._open += 1
         self._drain.opened()
         counted = self._subjects.add(subject), self._networks.add(network)
@@ -173,7 +173,7 @@ class _Counter:
 
 
 def network_of(address: str) -> Hashable:
-    """What counts as one address: of IPv6 the /64, all of which one host may use (RFC 6177)."""
+    """The part of an address that counts: of IPv6 the /64, which one host may use (RFC 6177)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -37,7 +37,7 @@ Readiness = Callable[[], str | None]
 
 @dataclass(frozen=True)
 class Context:
-    """What a process has one of, shared by all services in it."""
+    """The single objects of a process, shared by all services in it."""
 
     settings: Settings
     drain: Drain
@@ -47,7 +47,7 @@ class Context:
     @classmethod
     def from_settings(cls, settings: Settings, verifier: TokenVerifier | None = None) -> "Context":
         """Raises SettingsError. `verifier`: in place of the keys that the settings name."""
-        # First, so that what the others have to warn of is logged as the rest is.
+        # First, so that the warnings of the others are logged as the rest is.
         jsonlog.configure(settings.log_level)
         drain = Drain(settings.drain_notice, settings.drain_window, metrics.drain_seconds.set)
         limits = Limits(
@@ -69,7 +69,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Service:
-    """A service as `create_app` takes it: routes, what runs beside them, whether it is ready."""
+    """A service as `create_app` takes it: routes, background tasks, whether it is ready."""
 
     name: str
     router: APIRouter
@@ -78,7 +78,7 @@ class Service:
 
 
 def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
-    """One app of one or more services; `app.state.context` is what the server drains."""
+    """One app of one or more services; the server drains `app.state.context`."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

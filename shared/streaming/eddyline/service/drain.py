@@ -70,7 +70,7 @@ class Drain:
             self._call(ender, self.window)
 
     def on_deadline(self, owner: object, cutter: Callable[[], None]) -> None:
-        """`cutter()` is called when the window has passed: what still runs is aborted."""
+        """`cutter()` is called when the window has passed: streams that still run are aborted."""
         self._cutters[owner] = cutter
 
     def forget(self, owner: object) -> None:

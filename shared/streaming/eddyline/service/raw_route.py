@@ -1,6 +1,6 @@
 """Routes whose endpoint takes the bare request: FastAPI documents them, and does no more.
 
-Its middleware, its matching and its parsing cost three times what sending a small file does.
+Its middleware, its matching and its parsing cost three times as much as sending a small file.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,7 +19,7 @@ from eddyline.service import problems
 class RawRoute(APIRoute):
     """For `add_api_route(..., route_class_override=RawRoute)`: hot routes of `async def`s.
 
-    Nothing is parsed, no dependency is solved and what is returned must be a Response; parameters
+    Nothing is parsed, no dependency is solved and the result must be a Response; parameters
     are documented by `openapi_extra`. `RawRoutes` puts it before every other route.
     """
 
@@ -28,7 +28,7 @@ class RawRoute(APIRoute):
 
 
 class RawRoutes:
-    """Middleware that answers bare routes itself, and passes on what else comes."""
+    """Middleware that answers raw routes itself, and passes all other requests on."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[RawRoute]) -> None:
         self._app = app

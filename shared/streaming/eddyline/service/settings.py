@@ -2,7 +2,7 @@
 
 A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the
 same for all services and are read from `EDDYLINE_*` (`HOST`, `PORT` too, as the Makefile's users
-write them). An empty variable counts as not set: that is what `${EDDYLINE_AUTH_KEY:-}` becomes.
+write them). An empty variable counts as not set: `${EDDYLINE_AUTH_KEY:-}` becomes one.
 """
 
 import ipaddress
@@ -21,17 +21,17 @@ from pydantic_settings.exceptions import SettingsError as UndecodableError
 from eddyline.errors import SettingsError
 from eddyline.policy import StreamPolicy
 
-#: What uvicorn uses for a failed start, too: supervisors stop instead of restarting for ever.
+#: uvicorn's code for a failed start, too: supervisors stop instead of restarting for ever.
 EXIT_BAD_SETTINGS = 3
 
 #: As browsers write it: lower case, no path, no slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-9]{1,5})?\Z")
 
 _SHARED = "EDDYLINE_"
-#: What others read from variables of this prefix: cli.py; clients. Load tests read `EVENTS_URL`.
+#: Variables of this prefix that others read: cli.py; clients. Load tests read `EVENTS_URL`.
 _ELSEWHERE = ("EDDYLINE_APP", "EDDYLINE_TOKEN")
 
-#: What Kubernetes sets in every pod for a Service that is called as we are ("environment variables"
+#: Variables that Kubernetes sets in every pod for a Service of our name ("environment variables"
 #: in its page on Services): EVENTS_SERVICE_HOST=10.0.0.7, EVENTS_PORT=tcp://10.0.0.7:80.
 _SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp|sctp)://"
@@ -45,7 +45,7 @@ def shared(name: str, *more: str, **options: Any) -> Any:
 
 
 class Settings(BaseSettings):
-    """What every service can be told. Times are in seconds, sizes in bytes."""
+    """The settings of every service. Times are in seconds, sizes in bytes."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         frozen=True,
@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
 
     # A proxy in front: whose X-Forwarded-For and -Proto count (addresses and networks, or *), and
-    # how long an idle connection is kept. It should be the proxy that closes it: who sends a
-    # request meanwhile gets a 502.
+    # how long an idle connection is kept. It should be the proxy that closes it: a client that
+    # sends a request meanwhile gets a 502.
     forwarded_allow_ips: str = shared(
         "FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS", default="127.0.0.1,::1"
     )
@@ -213,7 +213,7 @@ def _undecodable(cls: type[Settings], error: UndecodableError) -> str:
 
 
 def _variable(cls: type[Settings], location: str) -> tuple[str, FieldInfo | None]:
-    """The variable that a field was read from: pydantic names the first alias, whatever was set."""
+    """The variable that a field was read from; pydantic names the first alias, set or not."""
     for name, field in cls.model_fields.items():
         variables = _variables(cls, name)
         if location == name or location.upper() in variables:

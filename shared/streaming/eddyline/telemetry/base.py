@@ -1,11 +1,11 @@
-"""What is measured of a stream: implemented by Prometheus (`metrics.py`), or by nothing.
+"""The measures of a stream: implemented by Prometheus (`metrics.py`), or by nothing.
 
 The library measures through these protocols alone, so that importing it registers no metric.
 """
 
 from typing import Final, Literal, Protocol
 
-#: What a stream is made of: a broadcast (many readers of one journal), a pull (one producer) or a
+#: The source of a stream: a broadcast (many readers of one journal), a pull (one producer) or a
 #: file.
 Kind = Literal["broadcast", "pull", "file"]
 

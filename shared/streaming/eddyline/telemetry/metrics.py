@@ -96,7 +96,7 @@ redis_memory_limit: Final = Gauge(
     ("hub",),
     multiprocess_mode="livemax",
 )
-#: How publishing went: the outcomes of a journal, and what kept events from it.
+#: How publishing went: the outcomes of a journal, and the reasons that kept events from it.
 Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
 
 published_events: Final = Counter(

@@ -1,4 +1,4 @@
-"""What a process uses: memory, CPU, open files, and how late its event loop is.
+"""The resources that a process uses: memory, CPU, open files, and how late its event loop is.
 
 prometheus_client tells some of it, but not under several workers.
 """

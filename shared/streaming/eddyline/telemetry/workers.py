@@ -17,7 +17,7 @@ from prometheus_client import Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-#: What prometheus_client calls the files of our types of metric.
+#: The names that prometheus_client gives to the files of our types of metric.
 _FILES = re.compile(r"(counter|histogram|gauge_[a-z]+)_[0-9-]+\.db")
 
 _slot: str | None = None
@@ -61,7 +61,7 @@ def take_slot(slot: str) -> None:
 
 
 def free_slot(slot: str) -> None:
-    """Removes the live gauges of a slot whose worker is dead; what it counted stays."""
+    """Removes the live gauges of a slot whose worker is dead; its counters stay."""
     if multiprocess():
         mark_process_dead(slot)  # type: ignore[no-untyped-call]
 

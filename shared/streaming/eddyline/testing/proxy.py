@@ -72,8 +72,8 @@ class FaultProxy:
             writer.write(data)
             await writer.drain()
             if budget is not None and budget <= 0:
-                # A FIN: an RST would take back what the client's kernel holds and the client has
-                # not read.
+                # A FIN: an RST would take back the bytes that the client's kernel holds and the
+                # client has not read.
                 writer.close()
                 await writer.wait_closed()
                 raise ConnectionResetError("cut after its budget")

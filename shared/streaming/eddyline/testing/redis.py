@@ -31,7 +31,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Returns when it answers; its data is what the last life left (append-only file)."""
+        """Returns when it answers; its data is that of the last run (append-only file)."""
         command = [*REDIS, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "yes", "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("ab") as log:

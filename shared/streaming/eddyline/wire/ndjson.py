@@ -20,7 +20,7 @@ def encode_many(values: Iterable[Any]) -> bytes:
 class Parser:
     """Feed it bytes cut anywhere; it yields values. Blank lines are passed over.
 
-    `rest` holds what came after the last line end: if it is not empty, the stream was cut off.
+    `rest` holds the bytes after the last line end: if it is not empty, the stream was cut off.
     """
 
     def __init__(self) -> None:

@@ -102,7 +102,7 @@ def _utf8(frame: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What an EventSource would dispatch: `id` is the last event id in force at that moment."""
+    """An event as an EventSource dispatches it: `id` is the last event id in force then."""
 
     data: str
     event: str = "message"
@@ -112,9 +112,9 @@ class Event:
 class Parser:
     """Feed it bytes cut anywhere; it yields events as an EventSource would dispatch them.
 
-    `last_event_id` is what a reconnect would send: the id of the last block that was there in full.
-    After a
-    reconnect, give it to the next parser: it stays in force until an event changes it.
+    `last_event_id` is the one that a reconnect would send: of the last block that was there in
+    full. After a reconnect, give it to the next parser: it stays in force until an event changes
+    it.
     """
 
     def __init__(self, last_event_id: str = "") -> None:
