@@ -277,7 +277,7 @@ class Subscriber:
         if self._after == feed.head:
             self._go_live()
         elif not self.connection.full:
-            if self._after != before:
+            if self._after != before or page.head.sequence < feed.head.sequence:
                 # In a turn of its own: a thousand that resume at once must not hold the loop.
                 self._reading = asyncio.get_running_loop().call_soon(self._next_page)
             else:

@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from eddyline.broadcast.formats import SSE
 from eddyline.broadcast.subscriber import Subscriber
 from eddyline.connection.base import BARE, HIGH_WATER, LOW_WATER, Listener
 from eddyline.journal.base import Entry, NewEntry
-from eddyline.journal.cursor import Cursor
+from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.service.admission import Limits
 from eddyline.service.drain import Drain
@@ -136,7 +137,7 @@ class World:
         self.broadcast.meter.begin()
         subscriber = Subscriber(self.broadcast, audience, reader.pipe, permit, None)
         self.broadcast.subscribers.add(subscriber)
-        subscriber.start(None if after is None else Cursor.parse(after), b"")
+        subscriber.start(after if after in (None, EARLIEST) else Cursor.parse(after), b"")
 
     async def read(self, which: int, count: int) -> None:
         if self.readers:
@@ -237,3 +238,20 @@ async def test_a_page_stops_at_the_high_water_mark() -> None:
         await world.publish("a", 5000, 250)
         await world.subscribe(frozenset("a"), 250)
         await world.settle()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_entry_that_comes_while_a_page_is_read_does_not_wait_for_the_next_one(
+    turns: int,
+) -> None:
+    world, reader = World(journal_bytes=1_000_000), Reader(frozenset("a"), 0)
+    async with world.broadcast.run():
+        world.open(reader, EARLIEST)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await world.publish("a", 10, 1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await world.flush()
+        reader.read(100_000, world.published)
+        assert reader.place == 1
