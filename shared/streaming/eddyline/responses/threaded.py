@@ -8,12 +8,15 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 #: More would only queue at the disk or the database; a step is short.
 THREADS = min(32, (os.cpu_count() or 1) + 4)
+
+#: In place of a step's value: there is none. A source may yield None.
+_END: Any = object()
 
 
 @cache
@@ -31,14 +34,14 @@ class ThreadedIterator(Generic[T]):
     def __init__(self, source: Iterator[T], interrupt: Callable[[], None] | None = None) -> None:
         self._source = source
         self._interrupt = interrupt
-        self._step: Future[T | None] | None = None
+        self._step: Future[T] | None = None
 
     def __aiter__(self) -> "ThreadedIterator[T]":
         return self
 
     async def __anext__(self) -> T:
         chunk = await asyncio.wrap_future(self._step or self._start())
-        if chunk is None:
+        if chunk is _END:
             raise StopAsyncIteration
         self._start()
         return chunk
@@ -59,6 +62,6 @@ class ThreadedIterator(Generic[T]):
         if close is not None:
             await asyncio.wrap_future(pool().submit(close))
 
-    def _start(self) -> Future[T | None]:
-        self._step = pool().submit(next, self._source, None)
+    def _start(self) -> Future[T]:
+        self._step = pool().submit(next, self._source, _END)
         return self._step

@@ -37,6 +37,10 @@ async def test_is_never_more_than_one_chunk_ahead() -> None:
     await chunks.aclose()
 
 
+async def test_none_is_a_value_as_any_other() -> None:
+    assert [value async for value in ThreadedIterator(iter([1, None, 2]))] == [1, None, 2]
+
+
 async def test_an_error_comes_after_the_chunks_before_it() -> None:
     def failing() -> Iterator[bytes]:
         yield b"whole"
