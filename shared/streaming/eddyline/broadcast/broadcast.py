@@ -53,6 +53,9 @@ class Broadcast:
     Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
     """
 
+    #: A hub's journal has no end.
+    finished = False
+
     def __init__(
         self, journal: Journal, meter: StreamMeter, policy: StreamPolicy, drain: Drain
     ) -> None:

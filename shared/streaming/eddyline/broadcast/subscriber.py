@@ -66,6 +66,10 @@ class Feed(Protocol):
     def recent(self) -> Window:
         """The newest entries before `head`."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the journal has ended: nothing will follow `head`."""
+
     async def read(self, after: Cursor | None) -> Page:
         """A page of the journal; raises Unavailable."""
 
@@ -213,6 +217,8 @@ class Subscriber:
             self.fall_behind()
         elif self._deadline_reason == "drain":
             self.end("drain")
+        else:
+            self.complete()
 
     def _catch_up(self) -> None:
         if self._reading is not None or self.connection.full:
@@ -350,6 +356,11 @@ class Subscriber:
             asyncio.get_running_loop().call_later(patience, self.end, "drain")
         else:
             self.end("drain")
+
+    def complete(self) -> None:
+        """Ends a live stream whose feed has ended: it has all that there is."""
+        if self._feed.finished and self._state == "live":
+            self.end("complete")
 
     def end(self, reason: Reason) -> None:
         """Ends the body, cleanly unless the peer takes nothing; the client is told when to come
