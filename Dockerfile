@@ -6,7 +6,7 @@ ARG SERVICE
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_DEV=1 UV_PYTHON_DOWNLOADS=never
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
 WORKDIR /app
-# What others wrote first: it changes seldom, and this layer is kept until it does.
+# The dependencies first: it changes seldom, and this layer is kept until it does.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --quiet --frozen --no-install-workspace --package "eddyline-${SERVICE:?give --build-arg SERVICE=events}"

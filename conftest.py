@@ -1,4 +1,4 @@
-"""What tests of several members share."""
+"""Fixtures that tests of several members share."""
 
 from collections.abc import Iterator
 

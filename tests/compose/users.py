@@ -50,7 +50,7 @@ class Client:
         return [*common, "--oauth2-bearer", self.token, *arguments, self.url + path]
 
     def curl(self, path: str, *arguments: str, left: bool = False) -> str:
-        """What came; where `left`, its own --max-time may end a stream (exit code 28)."""
+        """The bytes that came; where `left`, its own --max-time may end a stream (exit code 28)."""
         command = self.command(path, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode in ((0, 28) if left else (0,)), done.stderr

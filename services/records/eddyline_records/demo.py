@@ -15,7 +15,7 @@ INSERT INTO users SELECT id, 'User ' || id FROM numbers
 
 
 def make_users(path: Path, rows: int = 1_000_000) -> None:
-    """Makes the file unless it is there: half a second. Whoever sees it sees all of it."""
+    """Makes the file unless it is there: half a second. A reader that sees it sees all of it."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""An address that can't be had is said with what to do."""
+"""The error of an address that can't be had says how to go on."""
 
 import socket
 

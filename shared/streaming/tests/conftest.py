@@ -26,7 +26,7 @@ from eddyline.testing.stream import abort_all
 
 @dataclass
 class Recorder:
-    """A listener that notes what its connection tells it."""
+    """A listener that notes the calls of its connection."""
 
     told: list[str] = field(default_factory=list)
 

@@ -18,7 +18,7 @@ BASE = sorted(set(eddyline.__all__) - {"EventSource"})
 
 
 def run(code: str) -> str:
-    """What a fresh interpreter prints, in which no extra can be imported."""
+    """The output of a fresh interpreter in which no extra can be imported."""
     without = f"import sys\nfor name in {EXTRAS!r}: sys.modules[name] = None\n"
     done = subprocess.run(
         [sys.executable, "-c", without + code], capture_output=True, text=True, timeout=60

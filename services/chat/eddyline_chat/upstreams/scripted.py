@@ -1,4 +1,4 @@
-"""The upstream that says what it is told to: for tests."""
+"""The upstream that follows a script: for tests."""
 
 from collections.abc import AsyncGenerator, Sequence
 

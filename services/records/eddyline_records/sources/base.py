@@ -9,7 +9,7 @@ from eddyline.errors import BadRequest
 #: The value of a key, as its source compares it.
 Key = Any
 
-#: The values of one row, in the order of the columns that were asked for. What comes after them is
+#: The values of one row, in the order of the columns that were asked for. Further values are
 #: the source's own.
 Row = Sequence[Any]
 

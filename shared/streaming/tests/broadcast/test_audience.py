@@ -1,4 +1,4 @@
-"""Fan-out inside one audience: joined, framed once, and fair to who fills up in the midst of it."""
+"""Fan-out inside one audience: joined, framed once, and fair to a reader that fills up in the midst of it."""
 
 import asyncio
 import time

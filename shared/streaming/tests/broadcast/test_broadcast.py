@@ -41,7 +41,7 @@ class Hub:
         self.broadcast = Broadcast(
             self.journal, StreamMetrics("test", "broadcast"), self.settings.policy, self.drain
         )
-        #: Makes who is told of each subscriber.
+        #: Makes the observer of each subscriber.
         self.members: Callable[[], Member | None] = lambda: None
         self.app = FastAPI(lifespan=lambda _: self.broadcast.run())
         self.app.state.context = SimpleNamespace(settings=self.settings, drain=self.drain)

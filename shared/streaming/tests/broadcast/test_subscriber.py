@@ -1,4 +1,4 @@
-"""Property: whatever is interleaved, a subscriber sees its entries in order, none lost, none
+"""Property: in every interleaving, a subscriber sees its entries in order, none lost, none
 twice, or is told.
 """
 
@@ -48,7 +48,7 @@ class Pipe:
     def write(self, data: bytes) -> None:
         assert not self.closed, "written after the end"
         self._data += data
-        # What a stalled reader can cost: the mark, and what one write may add to it.
+        # The most that a stalled reader can cost: the mark, and the size of one write.
         assert len(self._data) < HIGH_WATER + 64 * 1024
         if len(self._data) > HIGH_WATER and not self.full:
             self.full = True
@@ -74,7 +74,7 @@ class Pipe:
 
 @dataclass
 class Reader:
-    """A client: what it selected, and the place up to which it was told everything."""
+    """A client: its selection, and the place up to which it was told everything."""
 
     topics: frozenset[str]
     place: int
@@ -108,7 +108,7 @@ class Reader:
 
 class World:
     def __init__(self, journal_bytes: int) -> None:
-        config: Any = Settings(flush_interval=60.0)  # what is joined waits for the step `flush`
+        config: Any = Settings(flush_interval=60.0)  # joined entries wait for the step `flush`
         drain = Drain()
         self.limits = Limits(drain)
         self.journal = MemoryJournal(max_bytes=journal_bytes)
@@ -124,7 +124,7 @@ class World:
 
     async def subscribe(self, topics: frozenset[str], back: int) -> None:
         """From now on, or from `back` entries ago."""
-        head = self.broadcast.head.sequence  # behind what was published, where the bus has a hole
+        head = self.broadcast.head.sequence  # behind the published events, where the bus has a hole
         place = max(0, head - back)
         after = f"{self.broadcast.head.epoch}.{place}" if back else None
         reader = Reader(topics, place, parser=Parser(after or ""))
@@ -165,7 +165,7 @@ class World:
                 subscriber.on_time(subscriber._began + 30)
 
     async def hole(self) -> None:
-        """The bus drops what is published for a moment."""
+        """The bus drops all events for a moment."""
         follower = self.journal._followers.pop()
         await self.publish("a", 10, 2)
         self.journal._followers.append(follower)
@@ -232,7 +232,7 @@ def test_every_subscriber_sees_its_entries_in_order_once_or_is_told(script, jour
 
 
 async def test_a_page_stops_at_the_high_water_mark() -> None:
-    """Whoever resumes far behind costs no more than who stalls (`Pipe` asserts the bound)."""
+    """A client that resumes far behind costs no more than one that stalls (`Pipe` asserts the bound)."""
     world = World(journal_bytes=100_000_000)
     async with world.broadcast.run():
         await world.publish("a", 5000, 250)

@@ -1,4 +1,4 @@
-"""The index of topics: who is asked, and how seldom."""
+"""The index of topics: which selectors are asked, and how seldom."""
 
 import tracemalloc
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The Python client behind a proxy with faults: what arrives, joined, equals what was published."""
+"""The Python client behind a proxy with faults: the joined arrivals equal the published events."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ QUICK = 0.02
 
 
 class Hub:
-    """A journal's events at `/`; what `refuse` gives is raised, once each."""
+    """A journal's events at `/`; the errors of `refuse` are raised, once each."""
 
     def __init__(self, **settings: Any) -> None:
         self.journal = MemoryJournal()
@@ -109,7 +109,7 @@ class Reader:
         await eventually(lambda: self.source.last_event_id)
 
     async def has_all(self, hub: Hub) -> None:
-        """Exactly what was published, in order: nothing lost, nothing twice."""
+        """Exactly the published events, in order: nothing lost, nothing twice."""
         await eventually(lambda: self.numbers[-1:] == [hub.published - 1])
         assert self.numbers == list(range(hub.published))
 

@@ -1,5 +1,5 @@
-"""The connection on its socket: what is let go for it, and the ends that it may come to. What it
-shares with the others is in test_connection.py.
+"""The connection on its socket: the objects that it lets go, and its ends. The tests that it
+shares with the others are in test_base.py.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ async def test_nothing_of_asyncio_stays(bench_of):
 
 async def test_nothing_of_the_request_stays_in_a_context():
     class Request:
-        """What a middleware might keep in a context variable."""
+        """An object that a middleware might keep in a context variable."""
 
     request = Request()
     left = weakref.ref(request)

@@ -1,4 +1,4 @@
-"""The journal behind Sentinels: a failover costs only what the replica lacked, and tells it."""
+"""The journal behind Sentinels: a failover costs only the entries that the replica lacked, and tells it."""
 
 import asyncio
 import signal
@@ -77,7 +77,7 @@ async def sentinel(folder: Path, primary: RedisServer) -> AsyncIterator[int]:
 
 
 class Reader:
-    """A follower that asserts an unbroken row, but for what it was told to skip."""
+    """A follower that asserts an unbroken row, but for the entries that it was told to skip."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

@@ -1,4 +1,4 @@
-"""What is the Redis journal's own: retention in Redis, epochs, faults of the server and of the way
+"""The Redis journal's own behaviour: retention in Redis, epochs, faults of the server and of the way
 to it. The contract that all journals keep is in test_journal.py.
 """
 
@@ -33,7 +33,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 class Reader:
-    """A follower that knows what it has and what it was told is missing."""
+    """A follower that knows its entries, and those that it was told are missing."""
 
     def __init__(self) -> None:
         self.head: Cursor | None = None
@@ -244,7 +244,7 @@ async def test_a_restart_without_the_tail_is_told_to_those_who_saw_it(tmp_path):
             await append_until_taken(journal, "other 4")
             await append_until_taken(journal, "other 5")
             await append_until_taken(journal, "other 6")
-            # The numbers were given again: whoever saw the lost entries must not go on after them.
+            # The numbers were given again: a client that saw the lost entries must not go on after them.
             for cursor in cursors[3:]:
                 assert (await journal.read(cursor, 9)).gap == "epoch"
             page = await journal.read(cursors[2], 9)
@@ -323,7 +323,7 @@ async def test_a_frozen_redis_is_noticed_and_come_back_from(server):
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_appends_over_a_cut_connection_are_there_once(server, seed):
-    """An answer that is lost on its way: what was done is not done again."""
+    """An answer that is lost on its way: nothing is done twice."""
     async with FaultProxy(server.port) as proxy:
         proxy.cut_after = 5000 + 777 * seed
         async with RedisJournal(f"redis://127.0.0.1:{proxy.port}") as journal:
@@ -385,7 +385,7 @@ def test_a_bad_url_is_refused(url, complaint):
 
 
 async def test_whoever_starts_amid_appends_gets_a_row_without_hole_or_twin(redis_url):
-    """What comes between the subscription and the reading of the stream comes twice to it."""
+    """Entries between the subscription and the reading of the stream come twice to it."""
     async with RedisJournal(redis_url, secrets.token_hex(8)) as journal:
         publishing = asyncio.create_task(append_many(journal, 800))
         readers: list[Reader] = []

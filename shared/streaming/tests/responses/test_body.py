@@ -35,7 +35,7 @@ def ended(name: str) -> list[str]:
 
 
 class Sent(list[Message]):
-    """An ASGI `send` that keeps what it is given."""
+    """An ASGI `send` that keeps its messages."""
 
     async def __call__(self, message: Message) -> None:
         self.append(message)

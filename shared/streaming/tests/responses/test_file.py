@@ -184,7 +184,7 @@ async def test_if_range_takes_the_etag_or_an_old_date_of_this_version(
     assert await status('"another"') == 200
     assert await status(f"W/{strong_etag(os.stat(path))}") == 200
     assert await status("yesterday") == 200
-    # Just written: the same date may stand for what was there a moment ago.
+    # Just written: the same date may stand for the bytes of a moment ago.
     os.utime(path)
     assert await status(formatdate(os.stat(path).st_mtime, usegmt=True)) == 200
 
@@ -339,7 +339,7 @@ async def test_the_drain_cuts_it_at_the_deadline(
 
 @pytest.fixture
 def small(path: Path) -> bytes:
-    """What is in the file when it is as large as a small one can be."""
+    """The content of the largest file that is still a small one."""
     content = os.urandom(TAIL)
     path.write_bytes(content)
     return content
@@ -409,7 +409,7 @@ async def test_a_small_file_that_is_not_in_the_page_cache_or_whose_file_system_c
 
 
 async def test_small_files_to_a_client_that_does_not_wait(run: Running, small: bytes) -> None:
-    """Answers stay in order, and none overtakes what a slow reader has not taken yet."""
+    """Answers stay in order, and none overtakes bytes that a slow reader has not taken yet."""
     stream = await fetch(run.url, receive_buffer=8192)
     stream.writer.write(request_bytes("GET", "/", {}) * 100)
     assert await stream.body() == small
@@ -426,7 +426,7 @@ async def test_a_small_file_that_is_written_to_after_it_was_opened_is_cut_off(
     size: int,
     request: pytest.FixtureRequest,
 ) -> None:
-    """The head says what the file was; it must not be followed by what it has become."""
+    """The head describes the file as it was; later bytes must not follow it."""
 
     def write() -> None:
         path.write_bytes(bytes(size))

@@ -45,7 +45,7 @@ async def streams_are_closed() -> AsyncIterator[None]:
 
 
 class Served:
-    """One route that pulls from `produce`, and what came of it."""
+    """One route that pulls from `produce`, and its outcome."""
 
     def __init__(self, produce: Produce, name: str, expires: float | None, **settings: Any) -> None:
         self.context = Context.from_settings(Settings(**{"log_level": "error", **settings}))
@@ -127,7 +127,7 @@ async def test_the_head_and_each_chunk_are_sent_at_once(serve: Callable[..., Any
 
 @pytest.fixture
 def logged() -> Iterator[list[logging.LogRecord]]:
-    """What stream and server log. Not by caplog: `jsonlog.configure` takes its handler away."""
+    """The log of stream and server. Not by caplog: `jsonlog.configure` takes its handler away."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign, assignment]
@@ -195,7 +195,7 @@ async def test_a_sync_producer_is_closed_when_the_client_leaves(
         finally:
             closed.append(True)
 
-    # Held here, so that the garbage collector is not what closes it.
+    # Held here, so that the garbage collector does not close it.
     producer = endless()
     async with serve(lambda: producer) as (served, url):
         stream = await fetch(url)
@@ -288,7 +288,7 @@ async def test_the_socket_sets_the_pace(serve: Callable[..., Any]) -> None:
     async with serve(produce) as (_, url):
         stream = await fetch(url, receive_buffer=8192)
         stopped_at = await settled(lambda: len(steps))
-        # What the kernel takes for a reader that does not read, and one chunk in hand.
+        # The bytes that the kernel takes for a reader that does not read, and one chunk in hand.
         assert stopped_at * CHUNK < 8 * 1024 * 1024
         read = 0
         while read < 16 * 1024 * 1024:

@@ -31,7 +31,7 @@ async def test_is_never_more_than_one_chunk_ahead() -> None:
     for taken in range(1, 11):
         await anext(chunks)
         await eventually(partial(reached, made, taken + 1))
-        # A round trip through the pool: whatever it had been given to do before is done.
+        # A round trip through the pool: all earlier work is done.
         await asyncio.wrap_future(pool().submit(int))
         assert len(made) == taken + 1
     await chunks.aclose()

@@ -14,11 +14,11 @@ OTHERS = ("counter.db", "counter_12.db.bak", "notes_12.db", "orders.db", "gauge_
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What would have been run in place of this process."""
+    """The command that would have replaced this process."""
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
     for name in ("PROMETHEUS_MULTIPROC_DIR", "EDDYLINE_WORKERS", "PYTHONSAFEPATH"):
-        monkeypatch.setenv(name, "")  # so that what is set is unset in the end
+        monkeypatch.setenv(name, "")  # so that set variables are unset in the end
     return commands
 
 

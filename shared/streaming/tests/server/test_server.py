@@ -1,4 +1,4 @@
-"""The server: the guards of a detached response, and what of uvicorn it stands on."""
+"""The server: the guards of a detached response, and the parts of uvicorn under it."""
 
 import asyncio
 import logging
@@ -215,7 +215,7 @@ async def test_a_hundred_resets_leave_nothing(bench_of, caplog):
 
 
 def test_a_stopped_server_is_a_success():
-    """`_captured_signals` is what uvicorn kills itself with after it has stopped."""
+    """uvicorn kills itself by `_captured_signals` after it has stopped."""
     assert (
         "self._captured_signals" in Path(__import__("uvicorn.server").server.__file__).read_text()
     )

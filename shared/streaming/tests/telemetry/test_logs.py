@@ -27,7 +27,7 @@ def line(made: logging.LogRecord) -> dict[str, Any]:
 
 @pytest.fixture
 def root_logger() -> Iterator[None]:
-    """Puts back what `configure` changes, or the tests after this one would log elsewhere."""
+    """Undoes the changes of `configure`, or the tests after this one would log elsewhere."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

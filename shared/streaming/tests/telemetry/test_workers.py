@@ -215,7 +215,7 @@ def test_a_scrape_passes_over_a_file_that_is_just_being_made(tmp_path: Path) -> 
 
 @pytest.fixture
 def hooks(folder: Path) -> SimpleNamespace:
-    """gunicorn's hooks, called for a master of pid 7; `end` returns what it logs."""
+    """gunicorn's hooks, called for a master of pid 7; `end` returns its log."""
     module = runpy.run_module("eddyline.server.gunicorn")
     logged: list[str] = []
     log = SimpleNamespace(warning=lambda text, *values: logged.append(text % values))
