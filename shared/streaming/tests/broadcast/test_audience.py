@@ -1,4 +1,4 @@
-"""Fan-out inside one audience: joined, framed once, and fair to a reader that fills up in the midst of it."""
+"""Fan-out: entries are joined, framed once, and fair to a reader that fills up meanwhile."""
 
 import asyncio
 import time

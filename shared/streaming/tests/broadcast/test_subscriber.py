@@ -232,7 +232,7 @@ def test_every_subscriber_sees_its_entries_in_order_once_or_is_told(script, jour
 
 
 async def test_a_page_stops_at_the_high_water_mark() -> None:
-    """A client that resumes far behind costs no more than one that stalls (`Pipe` asserts the bound)."""
+    """A client that resumes far behind costs no more than one that stalls (`Pipe` holds it)."""
     world = World(journal_bytes=100_000_000)
     async with world.broadcast.run():
         await world.publish("a", 5000, 250)

@@ -1,4 +1,4 @@
-"""The journal behind Sentinels: a failover costs only the entries that the replica lacked, and tells it."""
+"""The journal behind Sentinels: a failover costs the entries that the replica lacked, and tells."""
 
 import asyncio
 import signal

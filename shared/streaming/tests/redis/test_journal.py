@@ -1,5 +1,5 @@
-"""The Redis journal's own behaviour: retention in Redis, epochs, faults of the server and of the way
-to it. The contract that all journals keep is in test_journal.py.
+"""The Redis journal's own behaviour: retention, epochs, faults of the server and of the way to it.
+The contract that all journals keep is in journal/test_base.py.
 """
 
 import asyncio
@@ -244,7 +244,7 @@ async def test_a_restart_without_the_tail_is_told_to_those_who_saw_it(tmp_path):
             await append_until_taken(journal, "other 4")
             await append_until_taken(journal, "other 5")
             await append_until_taken(journal, "other 6")
-            # The numbers were given again: a client that saw the lost entries must not go on after them.
+            # The numbers were given again: a client of the lost entries must not go on after them.
             for cursor in cursors[3:]:
                 assert (await journal.read(cursor, 9)).gap == "epoch"
             page = await journal.read(cursors[2], 9)
