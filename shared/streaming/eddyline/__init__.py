@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from eddyline.journal.base import Journal as Journal
     from eddyline.journal.base import NewEntry as NewEntry
     from eddyline.journal.cursor import Cursor as Cursor
+    from eddyline.policy import ProducePolicy as ProducePolicy
     from eddyline.policy import StreamPolicy as StreamPolicy
+    from eddyline.produce.yielded import NamedEvent as NamedEvent
     from eddyline.responses.file import FileResponse as FileResponse
     from eddyline.responses.ndjson import NdjsonResponse as NdjsonResponse
     from eddyline.responses.pull import PullResponse as PullResponse
@@ -29,8 +31,10 @@ __all__ = [
     "FileResponse",
     "Hub",
     "Journal",
+    "NamedEvent",
     "NdjsonResponse",
     "NewEntry",
+    "ProducePolicy",
     "PullResponse",
     "StreamPolicy",
     "StreamingError",
@@ -45,8 +49,10 @@ _MODULES = {
     "FileResponse": "eddyline.responses.file",
     "Hub": "eddyline.hub",
     "Journal": "eddyline.journal.base",
+    "NamedEvent": "eddyline.produce.yielded",
     "NdjsonResponse": "eddyline.responses.ndjson",
     "NewEntry": "eddyline.journal.base",
+    "ProducePolicy": "eddyline.policy",
     "PullResponse": "eddyline.responses.pull",
     "StreamPolicy": "eddyline.policy",
     "StreamingError": "eddyline.errors",

@@ -19,10 +19,13 @@ from eddyline.connection.refusal import refusal
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.backends import backend_from_url
 from eddyline.journal.base import Backend, Bounds, NewEntry
-from eddyline.policy import StreamPolicy
+from eddyline.policy import ProducePolicy, StreamPolicy
+from eddyline.produce.generator_run import Source
+from eddyline.produce.producer import Producer
 from eddyline.server.stopping import on_stop
 from eddyline.service.admission import Limits
 from eddyline.service.drain import Drain
+from eddyline.store.memory import MemoryStore
 from eddyline.telemetry.base import NoStreamMeter, StreamMeter
 
 
@@ -46,9 +49,10 @@ class Hub:
     `url`: where the events are kept. None is the memory of this process, and suits a single one;
     `redis://…` is shared by all processes that name it. `name`: hubs of two names in one Redis know
     nothing of each other. `bounds`: how much is kept, and for how long. `policy`: the limits of
-    each stream's life. `drain_window`: the seconds, after SIGTERM or SIGINT, within which all
-    streams end, each at its own random moment; a server must wait for longer (hypercorn's default
-    is 3). `meter`: takes the measures; none are taken without it.
+    each stream's life, `produce_policy` those of generators. `drain_window`: the seconds, after
+    SIGTERM or SIGINT, within which all streams end, each at its own random moment; a server must
+    wait for longer (hypercorn's default is 3). `meter`: takes the measures; none are taken without
+    it.
 
     Raises SettingsError where the URL's scheme is not known, or its extra is not installed.
     """
@@ -60,12 +64,14 @@ class Hub:
         name: str = "events",
         bounds: Bounds | None = None,
         policy: StreamPolicy = StreamPolicy(),
+        produce_policy: ProducePolicy = ProducePolicy(),
         drain_window: float = 2.0,
         meter: StreamMeter | None = None,
     ) -> None:
         self._new_backend = partial(backend_from_url, url or "memory://", name, bounds)
         self._new_backend()  # a bad URL fails here, not at the start of the app
         self._policy = policy
+        self._produce_policy = produce_policy
         self._drain_window = drain_window
         self._meter = meter or NoStreamMeter("hub", "broadcast")
         self._running: _Running | None = None
@@ -81,10 +87,13 @@ class Hub:
         # All anew: an app that is started again, as by a test client, has another event loop.
         backend, drain = self._new_backend(), Drain(window=self._drain_window)
         broadcast = Broadcast(backend.journal, self._meter, self._policy, drain)
-        running = _Running(backend, broadcast, drain, Limits(drain))
+        store = MemoryStore(self._produce_policy.total_bytes)
+        producer = Producer(store, self._policy, drain, self._meter, self._produce_policy)
+        running = _Running(backend, broadcast, producer, drain, Limits(drain))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(backend.run())
             await stack.enter_async_context(broadcast.run())
+            await stack.enter_async_context(producer.run())
             stack.callback(running.close)
             await stack.enter_async_context(on_stop(running.stop))
             self._running = running
@@ -145,6 +154,42 @@ class Hub:
             raise PublishRefused(error) from error
         return receipt.id
 
+    async def produce(
+        self, request: Request, key: str, generator: Source | None = None
+    ) -> Response:
+        """The response that brings the values of a generator to any number of clients.
+
+            return await hub.produce(request, question.id, answer(question))
+
+        The first request for a key starts its generator, async or blocking. The generator runs
+        once, in this process, whether a client listens or not. All clients get all values; one that
+        names the id of an event (`Last-Event-ID`, or `?after=`) gets the values after it. Without a
+        `generator` a client can only join. The key names the stream for everyone: where a stream is
+        one user's own, put the user into it.
+
+        A text is sent as it is, a `NamedEvent` as an event of that type, any other value as JSON.
+        The last event is `eddyline.end`, or `eddyline.error` with `{"reason", "detail"}`: the
+        generator raised, was cancelled, or exceeded the `produce_policy`, or its process stopped.
+        An EventSource that comes back after the last event is told by 204 to stop.
+
+        Streams are kept in the memory of this process, and end with it: behind several workers, a
+        client must reach the same one again. A client that resumes a stream that has expired gets
+        410. A key whose stream has expired is free again.
+
+        A generator lives longer than the request that started it: dependencies of FastAPI that are
+        closed with the request are closed while it runs.
+        """
+        try:
+            return await self._require_running().producer.response(request, key, generator)
+        except StreamingError as error:
+            return refusal(request, error)
+
+    async def cancel(self, key: str) -> bool:
+        """Ends the generator of `produce` under `key`, and tells its clients. False where there is
+        none, or it has ended.
+        """
+        return await self._require_running().producer.cancel(key)
+
     def _require_running(self) -> "_Running":
         if self._running is None:
             raise RuntimeError(
@@ -160,6 +205,7 @@ class _Running:
 
     backend: Backend
     broadcast: Broadcast
+    producer: Producer
     drain: Drain
     limits: Limits
     draining: asyncio.Task[None] | None = None

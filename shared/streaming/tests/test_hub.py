@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from eddyline import Hub, StreamPolicy, Unavailable
+from eddyline import Hub, NamedEvent, ProducePolicy, StreamPolicy, Unavailable
 from eddyline.errors import SettingsError
 from eddyline.journal.backends import BACKENDS
 from eddyline.journal.base import Bounds, Follower, Receipt
@@ -25,6 +25,13 @@ from eddyline.testing import Stream, eventually, fetch
 EVENTS = {"Accept": "text/event-stream"}
 
 
+async def words() -> AsyncIterator[Any]:
+    """Has two words, and never comes to a third."""
+    yield "one"
+    yield NamedEvent("second", {"word": 2})
+    await asyncio.Event().wait()
+
+
 def app_of(hub: Hub) -> Starlette:
     async def events(request: Request) -> Response:
         return await hub.subscribe(request, topics=["orders", "rates"])
@@ -32,7 +39,14 @@ def app_of(hub: Hub) -> Starlette:
     async def publish(request: Request) -> Response:
         return PlainTextResponse(await hub.publish("orders", await request.json()))
 
-    routes = [Route("/events", events), Route("/orders", publish, methods=["POST"])]
+    async def answer(request: Request) -> Response:
+        return await hub.produce(request, "answer", words())
+
+    routes = [
+        Route("/events", events),
+        Route("/orders", publish, methods=["POST"]),
+        Route("/answer", answer),
+    ]
     return Starlette(routes=routes, lifespan=hub.lifespan)
 
 
@@ -218,6 +232,51 @@ def away(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(sys.modules, "away", SimpleNamespace(away=away))
     monkeypatch.setitem(BACKENDS, "away", "away:away")
     return "away://"
+
+
+async def test_a_generator_is_joined_resumed_and_cancelled(serve):
+    hub = Hub()
+    async with serve(app_of(hub)) as (url, _):
+        one, two = await (await fetch(f"{url}/answer")).events(2)
+        assert (one.data, two.event, two.data) == ("one", "second", '{"word":2}')
+        joined = await fetch(f"{url}/answer")
+        resumed = await fetch(f"{url}/answer", headers={"Last-Event-ID": one.id})
+        assert await joined.events(2) == [one, two]
+        assert await resumed.events(1) == [two]
+        assert await hub.cancel("answer")
+        [end] = await joined.events()
+        assert (end.event, json.loads(end.data)["reason"]) == ("eddyline.error", "cancelled")
+        assert await resumed.events() == [end]
+        assert not await hub.cancel("answer")
+        unknown = await fetch(f"{url}/answer", headers={"Last-Event-ID": "?"})
+        assert unknown.status == 400
+
+
+async def test_the_policy_of_generators_is_the_hubs(serve):
+    hub = Hub(produce_policy=ProducePolicy(deadline=0.1))
+    async with serve(app_of(hub)) as (url, _):
+        *_, end = await (await fetch(f"{url}/answer")).events()
+        assert json.loads(end.data)["reason"] == "deadline"
+
+
+async def test_a_signal_ends_the_readers_of_a_generator_and_the_generator_in_the_window(
+    serve, sigterm
+):
+    hub = Hub(drain_window=0.3)
+    async with serve(app_of(hub)) as (url, server):
+        sigterm.append(lambda: setattr(server, "should_exit", True))
+        streams = [await fetch(f"{url}/answer") for _ in range(20)]
+        for stream in streams:
+            await stream.events(2)
+        assert hub._running is not None
+        producer = hub._running.producer
+        signal.raise_signal(signal.SIGTERM)
+        for stream in streams:
+            assert await stream.events() == []
+            assert stream.clean
+            assert stream.parser.retry is not None
+        await eventually(lambda: hub._running is None)
+        assert producer.running == 0
 
 
 async def test_a_journal_that_is_away_is_an_answer_that_says_when_to_come_back(serve, away):

@@ -39,7 +39,7 @@ class Producer:
         policy: StreamPolicy,
         drain: Drain,
         meter: StreamMeter,
-        kept: ProducePolicy = ProducePolicy(),  # noqa: B008
+        kept: ProducePolicy = ProducePolicy(),
     ) -> None:
         self._store = store
         self._feeds = StreamFeeds(store, entry, meter, policy, drain)
