@@ -8,14 +8,12 @@ from contextlib import suppress
 from email.utils import formatdate, parsedate_to_datetime
 from io import FileIO
 from mimetypes import guess_type
-from secrets import token_hex
 from time import time
 
-from starlette import responses
 from starlette.background import BackgroundTask
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import MalformedRangeHeader
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
@@ -23,6 +21,13 @@ from eddyline.connection.refusal import refusal
 from eddyline.connection.sendfile import READ
 from eddyline.errors import NotFound, StreamingError
 from eddyline.responses.body import Body, send_whole
+from eddyline.responses.ranges import (
+    Multipart,
+    Range,
+    UnsatisfiableRange,
+    content_range,
+    requested_ranges,
+)
 from eddyline.responses.regular import open_regular
 from eddyline.responses.stream import ByteStream, transport_of
 from eddyline.responses.threaded import ThreadedIterator
@@ -30,9 +35,6 @@ from eddyline.service.admission import StreamContext
 
 #: The end of a range is read, not sent by the kernel: a change shows before the range is whole.
 TAIL = 64 * 1024
-
-#: Bytes `start` up to, not including, `end`.
-Range = tuple[int, int]
 
 
 class FileChanged(StreamingError):
@@ -47,7 +49,7 @@ def strong_etag(status: os.stat_result) -> str:
     return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
 
-class FileResponse(responses.FileResponse):
+class FileResponse(Response):
     """A file, with ranges and a strong ETag; one that is written to meanwhile is cut short.
 
         return FileResponse("/srv/films/a.mp4")
@@ -71,13 +73,12 @@ class FileResponse(responses.FileResponse):
     ) -> None:
         self.context: StreamContext = context or StreamContext.from_defaults("file")
         self._to_open = None if isinstance(file, FileIO) else os.fspath(file)
-        self.path: str = self._to_open or "-"  # for Starlette's error texts only
         self.status_code = 200
-        guessed = guess_type(self.path)[0] or "application/octet-stream"
+        guessed = guess_type(self._to_open or "")[0] or "application/octet-stream"
         self.media_type: str = media_type or guessed
         self.background: BackgroundTask | None = None
         given = {**(headers or {}), "accept-ranges": "bytes"}
-        # Starlette's __init__ would look through all headers for each that it adds.
+        # No `self.body`: Starlette would take its length for the Content-Length.
         if isinstance(file, FileIO):
             try:
                 self.init_headers({**given, **self._use(file)})
@@ -92,7 +93,6 @@ class FileResponse(responses.FileResponse):
         """Takes an open file over; the headers that tell its version."""
         self.file = file
         self.version: os.stat_result = os.fstat(file.fileno())
-        self.stat_result: os.stat_result = self.version
         return _version_headers(self.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,6 +106,8 @@ class FileResponse(responses.FileResponse):
                     raise
                 return await refusal(Request(scope), error)(scope, receive, send)
         await self._respond(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = transport_of(scope)
@@ -127,61 +129,64 @@ class FileResponse(responses.FileResponse):
         return None if self._is_changed() else data
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # From 2.4 on Starlette does not wait for the disconnect; ByteStream does, on every server.
-        alone: Scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
         self.stream: ByteStream = ByteStream(self.context, scope, send)
-        respond = super().__call__
-        await self.stream.run(receive, lambda: respond(alone, receive, self.stream.send))
+        await self.stream.run(receive, lambda: self._answer(scope, receive, self.stream.send))
 
-    @classmethod
-    def _parse_range_header(cls, http_range: str, file_size: int) -> list[Range]:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head_only = scope["method"] == "HEAD"
         try:
-            return super()._parse_range_header(http_range, file_size)
-        except MalformedRangeHeader:
-            # RFC 9110 §14.2: a header that is not understood is as if it were not there.
-            return []
+            ranges = self._ranges(scope["method"], Headers(scope=scope))
+        except UnsatisfiableRange:
+            headers = {"content-range": f"bytes */{self.version.st_size}"}
+            return await PlainTextResponse("", 416, headers)(scope, receive, send)
+        if len(ranges) > 1:
+            await self._send_parts(send, ranges, head_only)
+        else:
+            await self._send_one(send, ranges, head_only)
 
-    def _should_use_range(self, http_if_range: str) -> bool:
-        if http_if_range.startswith('"'):
-            return http_if_range == self.headers["etag"]
-        # RFC 9110 §8.8.2.2: a date that is this second's may stand for two versions.
+    def _ranges(self, method: str, headers: Headers) -> list[Range]:
+        """Those to send; none: the whole file. Raises UnsatisfiableRange."""
+        wanted, validator = headers.get("range"), headers.get("if-range")
+        if wanted is None or method not in ("GET", "HEAD"):
+            return []
+        if validator is not None and not self._is_version(validator):
+            return []
+        return requested_ranges(wanted, self.version.st_size)
+
+    def _is_version(self, validator: str) -> bool:
+        """Whether an `If-Range` stands for the file as it is (RFC 9110 §13.1.5)."""
+        if validator.startswith('"'):
+            return validator == self.headers["etag"]
+        # §8.8.2.2: a date that is this second's may stand for two versions.
         fresh = time() - self.version.st_mtime < 2
         modified = self.headers.get("last-modified", "")
-        return not fresh and _same_moment(http_if_range, modified)
+        return not fresh and _same_moment(validator, modified)
 
-    async def _handle_simple(self, send: Send, send_header_only: bool, _: bool) -> None:
-        body = await self._begin(send, 200, {})
-        await self._send_only_range(body, 0, 0 if send_header_only else self.version.st_size)
+    async def _send_one(self, send: Send, ranges: Sequence[Range], head_only: bool) -> None:
+        """The whole file, or the one range of it."""
+        size = self.version.st_size
+        start, end = ranges[0] if ranges else (0, size)
+        headers = {}
+        if ranges:
+            headers = {
+                "content-range": content_range((start, end), size),
+                "content-length": str(end - start),
+            }
+        body = await self._begin(send, 206 if ranges else 200, headers)
+        if head_only or start == end:
+            return await body.end()
+        await self._send_range(body, start, end, last=True)
 
-    async def _handle_single_range(
-        self, send: Send, start: int, end: int, file_size: int, send_header_only: bool
-    ) -> None:
-        headers = {
-            "content-range": f"bytes {start}-{end - 1}/{file_size}",
-            "content-length": str(end - start),
-        }
-        body = await self._begin(send, 206, headers)
-        await self._send_only_range(body, start, start if send_header_only else end)
-
-    async def _handle_multiple_ranges(
-        self, send: Send, ranges: Sequence[Range], file_size: int, send_header_only: bool
-    ) -> None:
-        boundary = token_hex(13)
-        length, part_head = self.generate_multipart(
-            ranges, boundary, file_size, self.headers["content-type"]
-        )
-        headers = {
-            "content-type": f"multipart/byteranges; boundary={boundary}",
-            "content-length": str(length),
-        }
-        body = await self._begin(send, 206, headers)
-        if send_header_only:
+    async def _send_parts(self, send: Send, ranges: Sequence[Range], head_only: bool) -> None:
+        parts = Multipart(ranges, self.version.st_size, self.headers["content-type"])
+        body = await self._begin(send, 206, parts.headers)
+        if head_only:
             return await body.end()
         for start, end in ranges:
-            await body.write(part_head(start, end))
+            await body.write(parts.head((start, end)))
             await self._send_range(body, start, end)
-            await body.write(b"\r\n")
-        await body.end(f"--{boundary}--".encode())
+            await body.write(parts.AFTER_PART)
+        await body.end(parts.end)
 
     async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> Body:
         merged = MutableHeaders(raw=list(self.raw_headers))
@@ -189,11 +194,6 @@ class FileResponse(responses.FileResponse):
         body = Body(send, status, merged.raw)
         await body.begin()
         return body
-
-    async def _send_only_range(self, body: Body, start: int, end: int) -> None:
-        if start == end:
-            return await body.end()
-        await self._send_range(body, start, end, last=True)
 
     async def _send_range(self, body: Body, start: int, end: int, *, last: bool = False) -> None:
         if self.stream.transport is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from prometheus_client import REGISTRY
 
 from eddyline import testing
@@ -158,6 +158,23 @@ async def test_sends_several_ranges(run: Running, content: bytes) -> None:
         assert data == content[start:end] + b"\r\n"
 
 
+async def test_head_tells_of_the_range_that_get_would_send(run: Running) -> None:
+    stream = await fetch(run.url, method="HEAD", headers={"Range": "bytes=5-9"})
+    assert (stream.status, stream.headers["content-length"]) == (206, "5")
+    assert stream.headers["content-range"] == f"bytes 5-9/{SIZE}"
+    stream.writer.write(request_bytes("HEAD", "/", {"Range": "bytes=0-0,9-9"}))
+    await stream.read_head("HEAD")
+    assert stream.headers["content-type"].startswith("multipart/byteranges; ")
+
+
+async def test_ranges_outside_the_file_are_left_out_beside_one_inside(
+    run: Running, content: bytes
+) -> None:
+    stream = await fetch(run.url, headers={"Range": f"bytes={SIZE}-,5-9"})
+    assert (stream.status, stream.headers["content-range"]) == (206, f"bytes 5-9/{SIZE}")
+    assert await stream.body() == content[5:10]
+
+
 async def test_a_range_outside_the_file_is_416(run: Running) -> None:
     stream = await fetch(run.url, headers={"Range": f"bytes={SIZE}-"})
     assert (stream.status, stream.headers["content-range"]) == (416, f"bytes */{SIZE}")
@@ -214,6 +231,23 @@ async def test_a_date_that_cannot_be_written_is_left_out(
         assert (await fetch(run.url, headers=headers)).status == 200
         headers = {"Range": "bytes=0-0", "If-Range": stream.headers["etag"]}
         assert (await fetch(run.url, headers=headers)).status == 206
+
+
+@pytest.mark.parametrize("size", [TAIL, SIZE])
+async def test_tasks_in_the_background_run_after_the_file_is_sent(path: Path, size: int) -> None:
+    os.truncate(path, size)
+    done: list[bool] = []
+    app = FastAPI()
+    app.state.context = Context.from_settings(Settings())
+
+    @app.get("/")
+    def file(background: BackgroundTasks) -> FileResponse:
+        background.add_task(done.append, True)
+        return FileResponse(path)
+
+    async with running(app) as run:
+        await (await fetch(run.url)).body()
+        await eventually(lambda: done == [True])
 
 
 def test_a_response_that_cannot_be_made_closes_its_file(path: Path) -> None:
