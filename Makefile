@@ -69,6 +69,13 @@ lint: .venv/.synced ## Check style, types and imports
 	@$(PYTHON) scripts/lint_imports.py --no-logo
 	@types=$$($(RUN) pyright --verifytypes eddyline --ignoreexternal) || { echo "$$types"; exit 1; }
 
+new-service: .venv/.synced ## Make a service of your own from services/_template: NAME=polls
+	@$(PYTHON) scripts/new_service.py "$(NAME)"
+	@$(UV) lock --quiet
+	@$(MAKE) --no-print-directory setup generate
+	@$(RUN) ruff check --quiet --fix services/$(NAME)
+	@$(RUN) ruff format --quiet services/$(NAME)
+
 format: .venv/.synced ## Rewrite the code in the project's style
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .

@@ -1,4 +1,7 @@
-"""docs/operations.md names every setting and metric of the code, and no other."""
+"""The documentation names every setting and metric of the code, and no other.
+
+It is docs/operations.md, and the README.md of a service that has one of its own.
+"""
 
 import re
 import runpy
@@ -11,14 +14,24 @@ from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings
 from eddyline.telemetry import metrics
 
-TEXT = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+READMES = [ROOT / "services" / name / "README.md" for name in registrations()]
 
 SERVICES = tuple(service.settings for service in registrations().values())
 
 
-def rows(heading: str) -> dict[str, list[str]]:
+def settings_rows() -> dict[str, list[str]]:
+    """Of all services: those of a service may be in its own README."""
+    found = rows("Settings")
+    for readme in READMES:
+        found |= rows("Settings", readme.read_text()) if readme.exists() else {}
+    return found
+
+
+def rows(heading: str, text: str = TEXT) -> dict[str, list[str]]:
     """The cells of the table below a heading, by the name in the first."""
-    section = TEXT.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     found = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -45,15 +58,15 @@ def defaults(settings: type[Settings]) -> dict[str, str]:
 
 @pytest.mark.parametrize("settings", [Settings, *SERVICES])
 def test_every_setting_is_there_with_its_default(settings: type[Settings]) -> None:
-    table = rows("Settings")
+    table = settings_rows()
     for variable, default in defaults(settings).items():
-        assert variable in table, f"{variable} is missing in docs/operations.md"
+        assert variable in table, f"{variable} is missing in the documentation"
         assert table[variable][1] == default, variable
 
 
 def test_no_setting_is_made_up() -> None:
     known = {variable for settings in (Settings, *SERVICES) for variable in defaults(settings)}
-    assert set(rows("Settings")) == known
+    assert set(settings_rows()) == known
 
 
 def test_the_metrics_are_those_of_the_code() -> None:

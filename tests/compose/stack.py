@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import shlex
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from copied import copy_tree
 
 from eddyline.service.registry import registrations
 from eddyline.testing import free_port
-
-ROOT = Path(__file__).parents[2]
 
 PORTS = ("HTTPS_PORT", "HTTP_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
 
@@ -143,12 +141,3 @@ class Stack:
 def has_image(image: str, label: str = "") -> bool:
     filters = ["--filter", f"reference={image}", *(["--filter", f"label={label}"] if label else [])]
     return bool(run("docker", "images", "-q", *filters).strip())
-
-
-def copy_tree(folder: Path) -> None:
-    """The files that git has, or would take: no .env, and no data of this machine."""
-    listing = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
-    for name in filter(None, listing.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)

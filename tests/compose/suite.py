@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stack import ROOT, Stack, until
+from rendered import ROOT
+from stack import Stack, until
 from users import SUBSCRIBERS, Client, herding, mint
 
 from eddyline.service.registry import registrations

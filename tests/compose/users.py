@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-from stack import ROOT, Stack, until
+from rendered import ROOT
+from stack import Stack, until
 
 from eddyline.service.registry import registrations
 
