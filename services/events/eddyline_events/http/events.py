@@ -63,18 +63,18 @@ class EventsApi:
         wanted = Subscription.from_request(request)
         selection = Selection.from_texts(principal, wanted.topics)
         after = await hub.broadcast.locate(wanted.id, selection)
-        permit = hub.context.limits.for_request(request, principal)
-        member = hub.presence.member(principal, selection)
-        return hub.broadcast.response(
-            permit,
-            selection,
-            after=after,
-            expires=principal.expires,
-            format=wanted.format,
-            seconds=wanted.seconds,
-            member=member,
-            headers=self._headers | {"Eddyline-Subscriber": member.id},
-        )
+        with hub.context.limits.for_request(request, principal) as permit:
+            member = hub.presence.member(principal, selection)
+            return hub.broadcast.response(
+                permit,
+                selection,
+                after=after,
+                expires=principal.expires,
+                format=wanted.format,
+                seconds=wanted.seconds,
+                member=member,
+                headers=self._headers | {"Eddyline-Subscriber": member.id},
+            )
 
     async def publish(self, request: Request) -> Response:
         """Publishes one event, a JSON array of them, or NDJSON: every event that is answered with
@@ -127,9 +127,9 @@ class EventsApi:
         hub = self._hub
         minimal = "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower()
         groups = LineGroups(hub, self._publisher, principal, key, minimal)
-        permit = hub.context.limits.for_request(request, principal)
-        stream = hub.context.stream(self._pulled, permit, principal.expires)
-        return LinePublisher(hub, stream, groups)
+        with hub.context.limits.for_request(request, principal) as permit:
+            stream = hub.context.stream(self._pulled, permit, principal.expires)
+            return LinePublisher(hub, stream, groups)
 
 
 def _check_size(body: bytearray, settings: EventsSettings) -> None:

@@ -94,14 +94,15 @@ class MercureApi:
         headers = _HEADERS | {"Eddyline-Subscriber": member.id}
         if id is not None:
             headers |= await self._resumed(id, after)
-        return hub.broadcast.response(
-            hub.context.limits.for_request(request, permissions.principal),
-            selection,
-            after=after,
-            expires=permissions.expires,
-            member=member,
-            headers=headers,
-        )
+        with hub.context.limits.for_request(request, permissions.principal) as permit:
+            return hub.broadcast.response(
+                permit,
+                selection,
+                after=after,
+                expires=permissions.expires,
+                member=member,
+                headers=headers,
+            )
 
     async def publish(self, request: Request) -> Response:
         """Publishes an update: 200 and its id, once it is in the journal."""

@@ -328,3 +328,44 @@ async def test_an_envelope_tells_the_topic(hub, publish, subscribed):
     assert (event.event, event.id) == ("e", answer["id"])
     assert (value["topic"], value["id"], value["data"]) == ("a", answer["id"], {"n": 1})
     await stream.close()
+
+
+def broken(*_, **__):
+    raise RuntimeError("a fault")
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        ("eddyline_events.hub.presence.presence.Presence.member", "/events"),
+        ("eddyline.broadcast.broadcast.StreamResponse", "/events"),
+        ("eddyline.broadcast.broadcast.StreamResponse", "/.well-known/mercure?topic=a"),
+    ],
+)
+async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
+    hub_of, monkeypatch, fault, path
+):
+    async with hub_of(limit_streams=1, anonymous=True) as hub:
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, broken)
+            for _ in range(3):
+                async with await fetch(hub.url + path) as stream:
+                    assert stream.status == 500
+                assert hub.app.state.context.limits.open == 0
+        async with await fetch(hub.url + path) as stream:
+            assert stream.status == 200
+
+
+async def test_a_fault_before_lines_are_answered_gives_the_permit_back(hub_of, monkeypatch):
+    lines = {"Content-Type": "application/x-ndjson"}
+    body = b'{"topic": "a", "data": 1}\n'
+    async with hub_of(limit_streams=1) as hub:
+        with monkeypatch.context() as patch:
+            patch.setattr("eddyline_events.http.events.LinePublisher", broken)
+            for _ in range(3):
+                url = f"{hub.url}/events"
+                async with await fetch(url, method="POST", headers=lines, body=body) as stream:
+                    assert stream.status == 500
+                assert hub.app.state.context.limits.open == 0
+        async with await fetch(url, method="POST", headers=lines, body=body) as stream:
+            assert stream.status == 200
