@@ -19,7 +19,7 @@ class RedisBackend:
 
     @classmethod
     def from_url(cls, url: str, hub: str, bounds: Bounds, **options: Any) -> "RedisBackend":
-        """`url` as in link.py; `options` as those of `RedisJournal`."""
+        """`url` as in primary.py; `options` as those of `RedisJournal`."""
         return cls(
             RedisJournal(
                 url,

@@ -17,8 +17,9 @@ from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Re
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.redis import record as redis_record
 from eddyline.redis.keys import HubKeys
-from eddyline.redis.link import CALL_TIMEOUT, Primary, RedisLink, Script
+from eddyline.redis.link import CALL_TIMEOUT, RedisLink, Script
 from eddyline.redis.listener import RedisListener
+from eddyline.redis.primary import Primary
 from eddyline.tasks import background
 from eddyline.telemetry.base import BusMeter, NoBusMeter
 
@@ -29,7 +30,7 @@ BATCH_BYTES = 1024 * 1024
 #: Bytes of appends that may wait for Redis; appends beyond them are refused at once.
 WAITING_BYTES = 32 * 1024 * 1024
 
-#: Bytes of a page: about what a connection takes at once.
+#: Bytes of a page: about as many as a connection takes at once.
 PAGE_BYTES = 64 * 1024
 
 #: Seconds between two attempts to send a batch.
@@ -56,7 +57,7 @@ class _Append:
 class RedisJournal:
     """One hub's journal; use it within `async with`. Bounded by entries, bytes and age (seconds).
 
-    `url` as in link.py. `key_age`: seconds for which idempotency keys are remembered; it must
+    `url` as in primary.py. `key_age`: seconds for which idempotency keys are remembered; it must
     be longer than any append takes. All processes of a hub must be given the same bounds.
     """
 
@@ -152,7 +153,7 @@ class RedisJournal:
 
     @asynccontextmanager
     async def follow(self, follower: Follower) -> AsyncIterator[None]:
-        """Goes on once what is retained was told, or without it where Redis is away."""
+        """Goes on once the retained entries were delivered, or without them where Redis is away."""
         listener = RedisListener(self.keys, self.link, self.read, follower, self._meter)
         self._listeners.add(listener)
         try:
@@ -196,7 +197,7 @@ class RedisJournal:
             except (Unavailable, TimeoutError) as error:
                 failure = error
             except Exception as error:
-                # Redis refuses what it was sent: to send it again would not help.
+                # Redis refuses the batch itself: to send it again would not help.
                 failure = error
                 break
             if loop.time() + SEND_AGAIN >= deadline:

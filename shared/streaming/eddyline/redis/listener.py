@@ -19,7 +19,8 @@ from eddyline.journal.base import Follower, Page
 from eddyline.journal.cursor import Cursor
 from eddyline.redis import record as redis_record
 from eddyline.redis.keys import HubKeys
-from eddyline.redis.link import CONNECT_TIMEOUT, Failure, RedisConnection, RedisLink, info
+from eddyline.redis.link import RedisLink
+from eddyline.redis.primary import CONNECT_TIMEOUT, Failure, RedisConnection, info
 from eddyline.tasks import Backoff
 from eddyline.telemetry.base import BusMeter
 
@@ -46,7 +47,7 @@ class BusFault(Exception):
 
 
 class RedisListener:
-    """Tells one follower what the journal gets, for as long as `run` runs."""
+    """Brings the journal's entries to one follower, for as long as `run` runs."""
 
     def __init__(
         self,

@@ -19,7 +19,8 @@ from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import ENTRY_OVERHEAD
 from eddyline.redis.journal import RedisJournal
-from eddyline.redis.link import Primary, RedisLink
+from eddyline.redis.link import RedisLink
+from eddyline.redis.primary import Primary
 from eddyline.telemetry.metrics import BusMetrics
 from eddyline.testing import FaultProxy, RedisServer, eventually
 from eddyline.wire.sse import Parser

@@ -11,7 +11,8 @@ import pytest
 from eddyline.errors import Unavailable
 from eddyline.redis import state as redis_state
 from eddyline.redis.keys import HubKeys
-from eddyline.redis.link import Primary, RedisLink
+from eddyline.redis.link import RedisLink
+from eddyline.redis.primary import Primary
 from eddyline.redis.state import RedisState
 from eddyline.testing import RedisServer, eventually
 
