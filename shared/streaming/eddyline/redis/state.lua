@@ -1,4 +1,4 @@
--- What append.lua and read.lua share: the state of a hub's journal, and what keeps it true.
+-- The part that append.lua and read.lua share: the state of a hub's journal, and its invariants.
 --
 -- All keys of a hub have one hash tag, {<hub>}, and so one slot of a cluster:
 --
@@ -15,7 +15,7 @@
 --
 -- ARGV[1] run id of the server that the caller's connection reaches
 -- ARGV[2] a fresh name, should an epoch begin
--- ARGV[3] entries, ARGV[4] bytes, ARGV[5] milliseconds: what may be retained
+-- ARGV[3] entries, ARGV[4] bytes, ARGV[5] milliseconds: the most that is retained
 
 local OVERHEAD = 500
 -- Trimmed in one call at most, so that no caller holds Redis for long.
@@ -39,7 +39,7 @@ if not epoch then
 elseif meta[2] ~= ARGV[1] then
   -- Another server, or another life of it: a replica that was promoted, or a file that was read,
   -- may lack the newest entries, and their sequences would be given again. So the epoch ends with
-  -- what is here; cursors up to its end stay good, and those beyond it are known to be lost.
+  -- the entries that are here; cursors up to its end stay good, and those beyond it are known to be lost.
   -- Removes nothing: a Redis that is full refuses a script's HSET, unless it has written before.
   redis.call('HDEL', KEYS[3], '')
   redis.call('HSET', KEYS[3], epoch, sequence)
@@ -81,8 +81,8 @@ local function trim_if_needed()
   end
 end
 
--- The stream went as a whole: it expired with its newest entry, or was evicted. What is appended next
--- must not look as if it followed what clients had before.
+-- The stream went as a whole: it expired with its newest entry, or was evicted. The next
+-- entry must not look as if it followed those that clients had before.
 if first <= sequence and redis.call('EXISTS', KEYS[2]) == 0 then
   trim()
 end
