@@ -13,8 +13,8 @@ from eddyline.connection.base import EXTENSION, Connection, ResponseTransport
 class StreamResponse(Response):
     """A response whose body is written by the owner of its connection: `open` hands it over.
 
-    `open` is called once, after the head is sent; `abandon` instead where there is no body (HEAD, a
-    failed send).
+    `open` is called once, after the head is sent. `abandon` is called where there is no body: for
+    HEAD, and after a send or an `open` that failed.
     """
 
     def __init__(
@@ -48,11 +48,20 @@ class StreamResponse(Response):
             opened = True
             connection = transport.detach() if transport is not None and detach else None
             if connection is not None:
-                self.open(connection)
+                self._hand_over(connection)
             else:
                 attached = AsgiConnection()
-                self.open(attached)
+                self._hand_over(attached)
                 await attached.run(receive, send)
         finally:
             if not opened:
                 self.abandon()
+
+    def _hand_over(self, connection: Connection) -> None:
+        try:
+            self.open(connection)
+        except BaseException:
+            # Nobody owns the connection: its client would wait for ever.
+            connection.abort()
+            self.abandon()
+            raise

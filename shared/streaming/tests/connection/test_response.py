@@ -1,0 +1,31 @@
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from eddyline.connection.base import Connection
+from eddyline.connection.response import StreamResponse
+from eddyline.testing import eventually, fetch
+
+
+@pytest.mark.parametrize("written", [b"", b"something"])
+async def test_a_writer_that_fails_to_take_the_connection_leaves_nothing_open(
+    serve, written, caplog
+):
+    abandoned: list[str] = []
+
+    def open(connection: Connection) -> None:
+        connection.write(written)
+        raise RuntimeError("a fault")
+
+    async def stream(request: Request) -> Response:
+        return StreamResponse(open, lambda: abandoned.append("abandoned"), "text/plain")
+
+    async with serve(Starlette(routes=[Route("/", stream)])) as (url, server):
+        answer = await fetch(url)
+        assert await answer.body() in (b"", written)
+        assert answer.clean is False
+        assert abandoned == ["abandoned"]
+        await eventually(lambda: not server.server_state.connections)
+    assert "a fault" in caplog.text
