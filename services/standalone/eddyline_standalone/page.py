@@ -13,15 +13,20 @@ from eddyline.service.registry import Example
 _EXAMPLES = "[/* examples */]"
 
 
-def router(examples: Sequence[Example]) -> APIRouter:
-    routes = APIRouter()
-    # A command may hold "</script>", which would end the script.
-    listed = json.dumps([[each.title, each.command] for each in examples]).replace("<", "\\u003c")
-    page = Page(Path(__file__).with_name("page.html").read_text().replace(_EXAMPLES, listed))
+class StartPage:
+    """The page at `/`, which shows commands to try."""
 
-    @routes.get("/", include_in_schema=False)
-    @routes.head("/", include_in_schema=False)
-    async def start_page() -> Response:
-        return page.response()
+    def __init__(self, examples: Sequence[Example]) -> None:
+        # A command may hold "</script>", which would end the script.
+        listed = json.dumps([[each.title, each.command] for each in examples])
+        text = Path(__file__).with_name("page.html").read_text()
+        self._page = Page(text.replace(_EXAMPLES, listed.replace("<", "\\u003c")))
 
-    return routes
+    def routes(self) -> APIRouter:
+        routes = APIRouter()
+        methods = ["GET", "HEAD"]
+        routes.add_api_route("/", self.show, methods=methods, include_in_schema=False)
+        return routes
+
+    async def show(self) -> Response:
+        return self._page.response()

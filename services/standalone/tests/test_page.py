@@ -11,13 +11,13 @@ from eddyline.service.app import Context, Service, create_app
 from eddyline.service.registry import Example
 from eddyline.service.settings import Settings
 from eddyline.testing import fetch, running
-from eddyline_standalone.page import router
+from eddyline_standalone.page import StartPage
 
 EXAMPLES = [Example("One", "curl {url}/one"), Example("A </script> of another", "curl '{url}/<'")]
 
 
 def app() -> FastAPI:
-    service = Service("standalone", router(EXAMPLES))
+    service = Service("standalone", StartPage(EXAMPLES).routes())
     return create_app(Context.from_settings(Settings()), [service], "Test")
 
 
