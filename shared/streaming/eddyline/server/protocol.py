@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
@@ -61,7 +60,7 @@ class StreamProtocol(HttpToolsProtocol):
         if self.cycle is None and self in self.connections:  # not one that has detached
             self.transport.close()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] == "1.0":
             cycle = self.cycle = UnframedCycle.from_cycle(cycle)
         self.running = cycle
@@ -81,13 +80,13 @@ class UnframedCycle(RequestResponseCycle):
         vars(new).update(vars(cycle))
         return new
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             names = (name.lower() for name, _ in message.get("headers", []))
             self.unframed = b"content-length" not in names
             if self.unframed:
                 # To uvicorn a HEAD response has neither framing nor a length to keep.
-                self.scope: HTTPScope = {**self.scope, "method": "HEAD"}
+                self.scope: Any = {**self.scope, "method": "HEAD"}
         elif self.unframed and message["type"] == "http.response.body":
             await self.flow.drain()
             if not self.disconnected:

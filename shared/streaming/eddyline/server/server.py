@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn, whose responses can take their transport over, and which drains.
 
-uvicorn's internals are touched in this module alone, by subclassing; `tests/test_server.py` pins
-the attributes that it relies on.
+uvicorn's internals are touched in protocol.py and here alone, by subclassing;
+`tests/server/test_private_hooks.py` pins each that is relied on.
 """
 
 import asyncio
@@ -70,10 +70,14 @@ class StreamServer(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         with self.capture_signals():
-            await self._serve(sockets)
+            await self.serve_without_signals(sockets)
             # uvicorn would now kill itself by the signal that it caught; a drained stop is a
             # success: exit code 0.
             self._captured_signals.clear()
+
+    async def serve_without_signals(self, sockets: list[socket.socket] | None = None) -> None:
+        """As `serve`, but the process keeps its signal handlers: a test must stay killable."""
+        await self._serve(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         draining = asyncio.create_task(self._drain.run())

@@ -6,6 +6,7 @@ therefore names the mode by which the workers' values are put together. Only liv
 here: one call per flush or chunk.
 """
 
+import os
 from functools import cache, cached_property
 from typing import Final, Literal, get_args
 
@@ -232,5 +233,5 @@ def exposition() -> bytes:
     registry = REGISTRY
     if multiprocess():
         registry = CollectorRegistry(support_collectors_without_names=True)
-        WorkersCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(WorkersCollector(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     return generate_latest(registry)

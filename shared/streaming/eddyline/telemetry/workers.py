@@ -16,6 +16,7 @@ from pathlib import Path
 from prometheus_client import Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 #: The names that prometheus_client gives to the files of our types of metric.
 _FILES = re.compile(r"(counter|histogram|gauge_[a-z]+)_[0-9-]+\.db")
@@ -66,14 +67,17 @@ def free_slot(slot: str) -> None:
         mark_process_dead(slot)  # type: ignore[no-untyped-call]
 
 
-class WorkersCollector(MultiProcessCollector):
+class WorkersCollector(Collector):
     """The sums over all slots: of workers that live and of those that died."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
         # Always in the same order: another one could round a sum down by its last bit, which
         # Prometheus takes for a counter that began anew.
-        files = sorted(filter(_is_sound, glob(f"{self._path}/*.db")))
-        merged: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        files = sorted(filter(_is_sound, glob(f"{self._folder}/*.db")))
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         return merged
 
 

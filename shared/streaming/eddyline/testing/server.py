@@ -46,8 +46,7 @@ async def running(app: FastAPI, **options: Any) -> AsyncIterator[Running]:
     sock = socket.create_server(("127.0.0.1", 0), backlog=4096)
     config = server_config(app, app.state.context.settings, **options)
     server = StreamServer(config, app.state.context.drain)
-    # Not `serve`, which takes the process's signals: a test that hangs must still be killable.
-    task = asyncio.create_task(server._serve([sock]))
+    task = asyncio.create_task(server.serve_without_signals([sock]))
     scheme = "https" if config.is_ssl else "http"
     try:
         await eventually(lambda: server.started or task.done())

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import Server, ServerState
 
 from eddyline.connection.asgi import AsgiConnection
 from eddyline.connection.base import BARE
@@ -212,45 +209,6 @@ async def test_a_hundred_resets_leave_nothing(bench_of, caplog):
         await eventually(lambda: not state.connections and not state.tasks)
         assert bench.opened.qsize() == 100
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
-
-
-def test_a_stopped_server_is_a_success():
-    """uvicorn kills itself by `_captured_signals` after it has stopped."""
-    assert (
-        "self._captured_signals" in Path(__import__("uvicorn.server").server.__file__).read_text()
-    )
-
-
-@pytest.mark.parametrize(
-    ("owner", "names"),
-    [
-        (Server, ["serve", "_serve", "shutdown", "capture_signals", "handle_exit"]),
-        (
-            HttpToolsProtocol,
-            ["on_message_begin", "_start_asgi_task", "_unset_keepalive_if_required"],
-        ),
-        (FlowControl, ["drain", "resume_reading"]),
-        (RequestResponseCycle, ["run_asgi", "send"]),
-    ],
-)
-def test_uvicorn_still_has_what_is_relied_on(owner, names):
-    for name in names:
-        assert callable(getattr(owner, name, None)), f"uvicorn's {owner.__name__} lost {name}"
-
-
-async def test_uvicorn_still_has_the_attributes_that_are_relied_on(bench_of):
-    async with bench_of() as bench:
-        stream = await fetch(bench.url + "/plain")
-        state = bench.running.server.server_state
-        assert isinstance(state, ServerState)
-        (protocol,) = state.connections
-        for name in ("transport", "flow", "cycle", "scope", "parser", "pipeline", "connections"):
-            assert hasattr(protocol, name), f"uvicorn's protocol lost {name}"
-        cycle = protocol.cycle
-        for name in ("disconnected", "more_body", "chunked_encoding", "expected_content_length"):
-            assert hasattr(cycle, name), f"uvicorn's cycle lost {name}"
-        assert hasattr(protocol.flow, "write_paused")
-        await stream.close()
 
 
 def test_stream_responses_say_no_length():

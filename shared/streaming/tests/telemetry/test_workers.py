@@ -33,7 +33,7 @@ def write(folder: Path, prefix: str, slot: object, timestamp: float = 0.0, **som
 
 def scrape(folder: Path) -> dict[str, float]:
     registry = CollectorRegistry(support_collectors_without_names=True)
-    WorkersCollector(registry, str(folder))
+    registry.register(WorkersCollector(str(folder)))
     lines = generate_latest(registry).decode().splitlines()
     samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples}
