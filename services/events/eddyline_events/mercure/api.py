@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from eddyline.broadcast.subscriber import Start
+from eddyline.broadcast.catch_up import Start
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.service.raw_route import RawRoute

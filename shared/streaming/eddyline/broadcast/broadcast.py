@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from eddyline.broadcast.audience import Audience, Selector
+from eddyline.broadcast.catch_up import PAGE_ENTRIES, Start
 from eddyline.broadcast.coalescing import FlushGovernor
 from eddyline.broadcast.formats import SSE, Format
-from eddyline.broadcast.subscriber import PAGE_ENTRIES, Member, Start, Subscriber
+from eddyline.broadcast.subscriber import Member, Subscriber
 from eddyline.broadcast.timer_wheel import TimerWheel
 from eddyline.broadcast.topic_index import TopicIndex
 from eddyline.connection.base import Connection

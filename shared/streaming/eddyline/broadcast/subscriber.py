@@ -12,30 +12,20 @@ import time
 from typing import Final, Literal, Protocol
 
 from eddyline.broadcast.audience import Audience, Selector
+from eddyline.broadcast.catch_up import CatchUp, Pages, Start
 from eddyline.broadcast.formats import Format
+from eddyline.broadcast.limits import Stall, deadline
 from eddyline.broadcast.timer_wheel import TimerWheel
-from eddyline.connection.base import HIGH_WATER, Connection
-from eddyline.errors import Unavailable
-from eddyline.journal.base import Gap, Page
-from eddyline.journal.cursor import Cursor, Earliest
-from eddyline.journal.memory import Window
+from eddyline.connection.base import Connection
+from eddyline.journal.base import Gap
+from eddyline.journal.cursor import Cursor
 from eddyline.policy import StreamPolicy
 from eddyline.service.admission import Permit
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry.base import Reason, StreamMeter
-
-#: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
-PAGE_ENTRIES = 256
+from eddyline.telemetry.base import Reason
 
 #: When the client should come back after an end that was ours, in milliseconds.
 RETRY = (500, 3000)
-
-#: Seconds, jittered, until a page is read again that could not be.
-READ_AGAIN = 1.0
-
-#: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that
-#: its id is unknown.
-Start = Cursor | Earliest | Literal["unknown"] | None
 
 
 class Member(Protocol):
@@ -46,32 +36,18 @@ class Member(Protocol):
     def left(self) -> None: ...
 
 
-class Feed(Protocol):
+class Feed(Pages, Protocol):
     """The broadcast, as a subscriber sees it."""
 
     @property
     def policy(self) -> StreamPolicy: ...
 
     @property
-    def meter(self) -> StreamMeter: ...
-
-    @property
     def timer_wheel(self) -> TimerWheel: ...
-
-    @property
-    def head(self) -> Cursor:
-        """The last entry that was delivered in this process."""
-
-    @property
-    def recent(self) -> Window:
-        """The newest entries before `head`."""
 
     @property
     def finished(self) -> bool:
         """Whether the journal has ended: nothing will follow `head`."""
-
-    async def read(self, after: Cursor | None) -> Page:
-        """A page of the journal; raises Unavailable."""
 
     def heartbeat(self, format: Format) -> bytes:
         """The bytes that a silent stream gets."""
@@ -85,24 +61,19 @@ class Feed(Protocol):
     def forget(self, subscriber: "Subscriber", audience: Audience) -> None:
         """Called by a subscriber that has ended."""
 
-    def log_failure(self, error: Exception) -> None:
-        """Logs the fault that ends a subscriber."""
-
 
 class Subscriber:
     __slots__ = (
-        "_after",
         "_audience",
         "_began",
+        "_catch_up",
         "_deadline",
         "_deadline_reason",
         "_feed",
-        "_held",
         "_member",
         "_permit",
-        "_progress_at",
-        "_reading",
         "_resuming",
+        "_stall",
         "_state",
         "connection",
         "due",
@@ -118,31 +89,21 @@ class Subscriber:
         member: Member | None = None,
         seconds: float | None = None,
     ) -> None:
-        now = time.monotonic()
         self.connection: Final = connection
         self.due: int = 0
         self._feed = feed
         self._audience = audience
         self._permit = permit
         self._member = member
-        self._began = now
+        self._began = time.monotonic()
         self._state: Literal["live", "behind", "ended"] = "behind"
-        #: Behind: where it is; the last entry that was written, once there was one.
-        self._after: Start = None
+        #: Only while it is behind.
+        self._catch_up: CatchUp | None = None
         #: Until it is live for the first time, where it came back with an id.
         self._resuming = False
-        self._reading: asyncio.Task[None] | asyncio.Handle | None = None
-        #: While the connection is full: the bytes it held when last looked at, and since when it
-        #: holds them.
-        self._held = 0
-        self._progress_at = 0.0
-        # Jittered, so that clients that came together don't come back together.
-        longest = feed.policy.max_age * random.uniform(0.8, 1.0)
-        self._deadline = now + (longest if seconds is None else seconds)
-        self._deadline_reason: Reason = "age"
-        if expires is not None and (at := now + expires - time.time()) < self._deadline:
-            self._deadline = at
-            self._deadline_reason = "expired"
+        #: Since its connection was full.
+        self._stall: Stall | None = None
+        self._deadline, self._deadline_reason = deadline(feed.policy, expires, seconds)
 
     @property
     def selector(self) -> Selector:
@@ -158,12 +119,12 @@ class Subscriber:
             self._member.joined(self)
         if after is None:
             self._write(self._feed.heartbeat(format) + first)
-            self._go_live()
+            self.go_live()
         else:
             self._write(format.heartbeat(None) + first)
-            self._after = after
             self._resuming = True
-            self._catch_up()
+            self._read_after(after)
+            self.resume()
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -172,19 +133,17 @@ class Subscriber:
     # How the connection fares.
 
     def on_full(self) -> None:
-        self._held = self.connection.buffered
-        self._progress_at = time.monotonic()
+        self._stall = Stall(self.connection, self._feed.policy.write_timeout)
         if self._state == "live":
             self._feed.meter.slow_consumers.inc()
             self.fall_behind()
-        check_at = self._progress_at + self._feed.policy.write_timeout
+        check_at = self._stall.ends_at(time.monotonic())
         if self.due > check_at + 1:
             # Only ever sooner: an earlier look sees the connection, too.
             self._schedule(check_at)
 
     def on_writable(self) -> None:
-        if self._state == "behind":
-            self._catch_up()
+        self.resume()
 
     def on_close(self) -> None:
         self._finish("client_closed")
@@ -200,17 +159,20 @@ class Subscriber:
         if self._state == "live":
             self._audience.flush()
             self._audience.leave(self)
-            self._after = self._feed.head
-            self._state = "behind"
+            self._read_after(self._feed.head)
 
     def resume(self) -> None:
         """Catches up after `fall_behind`, where the connection is not full."""
-        if self._state == "behind":
-            self._catch_up()
+        if self._catch_up is not None:
+            self._catch_up.go_on()
 
-    def _go_live(self) -> None:
+    def _read_after(self, after: Start) -> None:
+        self._catch_up = CatchUp(self, self._feed, self._audience, after)
+        self._state = "behind"
+
+    def go_live(self) -> None:
         self._resumed("complete")
-        self._after = None
+        self._catch_up = None
         self._state = "live"
         self._audience.join(self)
         if self.connection.full:
@@ -220,87 +182,7 @@ class Subscriber:
         else:
             self.complete()
 
-    def _catch_up(self) -> None:
-        if self._reading is not None or self.connection.full:
-            return  # one page at a time; `on_writable` comes back here
-        after, recent = self._after, self._feed.recent
-        if isinstance(after, Cursor) and recent.gap(after) is None:
-            self._write_page(recent.page(after, PAGE_ENTRIES))
-        else:
-            self._reading = asyncio.create_task(self._read_journal(after))
-
-    async def _read_journal(self, after: Start) -> None:
-        try:
-            page = await self._feed.read(after if isinstance(after, Cursor) else None)
-        except asyncio.CancelledError:
-            raise
-        except Unavailable:
-            # The journal is away, and so are publishers: the stream stays open until it is back.
-            pause = READ_AGAIN * random.uniform(0.5, 1.5)
-            self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
-            return
-        except Exception as error:
-            self._feed.log_failure(error)
-            self._reading = None
-            self.end("failed")
-            return
-        self._reading = None
-        if self._state == "behind":
-            if after == "unknown":
-                page = Page([], page.oldest, page.head, "unknown")
-            self._after = after if isinstance(after, Cursor) else page.oldest
-            self._write_page(page)
-
-    def _write_page(self, page: Page) -> None:
-        """Writes a page, at most as far as the high-water mark, and goes on from there."""
-        feed, audience = self._feed, self._audience
-        feed.meter.catch_up_reads.inc()
-        if page.gap is not None:
-            self._reset(page.gap, page.oldest)
-            return
-        before = self._after
-        frames: list[bytes] = []
-        size = taken = 0
-        for entry in page.entries:
-            if size >= HIGH_WATER or entry.cursor.sequence > feed.head.sequence:
-                break
-            taken += 1
-            self._after = entry.cursor
-            if audience.selector.matches(entry):
-                frames.append(audience.format.entry(entry))
-                size += len(frames[-1])
-        assert isinstance(self._after, Cursor)
-        if taken == len(page.entries) and self._after.sequence == page.head.sequence:
-            self._after = page.head  # the end of an epoch is the start of the next
-        if frames:
-            self.connection.write(audience.format.join(frames, self._after))
-            feed.meter.events.inc(len(frames))
-            feed.meter.bytes.inc(size)
-            if audience.format.once:
-                self._resumed("complete")
-                self.end("complete")
-                return
-        if self._after == feed.head:
-            self._go_live()
-        elif not self.connection.full:
-            if self._after != before or page.head.sequence < feed.head.sequence:
-                # In a turn of its own: a thousand that resume at once must not hold the loop.
-                self._reading = asyncio.get_running_loop().call_soon(self._next_page)
-            else:
-                # The journal is ahead of the deliveries in this process: they are on their way.
-                feed.wait(self)
-
-    def _resumed(self, result: str) -> None:
-        if self._resuming:
-            self._resuming = False
-            self._feed.meter.resumed(result, time.monotonic() - self._began)
-
-    def _next_page(self) -> None:
-        self._reading = None
-        if self._state == "behind":
-            self._catch_up()
-
-    def _reset(self, gap: Gap, oldest: Cursor) -> None:
+    def reset(self, gap: Gap, oldest: Cursor) -> None:
         """Says that something is missing, and why; then the live stream."""
         feed, format = self._feed, self._audience.format
         feed.meter.reset(gap)
@@ -309,7 +191,15 @@ class Subscriber:
         if format.once:
             self._finish_body("complete", b"")
         else:
-            self._go_live()
+            self.go_live()
+
+    def wait(self) -> None:
+        self._feed.wait(self)
+
+    def _resumed(self, result: str) -> None:
+        if self._resuming:
+            self._resuming = False
+            self._feed.meter.resumed(result, time.monotonic() - self._began)
 
     # Time.
 
@@ -336,16 +226,13 @@ class Subscriber:
             self._schedule(now + policy.heartbeat)
 
     def _check_stall(self, now: float) -> None:
-        """A peer that reads little is slow; one that reads nothing for the write timeout is
-        stalled.
-        """
-        held = self.connection.buffered
-        if held != self._held:
-            self._held, self._progress_at = held, now
-        if now - self._progress_at >= self._feed.policy.write_timeout:
+        if self._stall is None:
+            self._stall = Stall(self.connection, self._feed.policy.write_timeout)
+        stalled_at = self._stall.ends_at(now)
+        if now >= stalled_at:
             self.end("stalled")
         else:
-            self._schedule(self._progress_at + self._feed.policy.write_timeout)
+            self._schedule(stalled_at)
 
     # The end.
 
@@ -368,6 +255,8 @@ class Subscriber:
         """
         if self._state == "ended":
             return
+        if reason == "complete":
+            self._resumed(reason)
         # Pending entries go out first: the client's last id must be that of its last event.
         self._audience.flush()
         self._finish_body(reason, self._last_bytes(reason))
@@ -375,7 +264,7 @@ class Subscriber:
     def _last_bytes(self, reason: Reason) -> bytes:
         if reason == "complete":
             return b""
-        at = self._after if isinstance(self._after, Cursor) else self._feed.head
+        at = (self._catch_up and self._catch_up.cursor) or self._feed.head
         return self._audience.format.ending(at, random.randint(*RETRY))
 
     def _finish_body(self, reason: Reason, last: bytes) -> None:
@@ -394,9 +283,9 @@ class Subscriber:
         if self._state == "live":
             self._audience.leave(self)
         self._state = "ended"
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        if self._catch_up is not None:
+            self._catch_up.stop()
+            self._catch_up = None
         self._feed.timer_wheel.remove(self)
         self._permit.release()
         self._feed.forget(self, self._audience)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eddyline.broadcast.audience import Audience
+from eddyline.broadcast.catch_up import Start
 from eddyline.broadcast.coalescing import FlushGovernor
 from eddyline.broadcast.formats import Format
-from eddyline.broadcast.subscriber import Start, Subscriber
+from eddyline.broadcast.subscriber import Subscriber
 from eddyline.broadcast.timer_wheel import TimerWheel
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse

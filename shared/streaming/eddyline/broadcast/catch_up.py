@@ -1,0 +1,164 @@
+"""How a subscriber behind the head reads pages until it is there: no queue, a cursor alone."""
+
+import asyncio
+import random
+from typing import Final, Literal, Protocol
+
+from eddyline.broadcast.audience import Audience
+from eddyline.connection.base import HIGH_WATER, Connection
+from eddyline.errors import Unavailable
+from eddyline.journal.base import Gap, Page
+from eddyline.journal.cursor import Cursor, Earliest
+from eddyline.journal.memory import Window
+from eddyline.telemetry.base import Reason, StreamMeter
+
+#: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
+PAGE_ENTRIES = 256
+
+#: Seconds, jittered, until a page is read again that could not be.
+READ_AGAIN = 1.0
+
+#: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that
+#: its id is unknown.
+Start = Cursor | Earliest | Literal["unknown"] | None
+
+
+class Pages(Protocol):
+    """The entries of a broadcast, as a subscriber reads them."""
+
+    @property
+    def meter(self) -> StreamMeter: ...
+
+    @property
+    def head(self) -> Cursor:
+        """The last entry that was delivered in this process."""
+
+    @property
+    def recent(self) -> Window:
+        """The newest entries before `head`."""
+
+    async def read(self, after: Cursor | None) -> Page:
+        """A page of the journal; raises Unavailable."""
+
+    def log_failure(self, error: Exception) -> None:
+        """Logs the fault that ends a subscriber."""
+
+
+class Behind(Protocol):
+    """A subscriber behind the head, as its catch-up sees it."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    def go_live(self) -> None:
+        """Called once it has all entries up to the head."""
+
+    def reset(self, gap: Gap, oldest: Cursor) -> None:
+        """Called in place of `go_live` where entries are missing that no page has."""
+
+    def wait(self) -> None:
+        """Called where the journal is ahead of the deliveries in this process."""
+
+    def end(self, reason: Reason) -> None:
+        """Called where no page can be read, and once a format of one answer has entries."""
+
+
+class CatchUp:
+    """From a cursor to the head, one page at a time, as fast as the connection takes them."""
+
+    __slots__ = ("_after", "_audience", "_pages", "_reading", "_subscriber")
+
+    def __init__(self, subscriber: Behind, pages: Pages, audience: Audience, after: Start) -> None:
+        self._subscriber: Final = subscriber
+        self._pages: Final = pages
+        self._audience: Final = audience
+        #: The last entry that was written, once there was one.
+        self._after = after
+        self._reading: asyncio.Task[None] | asyncio.Handle | None = None
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The last entry that the client has, where that is known."""
+        return self._after if isinstance(self._after, Cursor) else None
+
+    def go_on(self) -> None:
+        """Write the next page; call it again when the connection has become writable."""
+        if self._reading is not None or self._subscriber.connection.full:
+            return
+        after, recent = self._after, self._pages.recent
+        if isinstance(after, Cursor) and recent.gap(after) is None:
+            self._write_page(recent.page(after, PAGE_ENTRIES))
+        else:
+            self._reading = asyncio.create_task(self._read_journal(after))
+
+    def stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    async def _read_journal(self, after: Start) -> None:
+        try:
+            page = await self._pages.read(after if isinstance(after, Cursor) else None)
+        except asyncio.CancelledError:
+            raise
+        except Unavailable:
+            # The journal is away, and so are publishers: the stream stays open until it is back.
+            pause = READ_AGAIN * random.uniform(0.5, 1.5)
+            self._reading = asyncio.get_running_loop().call_later(pause, self._next_page)
+            return
+        except Exception as error:
+            self._reading = None
+            self._pages.log_failure(error)
+            self._subscriber.end("failed")
+            return
+        self._reading = None
+        if after == "unknown":
+            page = Page([], page.oldest, page.head, "unknown")
+        self._after = after if isinstance(after, Cursor) else page.oldest
+        self._write_page(page)
+
+    def _next_page(self) -> None:
+        self._reading = None
+        self.go_on()
+
+    def _write_page(self, page: Page) -> None:
+        """Write a page, at most as far as the high-water mark, and go on from there."""
+        pages, subscriber = self._pages, self._subscriber
+        pages.meter.catch_up_reads.inc()
+        if page.gap is not None:
+            subscriber.reset(page.gap, page.oldest)
+            return
+        before = self._after
+        if self._write_entries(page) and self._audience.format.once:
+            subscriber.end("complete")
+        elif self._after == pages.head:
+            subscriber.go_live()
+        elif not subscriber.connection.full:
+            if self._after != before or page.head.sequence < pages.head.sequence:
+                # In a turn of its own: a thousand that resume at once must not hold the loop.
+                self._reading = asyncio.get_running_loop().call_soon(self._next_page)
+            else:
+                # The journal is ahead of the deliveries in this process: they are on their way.
+                subscriber.wait()
+
+    def _write_entries(self, page: Page) -> bool:
+        """Whether any entry of the page was for the subscriber."""
+        audience, head = self._audience, self._pages.head
+        frames: list[bytes] = []
+        size = taken = 0
+        for entry in page.entries:
+            if size >= HIGH_WATER or entry.cursor.sequence > head.sequence:
+                break
+            taken += 1
+            self._after = entry.cursor
+            if audience.selector.matches(entry):
+                frames.append(audience.format.entry(entry))
+                size += len(frames[-1])
+        assert isinstance(self._after, Cursor)
+        if taken == len(page.entries) and self._after.sequence == page.head.sequence:
+            self._after = page.head  # the end of an epoch is the start of the next
+        if frames:
+            self._subscriber.connection.write(audience.format.join(frames, self._after))
+            self._pages.meter.events.inc(len(frames))
+            self._pages.meter.bytes.inc(size)
+        return bool(frames)
