@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from eddyline.service.registry import registrations
 from eddyline.testing import Stream, fetch, free_port
 
 # Asked for by name, by `make cluster-test`.
@@ -125,7 +126,7 @@ async def get() -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
 
 def clean_environment() -> dict[str, str]:
     """This environment without the settings of a server."""
-    own = ("EDDYLINE_", "EVENTS_", "LOGS_", "DOWNLOADS_", "RECORDS_", "CHAT_")
+    own = ("EDDYLINE_", *(f"{name.upper()}_" for name in registrations()))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     return {k: v for k, v in kept.items() if k not in ("HOST", "PORT", "DATA")}
 

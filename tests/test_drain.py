@@ -59,7 +59,7 @@ async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int)
         took = time.monotonic() - began
         await publisher
 
-    assert took < WINDOW + 3, "its grace is what gunicorn_config.py adds"
+    assert took < WINDOW + 3, "its grace is what server/gunicorn.py adds"
     ends = [ended - began for _, ended in heard]
     assert max(ends) < WINDOW + 1.5
     assert max(ends) - min(ends) > WINDOW / 2, (

@@ -26,6 +26,14 @@ def test_help_lists_every_target() -> None:
     assert "k8s-validate" in listed
 
 
+def test_every_path_in_it_exists() -> None:
+    text = (ROOT / "Makefile").read_text() + (ROOT / "scripts" / "test").read_text()
+    folders = "scripts|shared|services|tests|observability|k8s|loadtests|docs"
+    paths = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./*-]*\w)", text)
+    assert len(paths) > 10
+    assert [path for path in paths if not any(ROOT.glob(path))] == []
+
+
 def test_there_is_an_image_of_each_service() -> None:
     (names,) = re.findall(r"^for name in (.*); do", make("-n", "images"), re.MULTILINE)
     assert set(names.split()) == IMAGES

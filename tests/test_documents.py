@@ -1,0 +1,77 @@
+"""The documents name files, targets and modules that exist."""
+
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from rendered import ROOT
+
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("services/*/README.md"),
+    ROOT / "shared" / "streaming" / "README.md",
+]
+
+#: Folders that a path in a document may be relative to, beside the document's own.
+BASES = [ROOT, ROOT / "shared" / "streaming", ROOT / "k8s", *ROOT.glob("services/*")]
+
+TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+every_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS]
+)
+
+
+def code(text: str) -> Iterator[str]:
+    """The blocks and the spans of code."""
+    yield from re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def exists(path: str, document: Path) -> bool:
+    """Whether there is such a file or folder; NAME stands for any name."""
+    pattern = path.replace("NAME", "*")
+    return any(next(base.glob(pattern), None) for base in (document.parent, *BASES))
+
+
+@every_document
+def test_every_path_exists(document: Path) -> None:
+    endings = "py|yaml|yml|json|toml|md|env|caddy|lua|js|html"
+    # Not in capitals: FOLDER/config.json is a file of the reader's.
+    pattern = rf"(?<![\w./:$~{{-])((?![A-Z]+/)(?:[\w-]+/)+[\w.-]*\.(?:{endings}))\b"
+    named = {path for text in code(document.read_text()) for path in re.findall(pattern, text)}
+    assert sorted(path for path in named if not exists(path, document)) == []
+
+
+@every_document
+def test_every_target_exists(document: Path) -> None:
+    text = "\n".join(code(document.read_text()))
+    assert set(re.findall(r"(?:^|[ ;(`])make ([a-z][a-z0-9-]*)", text, re.MULTILINE)) <= TARGETS
+
+
+def anchors(document: Path) -> set[str]:
+    """Of each heading, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", re.sub(r"\[(.+?)\]\(.*?\)", r"\1", h)) for h in headings)
+    return {heading.lower().replace(" ", "-") for heading in words}
+
+
+@every_document
+def test_every_link_leads_somewhere(document: Path) -> None:
+    wrong = []
+    for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", document.read_text()):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    assert wrong == []
+
+
+@every_document
+def test_every_module_exists(document: Path) -> None:
+    pattern = r"\b(?:python -m |from |import )((?:eddyline|loadtests|bench)[\w.]*)"
+    named = {name for text in code(document.read_text()) for name in re.findall(pattern, text)}
+    assert sorted(name for name in named if find_spec(name) is None) == []
