@@ -17,9 +17,9 @@ MODIFIED = 1_767_225_600 * 10**9  # 2026-01-01
 
 
 def make_files(folder: Path) -> None:
-    """Makes what is not there yet; a file that is there is never touched.
+    """Makes the files that are missing; a file that is there is never touched.
 
-    Several processes may do so at once: what they make is the same.
+    Several processes may do so at once: they make the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in _FILES.items():
@@ -28,7 +28,7 @@ def make_files(folder: Path) -> None:
 
 
 def _make(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Under another name at first: whoever sees the file sees all of it."""
+    """Writes under another name at first: no reader ever sees a part of the file."""
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:

@@ -1,4 +1,4 @@
-"""What the downloads service can be told: `DOWNLOADS_*`, beside what every service reads."""
+"""Settings of the downloads service: `DOWNLOADS_*`, beside those of every service."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,7 +19,7 @@ class DownloadsSettings(Settings):
     #: Whether files to try the service with are made in the store, unless they are there.
     demo: bool = False
 
-    #: What `GET /static`, without a path, answers.
+    #: The answer to `GET /static`, without a path.
     demo_file: str = "file.pdf"
 
     @field_validator("store")

@@ -1,4 +1,4 @@
-"""What a file is called to the client: its media type and its name."""
+"""The media type and the name of a file, as its client sees them."""
 
 import mimetypes
 import re
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 BINARY = "application/octet-stream"
 
-#: A compressed file is what it is, not what it would be: no `Content-Encoding` says otherwise.
+#: A compressed file is sent as it is, and so is its type: there is no `Content-Encoding`.
 _COMPRESSED = {
     "gzip": "application/gzip",
     "bzip2": "application/x-bzip2",
@@ -17,7 +17,7 @@ _COMPRESSED = {
     "br": BINARY,
 }
 
-#: RFC 8187 §3.2.1, attr-char, without what `quote` always leaves alone.
+#: RFC 8187 §3.2.1, attr-char, without the characters that `quote` always leaves alone.
 _ATTR_CHAR = "!#$&+^`|"
 
 
