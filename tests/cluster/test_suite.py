@@ -15,8 +15,12 @@ from kube import (
     rolled_out,
     wait,
 )
+from rendered import namespace, render, services
 
 SUBSCRIBERS = 500
+
+#: The namespace of each service, by its name.
+SERVICES = {each["metadata"]["name"]: namespace(each) for each in services(render("k8s"))}
 
 
 def test_it_is_admitted_without_a_warning(applied: str) -> None:
@@ -25,13 +29,12 @@ def test_it_is_admitted_without_a_warning(applied: str) -> None:
 
 
 def test_everything_gets_ready(suite: None) -> None:
-    assert all(is_ready(pod) for name in ("events", "downloads", "chat") for pod in pods(name))
+    for name, home in SERVICES.items():
+        assert all(is_ready(pod) for pod in pods(name, home)), name
 
 
 def test_the_lessons_urls_work(token: str) -> None:
-    names = ("downloads", "events", "chat", "records")
-    urls = [f"{name}=http://{name}.eddyline" for name in names]
-    urls.append("logs=http://logs.eddyline-logs")
+    urls = [f"{name}=http://{name}.{home}" for name, home in SERVICES.items()]
     client = Client("lesson", "/clients/lesson.py", *urls, EDDYLINE_TOKEN=token)
     print(client.result())
 
