@@ -62,12 +62,13 @@ compose-test: .venv/.synced ## Run the suite in containers and try it: under fau
 	@scripts/need-docker
 	@exec $(PYTHON) -m pytest -q -s --junit-xml=.pytest_cache/compose.xml tests/compose/suite.py
 
-lint: .venv/.synced ## Check style, types, imports, and the size of functions, files and rooms
+lint: .venv/.synced ## Check style, types, imports, sizes of functions, files and rooms, and the prose
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(PYTHON) scripts/lint_imports.py --no-logo
 	@$(PYTHON) scripts/check_shape.py
+	@$(PYTHON) scripts/check_prose.py
 	@types=$$($(RUN) pyright --verifytypes eddyline --ignoreexternal) || { echo "$$types"; exit 1; }
 
 new-service: .venv/.synced ## Make a service of your own from services/_template: NAME=polls

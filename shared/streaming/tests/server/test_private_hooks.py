@@ -1,7 +1,7 @@
-"""What the library uses of other packages without their promise that it stays.
+"""Parts of other packages that the library uses without their promise to keep them.
 
-Each entry says in which version it was seen, and what breaks without it: read that before you take
-a new version in.
+Each entry names the version in which it was seen, and the loss without it: read that before you
+take a new version in.
 """
 
 import ast
