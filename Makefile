@@ -9,7 +9,7 @@ SERVICE ?= events
 WORKERS ?= 1
 DATA ?= $(CURDIR)/.data
 
-SERVICES := $(filter-out standalone,$(notdir $(wildcard services/[a-z]*)))
+SERVICES := $(filter-out standalone,$(patsubst services/%/pyproject.toml,%,$(wildcard services/[a-z]*/pyproject.toml)))
 
 # Each image is localhost/eddyline/NAME:TAG, a name that nobody can pull. Where the cluster's manifests
 # take theirs from: k8s/components/images.
