@@ -73,8 +73,10 @@ SUBSCRIBE: dict[str, Any] = {
             parameter("topic", _MATCHERS, "0.x: topics, URI templates (RFC 6570), or `*`."),
             parameter("match", _MATCHERS, "1.0: topics, or `*`; also `match_exact`."),
             parameter("match_urlpattern", _MATCHERS, "1.0: URL patterns (WHATWG)."),
-            parameter("last_event_id", _TEXT, "Resume after this id, or `earliest`; 1.0."),
-            parameter("lastEventID", _TEXT, "The same; 0.x."),
+            # Not `lastEventID` of 0.x beside it: Python's generated client takes both for one.
+            parameter(
+                "last_event_id", _TEXT, "Resume after this id, or `earliest`; 0.x: `lastEventID`."
+            ),
             parameter("Last-Event-ID", _TEXT, "The same, as EventSource sends it.", "header"),
         ]
     },

@@ -27,8 +27,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "topic": {"type": "string", "minLength": 1, "maxLength": MAX_TOPIC},
         "data": {
-            "default": "",
-            "description": "A string is sent as it is, anything else as JSON.",
+            "description": "A string is sent as it is, anything else as JSON; it may be missing.",
         },
         "event": {
             "type": ["string", "null"],
@@ -46,7 +45,11 @@ SCHEMA: dict[str, Any] = {
             "maximum": MAX_RETRY,
             "description": "Milliseconds that clients wait before they connect again.",
         },
-        "private": {"type": "boolean", "default": False},
+        # No `default` here or above: generators in TypeScript make a field with one required.
+        "private": {
+            "type": "boolean",
+            "description": "Only for subscribers that name the topic, and are granted it.",
+        },
     },
 }
 _FIELDS = frozenset(SCHEMA["properties"])
