@@ -43,8 +43,8 @@ class EventsApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        # FastAPI's parsing of parameters and models is a third of the cost of accepting a subscriber
-        # or an event (profiled), and a hub does these two all day.
+        # FastAPI's parsing of parameters and models is a third of the cost of a subscriber or an
+        # event (profiled), and a hub does these two all day.
         add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
         add(self.subscribe, **SUBSCRIBE)
         add(self.subscribe, methods=["HEAD"], include_in_schema=False)
