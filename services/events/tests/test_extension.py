@@ -4,10 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
 
+import pytest
+from fastapi import APIRouter, Request, Response
+
+from eddyline.service.raw_route import RawRoute
 from eddyline.testing import fetch, running
 from eddyline_events import app
+from eddyline_events.hub.hub import Hub
 from eddyline_events.settings import EventsSettings
 
 ROOM = "mercure"
@@ -61,3 +70,41 @@ def test_without_its_room_and_its_line_the_service_works(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["hello", "404"]
+
+
+class Stub:
+    """The least that an `Extension` is."""
+
+    link = '<https://stub.example/>; rel="stub"'
+    steps: ClassVar[list[str]] = []
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def routes(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route("/stub", self.head, route_class_override=RawRoute)
+        return router
+
+    async def head(self, request: Request) -> Response:
+        return Response(str(self._hub.broadcast.head))
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        self.steps.append("begun")
+        yield
+        self.steps.append("over")
+
+
+async def test_one_line_adds_a_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("stub")
+    monkeypatch.setitem(sys.modules, "stub", module)
+    monkeypatch.setattr(module, "Stub", Stub, raising=False)
+    monkeypatch.setattr(app, "EXTENSIONS", [*app.EXTENSIONS, "stub:Stub"])
+    async with running(app.create_app(EventsSettings())) as hub:
+        assert Stub.steps == ["begun"]
+        async with await fetch(hub.url + "/stub") as answer:
+            assert b"." in await answer.body()
+        async with await fetch(hub.url + "/events?poll=1&timeout=0") as answer:
+            assert answer.headers["link"] == f'<{PATH}>; rel="mercure", {Stub.link}'
+    assert Stub.steps == ["begun", "over"]
