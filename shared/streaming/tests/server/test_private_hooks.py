@@ -90,7 +90,7 @@ HOOKS = [
         redis.asyncio.Connection(),
         "_writer",
         "redis 8.1.0",
-        "redis/link.py",
+        "redis/primary.py",
         "a command to a connection that was lost while idle raises TypeError (Python 3.13.5)",
     ),
 ]
