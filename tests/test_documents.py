@@ -20,6 +20,8 @@ BASES = [ROOT, ROOT / "shared" / "streaming", ROOT / "k8s", *ROOT.glob("services
 
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
+PACKAGES = [path.parent.name for path in ROOT.glob("services/[a-z]*/eddyline_*/__init__.py")]
+
 every_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS]
 )
@@ -72,6 +74,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 @every_document
 def test_every_module_exists(document: Path) -> None:
-    pattern = r"\b(?:python -m |from |import )((?:eddyline|loadtests|bench)[\w.]*)"
+    packages = "|".join(("eddyline", "loadtests", "bench", *PACKAGES))
+    pattern = rf"\b(?:python -m |from |import )((?:{packages})(?:\.\w+)*)\b(?!_)"
     named = {name for text in code(document.read_text()) for name in re.findall(pattern, text)}
     assert sorted(name for name in named if find_spec(name) is None) == []
