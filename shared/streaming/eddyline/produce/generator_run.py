@@ -14,7 +14,7 @@ from eddyline.produce.yielded import EndReason, encode, ending, safe_detail
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.store.base import Batch, StaleWriter, StreamEnded, StreamFull, StreamStore
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 Source = AsyncIterable[Any] | Iterable[Any]
 

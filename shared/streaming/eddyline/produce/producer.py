@@ -23,7 +23,7 @@ from eddyline.telemetry.base import StreamMeter
 #: Seconds that generators get to close when the app ends.
 GRACE = 5.0
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class Producer:

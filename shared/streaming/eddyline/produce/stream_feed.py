@@ -38,7 +38,7 @@ RECENT_BYTES = 64 * 1024
 #: A page of a stream, in bytes of data.
 PAGE_BYTES = 64 * 1024
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,16 @@ class StreamFeed:
     def __init__(
         self, context: FeedContext, key: str, epoch: str, forget: Callable[["StreamFeed"], None]
     ) -> None:
-        self.key = key
-        self.epoch = epoch
+        self.key: str = key
+        self.epoch: str = epoch
         #: Whether the stream has ended: no record will follow `head`.
-        self.finished = False
+        self.finished: bool = False
         #: Called when the stream has ended, or is gone.
         self.on_end: Callable[[], None] = lambda: None
-        self.recent = Window(Cursor(epoch, 0), RECENT_BYTES)
+        self.recent: Window = Window(Cursor(epoch, 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
-        self.holders = 0
-        self.unused = asyncio.Event()
+        self.holders: int = 0
+        self.unused: asyncio.Event = asyncio.Event()
         self.following: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = context
         self._forget = forget

@@ -123,7 +123,7 @@ class RedisConnection:
 
     def __init__(self, raw: Connection) -> None:
         self.raw = raw
-        self.run_id = ""
+        self.run_id: str = ""
 
     async def learn_run_id(self) -> None:
         server = info(await self.call("INFO", "server"))
