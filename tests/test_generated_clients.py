@@ -104,8 +104,8 @@ def test_a_client_in_python_is_typed_and_works(
     suite: Any, document: Path, token: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.yml"
-    config.write_text("package_name_override: eddyline_client\npost_hooks: []\n")
-    package = tmp_path / "eddyline_client"
+    config.write_text("post_hooks: []\n")
+    package = tmp_path / "suite_client"
     generate = (sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none")
     run(*generate, "--path", document, "--config", config, "--output-path", package)
 

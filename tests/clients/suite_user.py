@@ -6,11 +6,11 @@ Each value below has a type of the document, so mypy finds where the two differ.
 import json
 import sys
 
-from eddyline_client import AuthenticatedClient
-from eddyline_client.api.downloads import download_file, list_files
-from eddyline_client.api.events import kick_subscriber, publish, read_history
-from eddyline_client.api.records import read_records
-from eddyline_client.models import FileList, History, Problem, Publication, Published
+from suite_client import AuthenticatedClient
+from suite_client.api.downloads import download_file, list_files
+from suite_client.api.events import kick_subscriber, publish, read_history
+from suite_client.api.records import read_records
+from suite_client.models import FileList, History, Problem, Publication, Published
 
 client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2])
 
