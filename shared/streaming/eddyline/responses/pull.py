@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 
 from eddyline.responses.body import Body, BodyResponse
-from eddyline.responses.threaded import ThreadedIterator
+from eddyline.responses.gathering import GatheringIterator
 from eddyline.service.admission import StreamContext
 from eddyline.wire.sse import STREAM_HEADERS
 
+#: Bytes that a blocking producer makes ahead of its client, and one chunk.
+AHEAD = 64 * 1024
+
 #: The chunks of a body; a text is sent as UTF-8.
-Chunks = Iterable[bytes] | Iterable[str] | AsyncIterable[bytes] | AsyncIterable[str]
+Chunks = Iterable[bytes | str] | AsyncIterable[bytes | str]
 
 
 class PullResponse(BodyResponse):
@@ -18,9 +21,9 @@ class PullResponse(BodyResponse):
 
     `chunks`: an iterable, or a function that returns it. The function is called in the event loop
     when the body begins; it must not block, and a generator function does not. A blocking iterator
-    runs in threads, a step at a time; `interrupt` makes such a step return early. An exception in
-    it ends the body without its regular end, so that the client can tell. `context`: the limits
-    and measures of a service.
+    runs in threads; small chunks that it makes while the client is busy are joined. `interrupt`
+    makes its next chunk come early, for a client that has left. An exception ends the body without
+    its regular end, so that the client can tell. `context`: the limits and measures of a service.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class PullResponse(BodyResponse):
         chunks: AsyncIterator[bytes | str] = (
             aiter(source)
             if isinstance(source, AsyncIterable)
-            else ThreadedIterator(iter(source), self.interrupt)
+            else GatheringIterator(iter(source), AHEAD, self.interrupt)
         )
         try:
             async for chunk in chunks:

@@ -48,20 +48,27 @@ class ThreadedIterator(Generic[T]):
 
     async def aclose(self) -> None:
         """Waits for the step that runs, then closes the source in the pool."""
-        # A second cancellation would take the closing out of the pool's queue.
-        await asyncio.shield(asyncio.create_task(self._close()))
-
-    async def _close(self) -> None:
         step, self._step = self._step, None
-        if step is not None and not step.cancel():
-            if self._interrupt is not None and not step.done():
-                self._interrupt()
-            # A generator that is closed while a thread runs it raises ValueError and stays open.
-            await asyncio.gather(asyncio.wrap_future(step), return_exceptions=True)
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            await asyncio.wrap_future(pool().submit(close))
+        await close_source(self._source, step, self._interrupt)
 
     def _start(self) -> Future[T]:
         self._step = pool().submit(next, self._source, _END)
         return self._step
+
+
+async def close_source(
+    source: Iterator[Any], step: Future[Any] | None, interrupt: Callable[[], None] | None
+) -> None:
+    """Closes an iterator in the pool, once the step that runs has ended."""
+
+    async def close() -> None:
+        if step is not None and not step.cancel():
+            if interrupt is not None and not step.done():
+                interrupt()
+            # A generator that is closed while a thread runs it raises ValueError and stays open.
+            await asyncio.gather(asyncio.wrap_future(step), return_exceptions=True)
+        if (closing := getattr(source, "close", None)) is not None:
+            await asyncio.wrap_future(pool().submit(closing))
+
+    # A second cancellation would take the closing out of the pool's queue.
+    await asyncio.shield(asyncio.create_task(close()))

@@ -1,7 +1,7 @@
 """NDJSON of any values, in an app that has nothing of ours."""
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,8 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from eddyline import NdjsonResponse
-from eddyline.responses.ndjson import BATCH
-from eddyline.testing import eventually, fetch
+from eddyline.testing import PATIENCE, eventually, fetch
 
 
 def app_of(response: Response) -> Starlette:
@@ -83,15 +82,21 @@ async def test_each_value_of_an_async_producer_is_sent_at_once(serve):
         assert await stream.body() == b"2\n"
 
 
-async def test_a_slow_blocking_producer_is_not_waited_for_until_a_batch_is_full(serve):
-    def slow() -> Iterator[int]:
-        for n in range(100):
-            time.sleep(0.06)
-            yield n
+async def test_no_value_of_a_blocking_producer_waits_for_the_one_after_it(serve):
+    go_on = threading.Event()
 
-    async with serve(app_of(NdjsonResponse(slow()))) as (url, _):
+    def some() -> Iterator[int]:
+        yield from (1, 2)
+        assert go_on.wait(PATIENCE)
+        yield 3
+
+    async with serve(app_of(NdjsonResponse(some()))) as (url, _):
         stream = await fetch(url)
-        assert await stream.read() == b"0\n"
+        got = b""
+        while got != b"1\n2\n":
+            got += await stream.read()
+        go_on.set()
+        assert await stream.body() == b"3\n"
 
 
 @pytest.mark.parametrize("values", [blocking, suspending])
@@ -106,7 +111,7 @@ async def test_a_client_that_leaves_closes_the_producer(serve, values):
 
 
 async def test_a_value_that_json_lacks_cuts_the_body_short(serve):
-    values = [*({"n": n} for n in range(BATCH // 8)), {1, 2}]
+    values = [*({"n": n} for n in range(10_000)), {1, 2}]
     async with serve(app_of(NdjsonResponse(values))) as (url, _):
         got, clean = await all_of(url)
         assert got
