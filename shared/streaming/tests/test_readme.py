@@ -1,4 +1,4 @@
-"""Every block of code in the library's README runs, and does what the text around it says."""
+"""Every block of code in the library's README runs, as the text around it says."""
 
 import asyncio
 import json
