@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, whose responses can take their connection over."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,14 @@ class StreamProtocol(HttpToolsProtocol):
 
     #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
     running: RequestResponseCycle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            # asyncio does so for the sockets of its own listeners only. On any other a head would
+            # be acknowledged, some 40 ms later, before its body leaves (Nagle).
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

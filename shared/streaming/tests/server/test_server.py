@@ -39,6 +39,16 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+async def test_nothing_waits_for_an_acknowledgement(bench_of):
+    """`running` hands the server a listener, as systemd or `make run` does."""
+    async with bench_of() as bench:
+        async with await fetch(bench.url + "/plain") as stream:
+            await stream.body()
+            [protocol] = bench.running.server.server_state.connections
+            sock = protocol.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_a_stream_detaches_and_leaves_no_task(bench_of):
     async with bench_of() as bench:
         stream = await fetch(bench.url + "/stream")
