@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -316,17 +317,31 @@ async def test_the_service_runs_among_packages_and_folders_of_others(
         assert await asyncio.to_thread(process.wait, 60) == 0
 
 
+async def one_event_and_the_end(environment: Path, folder: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running(environment, folder, SERVERS["uvicorn"], port) as process:
+        await answers(process, f"{url}/openapi.json", folder / "log")
+        stream = await fetch(f"{url}/events")
+        await stream.read()
+        await publish(url, [7])
+        process.send_signal(signal.SIGTERM)
+        assert [event.data for event in await stream.events()] == ["7"]
+        assert stream.clean
+
+
 async def test_the_five_lines_run_among_packages_and_folders_of_others(
     crowded: Path, five_lines: Path, folder_of_a_user: Path
 ) -> None:
     assert five_lines == folder_of_a_user
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with running(crowded, five_lines, SERVERS["uvicorn"], port) as process:
-        await answers(process, f"{url}/openapi.json", five_lines / "log")
-        stream = await fetch(f"{url}/events")
-        await stream.read()
-        await publish(url, [7])
-        event = await stream.event()
-        assert event is not None
-        assert event.data == "7"
+    await one_event_and_the_end(crowded, five_lines)
+
+
+async def test_the_five_lines_run_on_the_oldest_versions_that_the_library_allows(
+    wheels: Path, empty: Callable[[], Path], five_lines: Path
+) -> None:
+    project = tomllib.loads((ROOT / "shared/streaming/pyproject.toml").read_text())["project"]
+    oldest = [each.replace(">=", "==") for each in project["dependencies"]]
+    environment = empty()
+    install(environment, wheel(wheels, "eddyline"), *oldest, "fastapi", "uvicorn")
+    await one_event_and_the_end(environment, five_lines)

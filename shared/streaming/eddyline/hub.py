@@ -33,9 +33,9 @@ class PublishRefused(Unavailable, HTTPException):
     """The journal can't be reached now: 503 with `Retry-After`, in any app that lets it pass."""
 
     def __init__(self, error: Unavailable) -> None:
-        Unavailable.__init__(self, error.detail, error.retry_after)
         headers = {"Retry-After": str(math.ceil(error.retry_after))}
         HTTPException.__init__(self, error.status, error.detail, headers)
+        self.retry_after: float = error.retry_after
 
 
 class Hub:
