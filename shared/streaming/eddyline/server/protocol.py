@@ -33,7 +33,7 @@ class StreamProtocol(HttpToolsProtocol):
     cycle: RequestResponseCycle
 
     #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
-    running: RequestResponseCycle
+    running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         sock = transport.get_extra_info("socket")
@@ -52,6 +52,13 @@ class StreamProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # uvicorn tells only `cycle`: a stream with a request behind it would never end.
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Called when the server stops: uvicorn closes idle connections, and lets answers finish.
@@ -138,6 +145,7 @@ class HttpTransport:
 
     async def _send_slice(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
         cycle, transport = self._protocol.running, self._protocol.transport
+        assert cycle is not None
         native = can_sendfile(transport)
         while count > 0:
             if cycle.disconnected or transport.is_closing():

@@ -149,7 +149,10 @@ def private_imports(origin: str, names: list[ast.alias]) -> Iterator[str]:
     ("owner", "names"),
     [
         (uvicorn.Server, ["serve", "shutdown", "capture_signals", "handle_exit"]),
-        (HttpToolsProtocol, ["on_message_begin", "on_headers_complete", "shutdown"]),
+        (
+            HttpToolsProtocol,
+            ["on_message_begin", "on_headers_complete", "connection_lost", "shutdown"],
+        ),
         (FlowControl, ["drain", "resume_reading"]),
         (RequestResponseCycle, ["run_asgi", "send"]),
     ],
@@ -168,7 +171,10 @@ async def test_uvicorn_still_has_the_attributes_that_are_relied_on(bench_of: Any
         for name in ("transport", "flow", "cycle", "scope", "parser", "pipeline", "connections"):
             assert hasattr(protocol, name), f"uvicorn's protocol lost {name}"
         cycle = protocol.cycle
-        for name in ("disconnected", "more_body", "chunked_encoding", "expected_content_length"):
+        for name in (
+            *("disconnected", "more_body", "chunked_encoding", "expected_content_length"),
+            *("message_event", "response_complete"),
+        ):
             assert hasattr(cycle, name), f"uvicorn's cycle lost {name}"
         assert hasattr(protocol.flow, "write_paused")
         await stream.close()

@@ -13,7 +13,7 @@ from eddyline.connection.asgi import AsgiConnection
 from eddyline.connection.base import BARE
 from eddyline.connection.response import StreamResponse
 from eddyline.connection.socket import SocketConnection
-from eddyline.connection.transport import TransportConnection
+from eddyline.connection.transport import TransportConnection, reset
 from eddyline.server.server import stop_accepting
 from eddyline.testing import eventually, fetch, request_bytes
 
@@ -92,6 +92,23 @@ async def test_a_pipelined_request_means_an_answer_without_detaching(bench_of):
         assert b"alone" in body
         assert second.startswith(b"HTTP/1.1 200 OK")
         writer.close()
+
+
+async def test_a_stream_with_a_request_behind_it_ends_when_its_client_leaves(bench_of):
+    async with bench_of() as bench:
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.running.port)
+        writer.write(request_bytes("GET", "/stream", {}) + request_bytes("GET", "/plain", {}))
+        connection, listener = await bench.connection()
+        assert isinstance(connection, AsgiConnection)
+        await reader.readuntil(b"first")
+        reset(writer.transport)
+
+        def written_and_told() -> bool:
+            connection.write(b"a heartbeat")  # nothing is read, so only a write tells of the end
+            return "close" in listener.told
+
+        await eventually(written_and_told)
+        await eventually(lambda: not bench.running.server.server_state.tasks)
 
 
 async def test_half_of_a_pipelined_request_means_the_same(bench_of):
