@@ -264,5 +264,5 @@ def _read_cached(file: int, size: int) -> bytes | None:
 def _same_moment(one: str, other: str) -> bool:
     try:
         return parsedate_to_datetime(one) == parsedate_to_datetime(other)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits is too large for a C int
         return False
