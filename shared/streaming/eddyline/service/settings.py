@@ -11,11 +11,17 @@ import re
 import sys
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, cast
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings.exceptions import SettingsError as UndecodableError
 
 from eddyline.errors import SettingsError
@@ -110,7 +116,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # In code alone a field goes by its name: EVENTS_PORT=tcp://… of Kubernetes is no port.
         env_settings.config = {**env_settings.config, "populate_by_name": False}
-        return init_settings, env_settings
+        # Nor is EDDYLINE_PORT=tcp://…, which is in all pods beside a Service `eddyline`.
+        source = cast(EnvSettingsSource, env_settings)
+        source.env_vars = {
+            name: value
+            for name, value in source.env_vars.items()
+            if not _SERVICE_LINK.match(f"{name.upper()}={value}")
+        }
+        return init_settings, source
 
     @field_validator("forwarded_allow_ips")
     @classmethod

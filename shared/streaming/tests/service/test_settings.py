@@ -137,7 +137,7 @@ def test_what_is_no_setting_of_this_service_is_let_be(
 def test_what_kubernetes_sets_for_services_of_our_names_is_let_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("DEMO", "DEMO_METRICS", "EDDYLINE_DEMO"):
+    for name in ("DEMO", "DEMO_METRICS", "EDDYLINE_DEMO", "EDDYLINE"):
         for suffix, value in (
             ("_SERVICE_HOST", "10.0.0.11"),
             ("_SERVICE_PORT", "8000"),
@@ -150,7 +150,9 @@ def test_what_kubernetes_sets_for_services_of_our_names_is_let_be(
             ("_PORT_53_UDP_ADDR", "10.0.0.11"),
         ):
             monkeypatch.setenv(name + suffix, value)
-    assert Demo.read().depth == 3
+    assert (Demo.read().depth, Demo.read().port) == (3, 8000)
+    monkeypatch.setenv("PORT", "8111")
+    assert Demo.read().port == 8111
 
 
 def test_a_secret_is_in_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
