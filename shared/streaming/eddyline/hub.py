@@ -16,9 +16,10 @@ from starlette.responses import Response
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.broadcast.formats import POLL, POLL_SECONDS, accepted
 from eddyline.connection.refusal import refusal
-from eddyline.errors import StreamingError, Unavailable
+from eddyline.errors import BadRequest, StreamingError, Unavailable
 from eddyline.journal.backends import backend_from_url
 from eddyline.journal.base import Backend, Bounds, NewEntry
+from eddyline.journal.cursor import EARLIEST
 from eddyline.policy import ProducePolicy, StreamPolicy
 from eddyline.produce.generator_run import Source
 from eddyline.produce.producer import Producer
@@ -89,7 +90,8 @@ class Hub:
         broadcast = Broadcast(backend.journal, self._meter, self._policy, drain)
         store = MemoryStore(self._produce_policy.total_bytes)
         producer = Producer(store, self._policy, drain, self._meter, self._produce_policy)
-        running = _Running(backend, broadcast, producer, drain, Limits(drain))
+        loop = asyncio.get_running_loop()
+        running = _Running(loop, backend, broadcast, producer, drain, Limits(drain))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(backend.run())
             await stack.enter_async_context(broadcast.run())
@@ -117,7 +119,9 @@ class Hub:
             raise ValueError(f"topics={topics!r}: must be a list of one topic or more")
         running = self._require_running()
         selector = Topics(frozenset(topics))
-        id = request.headers.get("last-event-id") or request.query_params.get("after")
+        # Clients send the id's UTF-8; Starlette takes the bytes of a header for Latin-1.
+        header = request.headers.get("last-event-id", "").encode("latin-1").decode(errors="replace")
+        id = header or request.query_params.get("after")
         poll = request.query_params.get("poll") == "1"
         try:
             running.drain.admit()
@@ -141,10 +145,13 @@ class Hub:
         `value`: a text, which is sent as it is, or any other value that JSON has, sent as JSON.
         `event`: its type, `message` by default. `id`: your own id in place of the hub's.
 
-        Raises BadRequest where `event` or `id` holds a line end, TypeError where JSON has no such
-        value, and Unavailable where the journal is away: it can't be said whether the event is in.
-        In a route that is a 503 with `Retry-After`.
+        Raises BadRequest where `event` or `id` holds a line end, or no client could resume from
+        `id`; TypeError where JSON has no such value; and Unavailable where the journal is away: it
+        can't be said whether the event is in. In a route that is a 503 with `Retry-After`.
         """
+        if id in ("", EARLIEST):
+            # An empty id makes a client forget its place; `earliest` stands for the whole journal.
+            raise BadRequest(f"id={id!r}: must name one event")
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         new = NewEntry(topic, text, event, id, json=not isinstance(value, str))
         journal = self._require_running().backend.journal
@@ -159,7 +166,7 @@ class Hub:
     ) -> Response:
         """The response that brings the values of a generator to any number of clients.
 
-            return await hub.produce(request, question.id, answer(question))
+            return await hub.produce(request, f"answers/{question.id}", answer(question))
 
         The first request for a key starts its generator, async or blocking. The generator runs
         once, in this process, whether a client listens or not. All clients get all values; one that
@@ -196,6 +203,12 @@ class Hub:
                 "the hub does not run: give the app its lifespan, FastAPI(lifespan=hub.lifespan),"
                 " or enter `async with hub.lifespan(app)` in your own"
             )
+        if self._running.loop is not asyncio.get_running_loop():
+            # Two threads would write to the same connections at the same time.
+            raise RuntimeError(
+                "the hub runs in another event loop: in a thread, call for example"
+                " asyncio.run_coroutine_threadsafe(hub.publish(topic, value), loop_of_the_app)"
+            )
         return self._running
 
 
@@ -203,6 +216,7 @@ class Hub:
 class _Running:
     """The parts of a hub that live from the start of its app to its end."""
 
+    loop: asyncio.AbstractEventLoop
     backend: Backend
     broadcast: Broadcast
     producer: Producer

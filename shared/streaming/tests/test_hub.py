@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from eddyline import Hub, NamedEvent, ProducePolicy, StreamPolicy, Unavailable
-from eddyline.errors import SettingsError
+from eddyline import EventSource, Hub, NamedEvent, ProducePolicy, StreamPolicy, Unavailable
+from eddyline.errors import BadRequest, SettingsError
 from eddyline.journal.backends import BACKENDS
 from eddyline.journal.base import Bounds, Follower, Receipt
 from eddyline.journal.memory import MemoryBackend, MemoryJournal
@@ -98,6 +98,23 @@ async def test_a_client_that_comes_back_gets_all_that_it_missed(serve):
         ids.append(await hub.publish("orders", 1000))
         for stream in (by_header, by_query):
             assert [event.id for event in await stream.events(901)] == ids[100:]
+
+
+async def test_a_client_resumes_from_an_id_of_the_apps_own_in_any_script(serve):
+    hub = Hub()
+    async with serve(app_of(hub)) as (url, _):
+        await hub.publish("orders", 1, id="заказ 1")
+        id = await hub.publish("orders", 2)
+        async with EventSource(f"{url}/events", last_event_id="заказ 1") as source:
+            assert (await anext(source)).id == id
+
+
+@pytest.mark.parametrize("id", ["", "earliest", "a\nb", "a\0"])
+async def test_an_id_that_no_client_could_resume_from_is_refused(id):
+    hub = Hub()
+    async with hub.lifespan():
+        with pytest.raises(BadRequest):
+            await hub.publish("orders", 1, id=id)
 
 
 async def test_an_id_that_nobody_knows_is_said_in_the_stream(serve):
@@ -316,6 +333,19 @@ async def test_a_hub_that_does_not_run_says_how_to_run_it():
         with pytest.raises(RuntimeError, match="runs already"):
             async with hub.lifespan():
                 pass
+
+
+async def test_a_thread_is_told_how_to_publish():
+    hub = Hub()
+    async with hub.lifespan():
+        loop = asyncio.get_running_loop()
+
+        def publish() -> str:
+            with pytest.raises(RuntimeError, match="run_coroutine_threadsafe"):
+                asyncio.run(hub.publish("orders", 1))
+            return asyncio.run_coroutine_threadsafe(hub.publish("orders", 1), loop).result()
+
+        assert (await asyncio.to_thread(publish)).endswith(".1")
 
 
 @pytest.mark.parametrize("topics", ["orders", [], ()])
