@@ -14,7 +14,8 @@ class StreamResponse(Response):
     """A response whose body is written by the owner of its connection: `open` hands it over.
 
     `open` is called once, after the head is sent. `abandon` is called where there is no body: for
-    HEAD, and after a send or an `open` that failed.
+    HEAD, and after a send or an `open` that failed. A background task runs at the end of the body,
+    or at once where `open` has taken the connection from the server.
     """
 
     def __init__(
@@ -44,18 +45,25 @@ class StreamResponse(Response):
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-                return
-            opened = True
-            connection = transport.detach() if transport is not None and detach else None
-            if connection is not None:
-                self._hand_over(connection)
             else:
-                attached = AsgiConnection()
-                self._hand_over(attached)
-                await attached.run(receive, send)
+                opened = True
+                await self._open(transport if detach else None, receive, send)
         finally:
             if not opened:
                 self.abandon()
+        if self.background is not None:
+            await self.background()
+
+    async def _open(
+        self, transport: ResponseTransport | None, receive: Receive, send: Send
+    ) -> None:
+        connection = transport.detach() if transport is not None else None
+        if connection is not None:
+            self._hand_over(connection)
+        else:
+            attached = AsgiConnection()
+            self._hand_over(attached)
+            await attached.run(receive, send)
 
     def _hand_over(self, connection: Connection) -> None:
         try:

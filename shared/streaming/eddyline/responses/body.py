@@ -77,6 +77,8 @@ class BodyResponse(Response):
         stream = ByteStream(self.context, scope, send)
         body = Body(stream.send, self.status_code, self.raw_headers)
         await stream.run(receive, lambda: self.send_body(body))
+        if self.background is not None:
+            await self.background()
 
     async def send_body(self, body: Body) -> None:
         """Sends all of the body, with its end; an exception makes it one that was cut short."""

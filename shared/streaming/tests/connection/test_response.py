@@ -1,5 +1,6 @@
 import pytest
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -7,6 +8,20 @@ from starlette.routing import Route
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse
 from eddyline.testing import eventually, fetch
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_the_background_task_of_a_route_runs(serve, method):
+    ran: list[str] = []
+
+    async def stream(request: Request) -> Response:
+        response = StreamResponse(lambda connection: connection.close(), list, "text/plain")
+        response.background = BackgroundTask(ran.append, "ran")
+        return response
+
+    async with serve(Starlette(routes=[Route("/", stream)])) as (url, _):
+        await (await fetch(url, method=method)).close()
+        await eventually(lambda: ran == ["ran"])
 
 
 @pytest.mark.parametrize("written", [b"", b"something"])

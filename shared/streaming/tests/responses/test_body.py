@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from starlette.background import BackgroundTask
 from starlette.types import Message, Scope
 
 from eddyline.responses.body import Body, BodyResponse, send_whole
+from eddyline.responses.pull import PullResponse
 from eddyline.service.admission import StreamContext
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
@@ -142,3 +144,11 @@ async def test_a_whole_body_that_cannot_be_sent_releases_its_permit(
         await send_whole(terms(context, request.node.name), Body(send, 200, []), b"all")
     assert ended(request.node.name) == ["failed"]
     assert context.limits.open == 0
+
+
+async def test_the_background_task_of_a_route_runs() -> None:
+    ran: list[str] = []
+    response = PullResponse([b"x"])
+    response.background = BackgroundTask(ran.append, "ran")
+    await response(SCOPE, never, Sent())
+    assert ran == ["ran"]
