@@ -84,21 +84,24 @@ class GeneratorRun:
         if self._stopped:
             return self._ending
         self._carrying = asyncio.current_task()
+        late = Ending("deadline", f"the generator ran for {deadline:g} s, its longest time")
+        # Not `asyncio.timeout`: a generator that catches its cancellation would never end.
+        timer = asyncio.get_running_loop().call_later(deadline, self.stop, late)
         try:
-            async with asyncio.timeout(deadline) as limit:
-                async for value in values:
-                    await self._append(value)
-                    # A generator that never waits must not keep others from their turn.
-                    await asyncio.sleep(0)
+            async for value in values:
+                await self._append(value)
+                # A generator that never waits must not keep others from their turn.
+                await asyncio.sleep(0)
         except _Ended as ended:
             return ended.ending
         except asyncio.CancelledError as error:
             return self._ending if self._stopped else self._failed(error)
         except Exception as error:
-            if limit.expired():
-                return Ending("deadline", f"the generator ran for {deadline:g} s, its longest time")
+            if self._ending is late:
+                return late
             return self._failed(error)
         finally:
+            timer.cancel()
             self._carrying = None
         return Ending("complete")
 

@@ -89,8 +89,10 @@ class Producer:
 
         Raises BadCursor; Gone where a client resumes a stream that has expired; NotFound where
         there is nothing to join; Unavailable while the process stops; Overloaded where the store
-        is full; TypeError for a generator function that was not called.
+        is full; TypeError for a key that is no text, or a generator function that was not called.
         """
+        if not isinstance(key, str):
+            raise TypeError(f"key={key!r}: must be a text, such as {str(key)!r}")
         if not isinstance(generator, AsyncIterable | Iterable | None):
             raise TypeError(f"{generator!r} is no generator: is it a function? Then call it")
         after = _cursor(request)
