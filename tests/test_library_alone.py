@@ -147,7 +147,9 @@ async def answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> No
         while True:
             assert process.poll() is None, log.read_text()
             with suppress(OSError, asyncio.IncompleteReadError):
-                return await (await fetch(url)).close()
+                async with await fetch(url) as stream:
+                    assert stream.status == 200
+                    return
             await asyncio.sleep(0.05)
 
 
@@ -307,7 +309,7 @@ async def test_the_service_runs_among_packages_and_folders_of_others(
         await stream.read()
         body = b'{"topic": "orders", "data": {"id": 7}}'
         answer = await fetch(f"{url}/events", method="POST", body=body)
-        assert answer.status == 201
+        assert answer.status == 201, await answer.body()
         event = await stream.event()
         assert event is not None
         assert event.id == (await answer.json())["id"]

@@ -292,8 +292,7 @@ async def test_a_signal_ends_the_readers_of_a_generator_and_the_generator_in_the
             assert await stream.events() == []
             assert stream.clean
             assert stream.parser.retry is not None
-        await eventually(lambda: hub._running is None)
-        assert producer.running == 0
+        await eventually(lambda: producer.running == 0)
 
 
 async def test_a_journal_that_is_away_is_an_answer_that_says_when_to_come_back(serve, away):

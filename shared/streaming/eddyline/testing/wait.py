@@ -1,8 +1,10 @@
 """Waiting for a condition, and a free port."""
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 #: Seconds after which a test that waits has failed.
@@ -18,5 +20,12 @@ async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) ->
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+    """A port for a server that a test starts.
+
+    It lies below the range from which systems take ports themselves. One of that range could be
+    taken by any connection of another test before the server has it.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
