@@ -102,6 +102,20 @@ async def redis(_: Any, __: Any, ___: Any) -> None:
             await eventually(lambda: str(other["hub"]._running.broadcast.head) == id)
 
 
+@of_block("hub.produce(")
+async def produced(names: dict[str, Any], serve: Any, _: Any) -> None:
+    words = ["to", "each", "client", "the", "same", "words"]
+    async with serve(names["app"]) as (url, _):
+        cut = await fetch(f"{url}/answers/7")
+        first = await cut.event()
+        assert first is not None
+        await cut.close()
+        rest = await fetch(f"{url}/answers/7", headers={"Last-Event-ID": first.id})
+        *events, end = await rest.events()
+        assert [first.data, *(event.data for event in events)] == words
+        assert end.event == "eddyline.end"
+
+
 @of_block('FileResponse("film.mp4")')
 async def responses(names: dict[str, Any], serve: Any, _: Any) -> None:
     film = os.urandom(2_000_000)
