@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
     for path in sorted((ROOT / "services" / "_template").rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             place(path.relative_to(ROOT / "services" / "_template"), name)
-    print(f"services/{name} is there: `make serve SERVICE={name}`, then curl -N :8000/{name}")
+    print(f"""services/{name} is there. Run it:
+  make serve SERVICE={name}
+  curl -N http://127.0.0.1:8000/{name}
+Its items come from services/{name}/eddyline_{name}/numbers.py: put your own in their place.""")
     return 0
 
 
