@@ -159,7 +159,7 @@ async def measures(names: dict[str, Any], serve: Any, _: Any) -> None:
 def test_every_command_is_one_that_a_test_runs():
     """Those of servers and installs are run in an environment of their own (test_library_alone)."""
     known = (
-        *("pip install eddyline", "uvicorn main:app"),
+        *("pip install eddyline fastapi uvicorn", "uvicorn main:app"),
         *(f'pip install "eddyline[{extra}]"' for extra in ("server", "redis", "client")),
         "uvicorn main:app --http eddyline.server.protocol:StreamProtocol",
     )
