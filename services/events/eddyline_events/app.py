@@ -17,9 +17,9 @@ from eddyline.tasks import background
 from eddyline.telemetry.metrics import BusMetrics, StreamMetrics
 from eddyline_events.extension import Extension
 from eddyline_events.http.access import Access
+from eddyline_events.http.browser_files import BrowserFiles
 from eddyline_events.http.events import EventsApi
 from eddyline_events.http.management import ManagementApi
-from eddyline_events.http.pages import Pages
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.presence.kick import Kicks
 from eddyline_events.hub.presence.presence import Presence
@@ -41,7 +41,7 @@ def service(context: Context, settings: EventsSettings) -> Service:
     routes.include_router(ManagementApi(hub, access).routes())
     for extension in extensions:
         routes.include_router(extension.routes())
-    routes.include_router(Pages().routes())
+    routes.include_router(BrowserFiles().routes())
     return Service("events", routes, partial(_run, hub, extensions), hub.backend.fault)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
-from eddyline.service.browser.page import Page
+from eddyline.service.browser.page import HtmlPage
 from eddyline.service.registry import Example
 
 #: The expression in the page's script that the list of examples takes the place of.
@@ -20,7 +20,7 @@ class StartPage:
         # A command may hold "</script>", which would end the script.
         listed = json.dumps([[each.title, each.command] for each in examples])
         text = Path(__file__).with_name("page.html").read_text()
-        self._page = Page(text.replace(_EXAMPLES, listed.replace("<", "\\u003c")))
+        self._page = HtmlPage(text.replace(_EXAMPLES, listed.replace("<", "\\u003c")))
 
     def routes(self) -> APIRouter:
         routes = APIRouter()

@@ -18,7 +18,7 @@ from eddyline_downloads.http import openapi
 from eddyline_downloads.http.media import BINARY, content_disposition, media_type
 from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.settings import DownloadsSettings
-from eddyline_downloads.stores.base import Entry, Store, checked
+from eddyline_downloads.stores.base import ListedFile, Store, checked
 
 #: Chunks of `GET /stream` by default (64 MiB), and at most (1 TiB).
 CHUNKS = 1024
@@ -113,7 +113,7 @@ def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> di
     return headers
 
 
-def _described(entry: Entry) -> FileInfo:
+def _described(entry: ListedFile) -> FileInfo:
     return {
         "path": entry.path,
         "size": entry.size,

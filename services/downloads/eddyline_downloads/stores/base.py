@@ -15,7 +15,7 @@ class MayRead(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedFile:
     """One file of a listing.
 
     `size` is in bytes, `modified` in Unix seconds; `etag` is that of the response that sends the
@@ -29,10 +29,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListingPage:
     """A part of a listing; `cursor` asks for the next part, and is None at the end."""
 
-    files: Sequence[Entry]
+    files: Sequence[ListedFile]
     cursor: str | None
 
 
@@ -54,7 +54,7 @@ class Store(Protocol):
         Unavailable while there is a `fault`.
         """
 
-    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         """At most `limit` files, ascending by path: those that begin with `prefix`, come after
         `after`, and may be read.
 

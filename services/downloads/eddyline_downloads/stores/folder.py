@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eddyline.errors import Unavailable
 from eddyline.responses.file import strong_etag
-from eddyline_downloads.stores.base import Entry, MayRead, Page, absent
+from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
 from eddyline_downloads.stores.listing import walk
 from eddyline_downloads.stores.safe_open import open_beneath, open_nonblocking
 
@@ -51,7 +51,7 @@ class FolderStore:
         # The kernel has to wait for a disk, or the path names no file.
         return await asyncio.to_thread(self._open, path)
 
-    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         return await asyncio.to_thread(self._page, prefix, after, limit, may_read)
 
     def _open(self, path: str) -> FileIO:
@@ -63,12 +63,12 @@ class FolderStore:
                 raise
             raise absent(path) from None
 
-    def _page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+    def _page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         self._require_folder()
         with closing(walk(self.folder, prefix, after)) as files:
             readable = (_entry(path, status) for path, status in files if may_read(path))
             found = list(islice(readable, limit + 1))
-        return Page(found[:limit], found[limit - 1].path if len(found) > limit else None)
+        return ListingPage(found[:limit], found[limit - 1].path if len(found) > limit else None)
 
     def _require_folder(self) -> None:
         fault = self.fault()
@@ -76,5 +76,5 @@ class FolderStore:
             raise Unavailable(fault)
 
 
-def _entry(path: str, status: os.stat_result) -> Entry:
-    return Entry(path, status.st_size, status.st_mtime, strong_etag(status))
+def _entry(path: str, status: os.stat_result) -> ListedFile:
+    return ListedFile(path, status.st_size, status.st_mtime, strong_etag(status))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from io import FileIO
 
 from eddyline.responses.file import strong_etag
-from eddyline_downloads.stores.base import Entry, MayRead, Page, absent
+from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
 
 
 class MemoryStore:
@@ -29,14 +29,14 @@ class MemoryStore:
             os.utime(file.fileno(), ns=(self.modified, self.modified))
             return FileIO(os.dup(file.fileno()), "rb")
 
-    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> Page:
+    async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         paths = [
             p for p in sorted(self.files) if p.startswith(prefix) and p > after and may_read(p)
         ]
         files = [await self._entry(path) for path in paths[:limit]]
-        return Page(files, paths[limit - 1] if len(paths) > limit else None)
+        return ListingPage(files, paths[limit - 1] if len(paths) > limit else None)
 
-    async def _entry(self, path: str) -> Entry:
+    async def _entry(self, path: str) -> ListedFile:
         with await self.open(path) as file:
             status = os.fstat(file.fileno())
-        return Entry(path, status.st_size, status.st_mtime, strong_etag(status))
+        return ListedFile(path, status.st_size, status.st_mtime, strong_etag(status))

@@ -8,7 +8,7 @@ import pytest
 
 from eddyline.errors import BadRequest, NotFound
 from eddyline.responses.file import strong_etag
-from eddyline_downloads.stores.base import Page, Store, checked
+from eddyline_downloads.stores.base import ListingPage, Store, checked
 from eddyline_downloads.stores.folder import FolderStore
 from eddyline_downloads.stores.memory import MemoryStore
 
@@ -82,7 +82,7 @@ async def test_a_listing_keeps_to_its_prefix_and_goes_on_after_any_text(make: Ma
 
 async def test_pages_follow_each_other_and_the_last_has_no_cursor(make: Make) -> None:
     store = make(FILES)
-    page, found = Page([], ""), []
+    page, found = ListingPage([], ""), []
     while page.cursor is not None:
         page = await store.page("", page.cursor, 2, everything)
         assert len(page.files) <= 2

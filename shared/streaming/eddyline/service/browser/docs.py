@@ -5,7 +5,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Response
 from starlette.staticfiles import StaticFiles
 
-from eddyline.service.browser.page import Page
+from eddyline.service.browser.page import HtmlPage
 
 #: The package that brings Swagger UI's files, as they were released, and the folder in it.
 ASSETS = ("fastapi_swagger", "resources")
@@ -16,7 +16,7 @@ def install(app: FastAPI) -> None:
     their scripts from servers of others.
     """
     text = Path(__file__).with_name("docs.html").read_text(encoding="utf-8")
-    page = Page(text, scripts="'self'", styles="'self'")
+    page = HtmlPage(text, scripts="'self'", styles="'self'")
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs")

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import Response
 
 
-class Page:
+class HtmlPage:
     """`scripts` and `styles`: sources of CSP that the page may load from, beside its own text."""
 
     def __init__(self, text: str, scripts: str = "", styles: str = "") -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from eddyline.service.browser.page import Page
+from eddyline.service.browser.page import HtmlPage
 
 _STATIC = Path(__file__).parents[1] / "static"
 
 
-class Pages:
+class BrowserFiles:
     """Both files are read once, at the start."""
 
     def __init__(self) -> None:
         self._client = _STATIC.joinpath("eddyline.js").read_bytes()
-        self._debug = Page((_STATIC / "debug.html").read_text(), scripts="'self'")
+        self._debug = HtmlPage((_STATIC / "debug.html").read_text(), scripts="'self'")
         self._headers = {
             # Its URL names no version, so browsers ask each time whether it has changed.
             "Cache-Control": "no-cache",

@@ -12,9 +12,9 @@ import pytest
 
 from eddyline.testing import fetch
 from eddyline.wire.sse import Parser
-from eddyline_events.http import pages
+from eddyline_events.http import browser_files
 
-CLIENT = Path(pages.__file__).parents[1] / "static" / "eddyline.js"
+CLIENT = Path(browser_files.__file__).parents[1] / "static" / "eddyline.js"
 
 
 async def test_the_client_is_served_as_a_module_for_any_origin(hub):
