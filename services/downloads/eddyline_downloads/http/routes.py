@@ -73,7 +73,7 @@ class DownloadsApi:
         return {"files": [_described(entry) for entry in page.files], "cursor": page.cursor}
 
     async def read_small(self, _: Caller) -> Small:
-        """The lesson's small answer: all of it in memory."""
+        """A small answer, all of it in memory."""
         return {"data": [1, 2, 3]}
 
     async def stream_chunks(
@@ -82,7 +82,7 @@ class DownloadsApi:
         caller: Caller,
         chunks: Annotated[int, Query(ge=1, le=MAX_CHUNKS)] = CHUNKS,
     ) -> Response:
-        """The lesson's large answer: chunks of 64 KiB, made as the client takes them."""
+        """A large answer: chunks of 64 KiB, made as the client takes them."""
         with self._context.limits.for_request(request, caller) as permit:
             stream = self._context.stream(self._pulls, permit, caller.expires)
             return PullResponse(lambda: generated(chunks), stream, media_type=BINARY)

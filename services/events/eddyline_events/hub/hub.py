@@ -1,4 +1,4 @@
-"""A hub: one backend, its broadcast, presence and kicks."""
+"""A hub of the events service: one backend, its broadcast, presence and kicks."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from eddyline_events.settings import EventsSettings
 
 @dataclass(frozen=True)
 class Hub:
-    """All that the routes of the events service work on."""
+    """All that the routes of the events service work on. Apps of others have `eddyline.Hub`."""
 
     context: Context
     settings: EventsSettings
