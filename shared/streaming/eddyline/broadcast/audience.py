@@ -15,10 +15,10 @@ from eddyline.telemetry.base import Reason, StreamMeter
 #: its high-water mark.
 FLUSH_BYTES = 16 * 1024
 
+#: The most seconds between two flushes that an audience lingers because of the others.
+LONGEST_LINGER = 0.1
 
-#: Seconds that an audience rests at most because of others.
-LONGEST_REST = 0.1
-#: Of the newest flush in the running average of events a second.
+#: The weight of the newest flush in the running average of events a second.
 RATE_WEIGHT = 0.1
 
 
@@ -176,7 +176,7 @@ class Audience:
             self._discard(reader)
         self._filled.clear()
         self.last_write = now = time.monotonic()
-        self._not_before = now + self._rest(events, began, now)
+        self._not_before = now + self._linger(events, began, now)
         self._meter.events.inc(events * receivers)
         self._meter.bytes.inc(len(data) * receivers)
         if self._governor.sampled(now):
@@ -184,12 +184,12 @@ class Audience:
         if self.format.once:
             self._complete()
 
-    def _rest(self, events: int, began: float, now: float) -> float:
+    def _linger(self, events: int, began: float, now: float) -> float:
         """Seconds until the next flush.
 
-        Where writing each event by itself would keep the process busy, a large audience rests as
-        long as it worked, and one of many as long as all of them together: events are joined
-        instead of queued, and other work gets its turn.
+        Where writing each event by itself would keep the process busy, a large audience lingers as
+        long as its flush took, and one of many as long as the flushes of all of them: events are
+        joined instead of queued, and other work gets its turn.
         """
         governor, worked = self._governor, now - began
         governor.flushed(events, began, now)
@@ -198,8 +198,8 @@ class Audience:
         self._rate += RATE_WEIGHT * (rate - self._rate)
         self._flushed_at = began
         if governor.busy and by_all > 2 * worked:
-            # A round of all of them and a rest as long; the others of the round come after it.
-            return max(governor.interval, worked, min(2 * by_all - worked, LONGEST_REST))
+            # Until all others have flushed, and as long again.
+            return max(governor.interval, worked, min(2 * by_all - worked, LONGEST_LINGER))
         return max(governor.interval, worked) if self._rate * worked > BUSY else governor.interval
 
     def _complete(self) -> None:

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-#: The share of the time, were each event written by itself, from which on audiences rest.
+#: Audiences linger once writing each event by itself would take this share of the time.
 BUSY = 0.6
 
 #: Seconds between two flushes whose lag is measured: it would cost a small audience a tenth more.

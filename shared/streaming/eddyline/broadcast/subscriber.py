@@ -13,8 +13,8 @@ from typing import Final, Literal, Protocol
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.catch_up import CatchUp, Pages, Start
+from eddyline.broadcast.deadlines import Stall, deadline
 from eddyline.broadcast.formats import Format
-from eddyline.broadcast.limits import Stall, deadline
 from eddyline.broadcast.timer_wheel import TimerWheel
 from eddyline.connection.base import Connection
 from eddyline.journal.base import Gap

@@ -105,8 +105,8 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
         app.include_router(service.router, tags=[service.name])
     app.include_router(_operations(context, services))
     docs.install(app)
-    bare = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
-    app.add_middleware(RawRoutes, routes=bare)
+    raw = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
+    app.add_middleware(RawRoutes, routes=raw)
     app.add_middleware(RequestLog)
     if origins := context.settings.cors_origins:
         # Outermost: a page must be able to read the answer that RequestLog gives after a crash.

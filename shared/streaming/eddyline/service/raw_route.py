@@ -1,4 +1,4 @@
-"""Routes whose endpoint takes the bare request: FastAPI documents them, and does no more.
+"""Routes whose endpoint takes the raw request: FastAPI documents them, and does no more.
 
 Its middleware, its matching and its parsing cost three times as much as sending a small file.
 """

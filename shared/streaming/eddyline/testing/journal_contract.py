@@ -37,7 +37,7 @@ class Notes:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.skips: list[Cursor] = []
-        self.relayed: list[tuple[str, str]] = []
+        self.ephemeral: list[tuple[str, str]] = []
         self.signals: list[bytes] = []
 
     def deliver(self, entry: Entry) -> None:
@@ -47,7 +47,7 @@ class Notes:
         self.skips.append(head)
 
     def deliver_ephemeral(self, topic: str, data: str) -> None:
-        self.relayed.append((topic, data))
+        self.ephemeral.append((topic, data))
 
     def signal(self, message: bytes) -> None:
         self.signals.append(message)

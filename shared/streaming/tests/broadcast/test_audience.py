@@ -30,9 +30,9 @@ class Sink:
         self.when_written()
 
 
-def audience(interval: float = 60.0, pace: FlushGovernor | None = None) -> Audience:
+def audience(interval: float = 60.0, governor: FlushGovernor | None = None) -> Audience:
     metrics = StreamMetrics("audience", "broadcast")
-    return Audience(Topics(frozenset("t")), SSE, metrics, pace or FlushGovernor(interval))
+    return Audience(Topics(frozenset("t")), SSE, metrics, governor or FlushGovernor(interval))
 
 
 def entry(text: str) -> Entry:
@@ -99,8 +99,8 @@ async def test_nothing_is_kept_for_an_audience_without_readers():
     assert not group.pending
 
 
-@pytest.mark.parametrize(("every", "rests"), [(0.018, False), (0.012, True)])
-async def test_an_audience_rests_only_where_it_is_busy(monkeypatch, every, rests):
+@pytest.mark.parametrize(("every", "lingers"), [(0.018, False), (0.012, True)])
+async def test_an_audience_lingers_only_where_it_is_busy(monkeypatch, every, lingers):
     """A write to all of it takes 10 ms; events come each 18 ms, or each 12."""
     clock = [1000.0]
     monkeypatch.setattr("eddyline.broadcast.audience.time.monotonic", lambda: clock[0])
@@ -115,19 +115,19 @@ async def test_an_audience_rests_only_where_it_is_busy(monkeypatch, every, rests
         due = 1000.0 + n * every
         clock[0] = max(clock[0], due)
         group.push(entry(str(n)))
-    assert (len(sink.written) < 100) == rests
+    assert (len(sink.written) < 100) == lingers
 
 
-@pytest.mark.parametrize(("every", "rests"), [(0.06, False), (0.025, True)])
-async def test_many_small_audiences_rest_where_they_keep_the_process_busy(
-    monkeypatch, every, rests
+@pytest.mark.parametrize(("every", "lingers"), [(0.06, False), (0.025, True)])
+async def test_many_small_audiences_linger_where_they_keep_the_process_busy(
+    monkeypatch, every, lingers
 ):
     """A write takes 1 ms to each of 20 audiences; events are for all, each 60 ms or each 25."""
     clock = [1000.0]
     for module in ("audience", "coalescing"):
         monkeypatch.setattr(f"eddyline.broadcast.{module}.time.monotonic", lambda: clock[0])
-    pace, sink = FlushGovernor(0.005), Sink()
-    groups = [audience(pace=pace) for _ in range(20)]
+    governor, sink = FlushGovernor(0.005), Sink()
+    groups = [audience(governor=governor) for _ in range(20)]
 
     def take_time() -> None:
         clock[0] += 0.001
@@ -139,5 +139,5 @@ async def test_many_small_audiences_rest_where_they_keep_the_process_busy(
         clock[0] = max(clock[0], 1000.0 + n * every)
         for group in groups:
             group.push(entry(str(n)))
-    assert (len(sink.written) < 100 * 20) == rests
-    assert all(group.pending for group in groups) == rests
+    assert (len(sink.written) < 100 * 20) == lingers
+    assert all(group.pending for group in groups) == lingers

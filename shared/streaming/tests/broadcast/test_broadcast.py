@@ -458,15 +458,15 @@ async def test_formats_of_one_selector_are_apart(hub_of):
         assert (await anext(values))["id"] == id
 
 
-async def test_what_is_relayed_reaches_who_is_there_and_moves_no_cursor(hub_of):
+async def test_an_ephemeral_event_reaches_the_subscribers_of_the_moment_and_moves_no_cursor(hub_of):
     async with hub_of() as hub:
         stream = await fetch(hub.url)
         await subscribers(hub, 1)
         [id] = await hub.publish(1)
         hub.broadcast.deliver_ephemeral("t", "now")
         hub.broadcast.deliver_ephemeral("another", "not here")
-        [first, relayed] = await stream.events(2)
-        assert (first.id, relayed.data, relayed.id) == (id, "now", id)
+        [first, ephemeral] = await stream.events(2)
+        assert (first.id, ephemeral.data, ephemeral.id) == (id, "now", id)
         [following] = await hub.publish(1)
         assert (await stream.event()).id == following
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eddyline.broadcast.limits import Stall, deadline
+from eddyline.broadcast.deadlines import Stall, deadline
 from eddyline.policy import StreamPolicy
 
 POLICY = StreamPolicy(max_age=100.0)

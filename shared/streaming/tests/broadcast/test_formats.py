@@ -93,10 +93,10 @@ def test_a_format_of_your_own_is_one_line(monkeypatch) -> None:
     assert accepted("application/x-upper").entry(entry("abc")) == b"ABC\n"
 
 
-def test_a_relayed_event_moves_no_cursor() -> None:
-    relayed = Entry(HEAD, "t", b"data: x\n\n", False, time.time(), "")
+def test_an_ephemeral_event_moves_no_cursor() -> None:
+    ephemeral = Entry(HEAD, "t", b"data: x\n\n", False, time.time(), "")
     for format in (SSE, ENVELOPE):
-        [event] = Parser("before").feed(format.entry(relayed))
+        [event] = Parser("before").feed(format.entry(ephemeral))
         assert event.id == "before"
 
 

@@ -40,7 +40,7 @@ class Reader:
         self.head: Cursor | None = None
         self.entries: list[Entry] = []
         self.skips: list[Cursor] = []
-        self.relayed: list[tuple[str, str]] = []
+        self.ephemeral: list[tuple[str, str]] = []
 
     def deliver(self, entry: Entry) -> None:
         assert self.head is not None
@@ -53,7 +53,7 @@ class Reader:
         self.skips.append(head)
 
     def deliver_ephemeral(self, topic: str, data: str) -> None:
-        self.relayed.append((topic, data))
+        self.ephemeral.append((topic, data))
 
     def signal(self, message: bytes) -> None: ...
 
@@ -159,11 +159,11 @@ async def test_many_appends_at_once_go_in_few_batches(redis_url):
         assert journal._batch < 50
 
 
-async def test_what_any_client_publishes_is_relayed(redis_url):
+async def test_a_message_of_any_client_of_redis_is_an_ephemeral_event(redis_url):
     async with RedisJournal(redis_url) as journal, following(journal) as reader:
         await journal.link.call("PUBLISH", "eddyline:live:a/b", "text\nas it is")
-        await eventually(lambda: reader.relayed)
-        assert reader.relayed == [("a/b", "text\nas it is")]
+        await eventually(lambda: reader.ephemeral)
+        assert reader.ephemeral == [("a/b", "text\nas it is")]
         assert reader.entries == []
 
 
@@ -173,9 +173,9 @@ async def test_hubs_are_apart(redis_url):
         await append(two, "for two")
         await append(one, "for one")
         await two.link.call("PUBLISH", "eddyline:two:live:t", "live")
-        await eventually(lambda: other.relayed and reader.entries)
+        await eventually(lambda: other.ephemeral and reader.entries)
         assert (reader.texts, other.texts) == (["for one"], ["for two"])
-        assert reader.relayed == []
+        assert reader.ephemeral == []
 
 
 async def test_a_full_redis_that_restarts_can_be_read(tmp_path):

@@ -21,7 +21,7 @@ def body_message(data: bytes, more: bool) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def terms(context: Context, name: str) -> StreamContext:
+def stream_context(context: Context, name: str) -> StreamContext:
     return context.stream(StreamMetrics(name, "pull"), context.limits.admit(None, None))
 
 
@@ -91,7 +91,7 @@ async def test_a_response_sends_what_its_producer_writes(request: pytest.Fixture
 
     context, sent = Context.from_settings(Settings()), Sent()
     response = Greeting(
-        terms(context, request.node.name), media_type="text/plain", headers={"x": "y"}
+        stream_context(context, request.node.name), media_type="text/plain", headers={"x": "y"}
     )
     await response(SCOPE, never, sent)
     assert sent[0]["headers"] == [(b"x", b"y"), (b"content-type", b"text/plain; charset=utf-8")]
@@ -107,7 +107,9 @@ async def test_a_response_whose_producer_fails_has_no_end(request: pytest.Fixtur
             raise ValueError("no more")
 
     context, sent = Context.from_settings(Settings()), Sent()
-    response = Broken(terms(context, request.node.name), media_type="text/plain", headers={})
+    response = Broken(
+        stream_context(context, request.node.name), media_type="text/plain", headers={}
+    )
     await response(SCOPE, never, sent)
     assert sent[1:] == [body_message(b"hello", True)]
     assert ended(request.node.name) == ["failed"]
@@ -123,7 +125,7 @@ async def test_a_whole_body_is_counted_and_its_permit_released(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await send_whole(terms(context, name), Body(send, 200, []), b"all")
+    await send_whole(stream_context(context, name), Body(send, 200, []), b"all")
     assert sent == [HEAD, {"type": "http.response.body", "body": b"all", "more_body": False}]
     assert ended(name) == ["complete"]
     assert context.limits.open == 0
@@ -141,7 +143,7 @@ async def test_a_whole_body_that_cannot_be_sent_releases_its_permit(
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        await send_whole(terms(context, request.node.name), Body(send, 200, []), b"all")
+        await send_whole(stream_context(context, request.node.name), Body(send, 200, []), b"all")
     assert ended(request.node.name) == ["failed"]
     assert context.limits.open == 0
 

@@ -16,7 +16,7 @@ SCOPE: Scope = {"type": "http", "http_version": "1.1", "path": "/", "method": "G
 HEAD: Message = {"type": "http.response.start", "status": 200, "headers": []}
 
 
-def terms(context: Context, name: str) -> StreamContext:
+def stream_context(context: Context, name: str) -> StreamContext:
     return context.stream(StreamMetrics(name, "pull"), context.limits.admit(None, None))
 
 
@@ -46,7 +46,7 @@ async def test_a_fault_before_the_head_is_raised(request: pytest.FixtureRequest)
         raise ValueError("not even begun")
 
     with pytest.raises(ValueError, match="not even begun"):
-        await ByteStream(terms(context, request.node.name), SCOPE, send).run(never, body)
+        await ByteStream(stream_context(context, request.node.name), SCOPE, send).run(never, body)
     assert ended(request.node.name) == ["failed"]
     assert context.limits.open == 0
 
@@ -67,7 +67,7 @@ async def test_a_server_whose_send_raises_means_that_the_client_left(
             await stream.send({"type": "http.response.body", "body": b"x", "more_body": True})
         raise StreamClosed
 
-    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
     await stream.run(never, body)
     assert ended(request.node.name) == ["client_closed"]
 
@@ -85,7 +85,7 @@ async def test_a_cancelled_request_releases_all(request: pytest.FixtureRequest) 
         finally:
             closed.set()
 
-    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
     running = asyncio.create_task(stream.run(never, body))
     await asyncio.sleep(0)
     running.cancel()
@@ -114,6 +114,6 @@ async def test_a_disconnect_after_the_end_is_complete(request: pytest.FixtureReq
         await stream.send({"type": "http.response.body", "body": b"all", "more_body": False})
         await never()
 
-    stream = ByteStream(terms(context, request.node.name), SCOPE, send)
+    stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
     await stream.run(receive, body)
     assert ended(request.node.name) == ["complete"]

@@ -102,7 +102,7 @@ def test_a_refused_stream_is_not_counted_anywhere() -> None:
     assert [limits.admit("alice", f"10.0.1.{n}") for n in range(5)]
 
 
-def test_a_lease_is_given_back_once() -> None:
+def test_a_permit_is_given_back_once() -> None:
     limits, drain = limits_of(streams=1, principal=1, address=1)
     permit = limits.admit("alice", "::1")
     permit.release()

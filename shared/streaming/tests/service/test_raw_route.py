@@ -30,9 +30,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         return name
 
     documented: dict[str, Any] = {"parameters": [{"name": "name", "in": "path"}]}
-    router.add_api_route("/bare/{name}", not_reached)
+    router.add_api_route("/raw/{name}", not_reached)
     router.add_api_route(
-        "/bare/{name}", answer, openapi_extra=documented, route_class_override=RawRoute
+        "/raw/{name}", answer, openapi_extra=documented, route_class_override=RawRoute
     )
     app = create_app(Context.from_settings(Settings()), [Service("demo", router)], "Demo")
     async with running(app) as server, httpx.AsyncClient(base_url=server.url) as client:
@@ -40,33 +40,33 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_answers_before_every_other_route(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/bare/a")
+    answer = await client.get("/raw/a")
     assert (answer.status_code, answer.text) == (200, "a")
     assert answer.headers["x-request-id"]
 
 
 async def test_expected_errors_are_problems(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/bare/none")
+    answer = await client.get("/raw/none")
     assert answer.status_code == 404
     assert answer.json()["detail"] == "there is no such name"
     assert answer.json()["instance"] == f"urn:request:{answer.headers['x-request-id']}"
-    answer = await client.get("/bare/teapot")
+    answer = await client.get("/raw/teapot")
     assert (answer.status_code, answer.json()["title"]) == (418, "I am a teapot")
 
 
 async def test_a_crash_tells_nothing(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/bare/crash")
+    answer = await client.get("/raw/crash")
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    assert (await client.get("/bare/b")).text == "b"
+    assert (await client.get("/raw/b")).text == "b"
 
 
 async def test_another_method_or_path_goes_on_to_fastapi(client: httpx.AsyncClient) -> None:
-    assert (await client.post("/bare/a")).status_code == 405
-    assert (await client.get("/bare")).status_code == 404
+    assert (await client.post("/raw/a")).status_code == 405
+    assert (await client.get("/raw")).status_code == 404
     assert (await client.get("/livez")).status_code == 200
 
 
 async def test_is_documented(client: httpx.AsyncClient) -> None:
-    operation = (await client.get("/openapi.json")).json()["paths"]["/bare/{name}"]["get"]
+    operation = (await client.get("/openapi.json")).json()["paths"]["/raw/{name}"]["get"]
     assert operation["parameters"] == [{"name": "name", "in": "path"}]
