@@ -68,7 +68,7 @@ STREAMS = (
         "Streams begun",
         PER_SECOND,
         (rate("eddyline_streams_started_total"), "BY"),
-        about="After a restart or a fault: who comes back, and how fast.",
+        about="Clients that come back after a restart or a fault.",
     ),
     panel(
         "Streams ended, by reason",
@@ -233,7 +233,7 @@ PROCESSES = (
         PER_SECOND,
         ("sum(rate(eddyline_process_starts_total{PROCESS}[RATE]))", "started"),
         ("sum(rate(eddyline_process_ends_total{PROCESS}[RATE]))", "ended in order"),
-        about="gunicorn's workers. Who did not end in order, and is not there, was killed.",
+        about="gunicorn's workers. A worker that is gone and did not end in order was killed.",
     ),
     panel(
         "CPU",
@@ -258,7 +258,7 @@ PROCESSES = (
     quantiles(
         "Event loop's lag",
         "eddyline_event_loop_lag_seconds",
-        "How late the loop wakes who sleeps: every stream of the process waits as long.",
+        "How late the loop wakes a task that sleeps: every stream of the process waits as long.",
         "PROCESS",
     ),
     panel(

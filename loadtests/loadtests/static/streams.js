@@ -23,7 +23,7 @@ const COUNTERS = {
   bytes: ["Bytes", "Bytes of the bodies"],
   lost: ["Lost", "What should have come and never did", true],
   repeated: ["Repeated", "What came twice", true],
-  reordered: ["Reordered", "What came before what it follows", true],
+  reordered: ["Reordered", "Events that came before the event that they follow", true],
   stalled: ["Stalled", "Silences that were longer than allowed", true],
   dirty: ["Cut", "Streams that broke off without their end", true],
   reconnects: ["Reconnects", "Streams that were opened again"],

@@ -46,7 +46,7 @@ class ChatApi:
         self,
         request: Request,
         caller: AllowedCaller,
-        prompt: Annotated[str, Query(description="what to answer")],
+        prompt: Annotated[str, Query(description="the text to answer")],
     ) -> Response:
         text = message.checked("prompt", prompt, self._limit)
         return self._answer(request, caller, self.upstreams.words, text, PlainText())

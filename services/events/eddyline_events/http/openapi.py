@@ -96,7 +96,9 @@ SUBSCRIBE: Operation = {
             parameter("Last-Event-ID", _TEXT, "The same, as EventSource sends it.", "header"),
             parameter("envelope", FLAG, "Each event's data is `{topic, id, time, event, data}`."),
             parameter("poll", FLAG, "One JSON answer, as soon as there are events: a long poll."),
-            parameter("ticket", _TEXT, "In place of a token: what `POST /events/tickets` gave."),
+            parameter(
+                "ticket", _TEXT, "In place of a token: the ticket that `POST /events/tickets` gave."
+            ),
             parameter(
                 "timeout",
                 {

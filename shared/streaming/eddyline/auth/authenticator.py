@@ -19,7 +19,8 @@ __all__ = ["ANONYMOUS", "UNRESTRICTED", "Authenticator", "Principal", "Scope"]
 #: Characters. More than identity providers need, and small enough to be parsed for any client.
 MAX_TOKEN = 16_384
 
-_HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
+#: The end of messages that say that no key is set.
+HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
 
 
 class Authenticator:
@@ -43,14 +44,14 @@ class Authenticator:
         if self._loopback_only and not _arrived_on_loopback(request):
             raise Forbidden(
                 "authentication is off, which holds on the loopback address only, and this request"
-                f" came in on another: {_HOW_TO_SET_A_KEY}, or EDDYLINE_AUTH=off"
+                f" came in on another: {HOW_TO_SET_A_KEY}, or EDDYLINE_AUTH=off"
             )
         if self._loopback_only and not _asks_for_loopback(request):
             # To its browser, a page whose name is made to resolve to 127.0.0.1 is same-origin
             # (DNS rebinding).
             raise Forbidden(
                 f"authentication is off, and the Host {request.headers.get('host', '')[:80]!r} is"
-                f" not this machine's: ask for localhost or 127.0.0.1, or {_HOW_TO_SET_A_KEY}"
+                f" not this machine's: ask for localhost or 127.0.0.1, or {HOW_TO_SET_A_KEY}"
             )
         return UNRESTRICTED
 

@@ -65,7 +65,7 @@ def key_from_file(path: Path, origin: str) -> Key:
         return secret_key(text, origin)
     if b"PRIVATE KEY-----" in text:
         raise SettingsError(
-            f"{origin} is a private key, which only the one who signs should have:"
+            f"{origin} is a private key, which only the signer should have:"
             f" `openssl pkey -in {path} -pubout` writes the public one"
         )
     try:

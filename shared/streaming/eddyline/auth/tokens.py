@@ -106,13 +106,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="RSA or P-256 private key (PEM), or a file with the HS256 secret",
     )
-    parser.add_argument("--subject", required=True, help="whom the token stands for")
+    parser.add_argument(
+        "--subject", required=True, help="the user or service that the token stands for"
+    )
     parser.add_argument(
         "--scope",
         required=True,
         action="extend",
         type=_scopes,
-        help="what it grants; repeat it, or separate by spaces",
+        help="a right that it grants; repeat it, or separate by spaces",
     )
     parser.add_argument(
         "--expires", default="1h", type=_seconds, help="life: 30s, 15m, 1h, 7d (default: 1h)"

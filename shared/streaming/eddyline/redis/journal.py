@@ -204,7 +204,8 @@ class RedisJournal:
                 break
             await asyncio.sleep(SEND_AGAIN)
         if isinstance(failure, TimeoutError):
-            failure = Unavailable("Redis does not answer: what was sent may have been done", 2.0)
+            text = "Redis does not answer: the events may have been appended or not"
+            failure = Unavailable(text, 2.0)
         for append in appends:
             self._fail(append, failure)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from eddyline.auth.authenticator import Authenticator
+from eddyline.auth.authenticator import HOW_TO_SET_A_KEY, Authenticator
 from eddyline.auth.base import TokenVerifier
 from eddyline.auth.jwks import Jwks
 from eddyline.auth.jwt import JwtVerifier, KeySource, OneKey
@@ -13,8 +13,6 @@ from eddyline.auth.keys import key_from_file, secret_key
 from eddyline.auth.principal import Principal
 from eddyline.errors import SettingsError
 from eddyline.service.settings import Settings
-
-_HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
 
 _log = logging.getLogger("eddyline.auth")
 
@@ -30,7 +28,7 @@ def authenticator_from_settings(
         return Authenticator(verifier)
     keys = None if settings.auth == "off" else _key_source(settings)
     if keys is None:
-        _log.warning("authentication is off: whoever can connect may do everything")
+        _log.warning("authentication is off: any client that connects may do everything")
         return Authenticator(None, loopback_only=settings.auth == "auto")
     return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience))
 
@@ -66,10 +64,10 @@ def _key_source(settings: Settings) -> KeySource | None:
     if settings.auth_jwks is not None:
         return Jwks(settings.auth_jwks)
     if settings.auth == "on":
-        raise SettingsError(f"EDDYLINE_AUTH=on, and there is no key: {_HOW_TO_SET_A_KEY}")
+        raise SettingsError(f"EDDYLINE_AUTH=on, and there is no key: {HOW_TO_SET_A_KEY}")
     if not settings.on_loopback:
         raise SettingsError(
             f"EDDYLINE_HOST={settings.host} is open to other machines, and there is no key:"
-            f" {_HOW_TO_SET_A_KEY}; or EDDYLINE_AUTH=off, if whoever connects may do everything"
+            f" {HOW_TO_SET_A_KEY}; or EDDYLINE_AUTH=off, if any client may do everything"
         )
     return None

@@ -146,7 +146,7 @@ open_files_limit: Final = Gauge(
 )
 event_loop_lag: Final = Histogram(
     "eddyline_event_loop_lag_seconds",
-    "How late the event loop wakes who sleeps, sampled",
+    "How late the event loop wakes a task that sleeps, sampled",
     buckets=_SECONDS,
 )
 

@@ -407,7 +407,7 @@ async def test_that_it_is_off_is_said_once(
             except StreamingError:
                 assert warnings == 0
     assert [record.message for record in caplog.records] == [
-        "authentication is off: whoever can connect may do everything"
+        "authentication is off: any client that connects may do everything"
     ] * warnings
 
 

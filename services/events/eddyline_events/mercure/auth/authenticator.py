@@ -75,7 +75,7 @@ class MercureAuthenticator:
         if self.resource is None or self._settings.auth_issuer is None:
             raise Unauthorized(
                 "access tokens (at+jwt) are not taken here: EVENTS_MERCURE_URL and"
-                " EDDYLINE_AUTH_ISSUER must say for whom and by whom they are"
+                " EDDYLINE_AUTH_ISSUER must name their audience and their issuer"
             )
         claims = await self._authenticator.claims(token, self.resource)
         if claims.get("exp") is None:
