@@ -30,6 +30,7 @@ help: ## Show this list
 setup: .venv/.synced ## Install everything that the other targets need into .venv/ (uv itself included)
 
 .venv/.synced: uv.lock pyproject.toml $(wildcard */*/pyproject.toml */pyproject.toml) | $(UV)
+	@echo "eddyline: installing packages into .venv" >&2
 	@$(UV) sync --quiet --locked --all-packages --inexact
 	@touch $@
 
