@@ -25,6 +25,13 @@ RESERVED = {
     *("livez", "readyz", "metrics", "docs", "openapi", "kubernetes"),
 }
 
+#: Programs whose variables begin with their name, as those of the service would: PYTHON_VERSION is
+#: in every image of Python, HTTP_PROXY on many a machine. The service would refuse to start.
+FOREIGN = {
+    *("http", "https", "ftp", "no", "all", "lc", "xdg", "ssh", "gpg", "git", "docker", "compose"),
+    *("python", "pip", "uv", "node", "npm", "gunicorn", "uvicorn", "forwarded", "prometheus"),
+}
+
 #: Files of the template that have their place outside of the service's folder.
 COMPOSE, KUBERNETES = Path("deploy/compose.yaml"), Path("deploy/kubernetes.yaml")
 
@@ -54,6 +61,8 @@ def refusal(name: str) -> str:
         return f"there is a service {name!r} already: services/{name}"
     if name in RESERVED | containers():
         return f"{name!r} is reserved, because the suite uses the name itself"
+    if name in FOREIGN:
+        return f"{name!r} is taken: variables of {name.upper()}_* are other programs' settings"
     for service in registrations().values():
         for path in route_paths(service):
             if f"{path}/".startswith(f"/{name}/"):

@@ -258,7 +258,7 @@ def test_images_are_ours_at_this_version_or_pinned(entry: str) -> None:
 def test_no_other_manifest_names_a_registry_or_a_tag_of_ours() -> None:
     for path in (ROOT / "k8s").rglob("*.yaml"):
         for image in re.findall(r"^[ -]*image: (\S+)$", path.read_text(), re.MULTILINE):
-            assert re.fullmatch(r"localhost/eddyline/[a-z]+|redis:[\d.]+", image), path
+            assert re.fullmatch(r"localhost/eddyline/[a-z0-9]+|redis:[\d.]+", image), path
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

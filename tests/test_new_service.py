@@ -43,6 +43,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
         ("redis", "'redis' is reserved"),
         ("sample", "'sample' is reserved"),
         ("metrics", "'metrics' is reserved"),
+        ("python", "'python' is taken: variables of PYTHON_* are other programs' settings"),
         ("static", "'static' is taken: the service downloads has the path /static"),
         ("users", "'users' is taken: the service records has the path /users/stream"),
         ("polls", ""),

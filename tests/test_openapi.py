@@ -61,7 +61,7 @@ def test_operations_have_readable_names_that_no_other_has(documents: dict[str, A
     found = operations(documents["suite"])
     ids = [operation.id for operation in found]
     assert len(ids) == len(set(ids))
-    assert not [id for id in ids if not re.fullmatch("[a-z]+(_[a-z]+)*", id)]
+    assert not [id for id in ids if not re.fullmatch("[a-z0-9]+(_[a-z0-9]+)*", id)]
     assert {"subscribe", "publish", "read_history", "list_files", "download_file"} <= set(ids)
     named = {(method, path): about["operationId"] for method, path, about in found}
     for name in SERVICES:
