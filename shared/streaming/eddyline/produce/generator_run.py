@@ -94,16 +94,13 @@ class GeneratorRun:
                 await asyncio.sleep(0)
         except _Ended as ended:
             return ended.ending
-        except asyncio.CancelledError as error:
+        except (Exception, asyncio.CancelledError) as error:
             return self._ending if self._stopped else self._failed(error)
-        except Exception as error:
-            if self._ending is late:
-                return late
-            return self._failed(error)
         finally:
             timer.cancel()
             self._carrying = None
-        return Ending("complete")
+        # A generator that returns because it was stopped has not completed.
+        return self._ending if self._stopped else Ending("complete")
 
     async def _append(self, value: Any) -> None:
         if self._stopped:

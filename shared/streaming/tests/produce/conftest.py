@@ -3,6 +3,7 @@ connections.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,11 +29,8 @@ Make = Callable[[], Any]
 class Bench:
     """`GET /KEY` runs the generator that the test has put under the key; any number of times."""
 
-    def __init__(
-        self, kept: ProducePolicy, policy: StreamPolicy, clock: Callable[[], float] | None
-    ) -> None:
-        clocks = {} if clock is None else {"clock": clock}
-        self.store = MemoryStore(kept.total_bytes, **clocks)
+    def __init__(self, kept: ProducePolicy, policy: StreamPolicy, store: MemoryStore) -> None:
+        self.store = store
         self.drain = Drain(window=0.3)
         meter = NoStreamMeter("test", "broadcast")
         self.producer = Producer(self.store, policy, self.drain, meter, kept)
@@ -58,9 +56,11 @@ def bench_of(serve):
     async def start(
         kept: ProducePolicy | None = None,
         policy: StreamPolicy | None = None,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        store: type[MemoryStore] = MemoryStore,
     ) -> AsyncIterator[Bench]:
-        bench = Bench(kept or ProducePolicy(), policy or StreamPolicy(), clock)
+        kept = kept or ProducePolicy()
+        bench = Bench(kept, policy or StreamPolicy(), store(kept.total_bytes, clock))
         async with serve(bench.app) as (bench.url, bench.server):
             yield bench
         assert (bench.producer.running, bench.drain.open) == (0, 0)

@@ -6,14 +6,19 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
-from eddyline.errors import UpstreamError
+from eddyline.errors import SettingsError, UpstreamError
+from eddyline.journal.cursor import Cursor
 from eddyline.policy import ProducePolicy, StreamPolicy
-from eddyline.produce.yielded import END, ERROR
+from eddyline.produce.generator_run import GeneratorRun
+from eddyline.produce.yielded import END, ERROR, MOST_DETAIL
+from eddyline.store.base import Record, StreamConfig, StreamFollower
+from eddyline.store.memory import MemoryStore
 from eddyline.testing import PATIENCE, FaultProxy, Stream, eventually, fetch
 from eddyline.wire.sse import Event
 
@@ -82,6 +87,10 @@ async def test_a_generator_goes_on_when_all_its_clients_have_left(bench_of):
         assert await first(stream, 1) == ["a"]
         stream.reset()
         await eventually(lambda: bench.drain.open == 1)  # the generator's own
+        script.go(1)
+        [feed] = bench.producer._feeds._feeds.values()
+        await eventually(lambda: feed.head.sequence == 2)
+        assert len(feed.recent) == 0  # nothing is rendered for a stream that nobody reads
         script.go()
         await eventually(lambda: script.closed)
         assert await whole(f"{bench.url}/k") == list("abc")
@@ -103,6 +112,46 @@ async def test_a_client_resumes_after_any_event(bench_of, by):
                 stream = await fetch(f"{bench.url}/k?after={event.id}")
             assert await rest(stream) == events[n + 1 :]
     assert bench.makes["k"].runs == 1
+
+
+async def test_a_client_that_resumes_at_the_newest_event_gets_those_to_come(bench_of):
+    async with bench_of() as bench:
+        bench.makes["k"] = Script("a", "b")
+        stream = await fetch(f"{bench.url}/k")
+        bench.makes["k"].go(1)
+        [a] = await stream.events(1)
+        back = await fetch(f"{bench.url}/k", headers={"Last-Event-ID": a.id})
+        assert back.status == 200
+        bench.makes["k"].go()
+        others = await rest(stream)
+        assert datas(others)[0] == "b"
+        assert await rest(back) == others
+
+
+async def test_generators_that_are_not_needed_are_closed(bench_of):
+    closed = []
+
+    class Unused:
+        def __aiter__(self) -> "Unused":
+            return self
+
+        async def __anext__(self) -> str:
+            raise AssertionError("it was not to run")
+
+        async def aclose(self) -> None:
+            closed.append(1)
+
+    async with bench_of() as bench:
+        bench.makes["k"] = Script("a")
+        bench.makes["k"].go()
+        events = await rest(await fetch(f"{bench.url}/k"))
+        bench.makes["k"] = Unused
+        assert await rest(await fetch(f"{bench.url}/k")) == events
+        assert len(closed) == 1
+        assert await rest(await fetch(f"{bench.url}/k?after={events[0].id}")) == events[1:]
+        await fetch(f"{bench.url}/k", method="HEAD")
+        await fetch(f"{bench.url}/k?after=other.1", method="HEAD")
+        assert len(closed) == 4
 
 
 async def test_the_header_of_a_client_that_came_back_wins_over_its_url(bench_of):
@@ -201,6 +250,56 @@ async def test_a_thousand_small_streams_run_side_by_side(bench_of):
         assert bench.store.bytes < 3_000_000
 
 
+class Late:
+    """Passes on all that a follower is told, a moment later."""
+
+    def __init__(self, follower: StreamFollower) -> None:
+        self.follower = follower
+
+    def skip(self, head: Cursor) -> None:
+        self.follower.skip(head)
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        asyncio.get_running_loop().call_later(0.05, self.follower.deliver, records)
+
+    def ended(self, reason: str | None) -> None:
+        asyncio.get_running_loop().call_later(0.05, self.follower.ended, reason)
+
+
+class LateStore(MemoryStore):
+    """Its readers are ahead of its followers, as those of a store in another process can be."""
+
+    def follow(self, key: str, follower: StreamFollower) -> AbstractAsyncContextManager[None]:
+        return super().follow(key, Late(follower))
+
+
+async def test_readers_ahead_of_the_followers_of_a_store_get_everything_once(bench_of):
+    script = Script(*range(30))
+    async with bench_of(store=LateStore) as bench:
+        bench.makes["k"] = script
+        streams = []
+        for _ in range(31):
+            streams.append(await fetch(f"{bench.url}/k"))
+            script.go(1)
+        for stream in streams:
+            *events, last = await rest(stream)
+            assert datas(events) == [str(n) for n in range(30)]
+            assert outcome(last) == COMPLETE
+
+
+async def test_a_client_that_resumes_ahead_of_the_followers_gets_the_next_record(bench_of):
+    script = Script("a", "b")
+    async with bench_of(store=LateStore) as bench:
+        bench.makes["k"] = script
+        await fetch(f"{bench.url}/k")
+        script.go(1)
+        head = await eventually(lambda: (head := bench.store._streams["k"].head).sequence and head)
+        ahead = await fetch(f"{bench.url}/k?after={head}")
+        script.go(1)
+        assert await first(ahead, 1) == ["b"]
+        script.go()
+
+
 async def test_requests_at_the_same_moment_start_one_run(bench_of):
     script = Script("a")
     async with bench_of() as bench:
@@ -291,6 +390,8 @@ async def test_a_generator_that_never_waits_leaves_others_their_turn(bench_of):
     [
         (OSError("/etc/secret"), "the generator failed: the log of the server has the cause"),
         (UpstreamError("the model is away"), "the model is away"),
+        (UpstreamError("x" * 5000), "x" * MOST_DETAIL),
+        (SettingsError("/etc/secret"), "the generator failed: the log of the server has the cause"),
         (asyncio.CancelledError(), "the generator failed: the log of the server has the cause"),
         (TimeoutError(), "the generator failed: the log of the server has the cause"),
     ],
@@ -398,6 +499,46 @@ async def test_a_generator_that_catches_its_cancellation_is_ended_at_its_next_va
             await bench.producer.cancel("k")
         assert [outcome(event) for event in await rest(stream)] == [(ERROR, by)]
         await eventually(lambda: closed)
+
+
+@pytest.mark.parametrize("then", ["returns", "raises"])
+async def test_a_generator_that_returns_because_it_was_stopped_is_no_complete_one(bench_of, then):
+    async def obedient() -> AsyncIterator[str]:
+        yield "a"
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if then == "raises":
+                raise OSError("in the midst of it") from None
+
+    async with bench_of(ProducePolicy(deadline=0.1)) as bench:
+        bench.makes["k"] = obedient
+        *events, last = await rest(await fetch(f"{bench.url}/k"))
+        assert (datas(events), outcome(last)) == (["a"], (ERROR, "deadline"))
+
+
+async def test_a_stream_that_ended_before_its_generator_began_does_not_wait_for_a_value(bench_of):
+    script = Script("a")
+    async with bench_of() as bench:
+        written = await bench.store.create("k", StreamConfig())
+        await bench.producer.cancel("k")
+        run = GeneratorRun(bench.store, bench.producer._feeds, "k", written.info.head, script())
+        await asyncio.wait_for(run.run(3600), PATIENCE)
+    assert script.runs == 0
+
+
+async def test_readers_of_a_stream_that_is_deleted_are_sent_back_and_told_that_it_is_gone(bench_of):
+    script = Script("a", "b")
+    async with bench_of() as bench:
+        bench.makes["k"] = script
+        stream = await fetch(f"{bench.url}/k")
+        script.go(1)
+        [a] = await stream.events(1)
+        await bench.store.delete("k")
+        assert await rest(stream) == []
+        assert stream.parser.retry is not None
+        await eventually(lambda: script.closed)
+        assert (await fetch(f"{bench.url}/k?after={a.id}")).status == 410
 
 
 async def test_a_blocking_generator_is_closed_after_its_step(bench_of):
