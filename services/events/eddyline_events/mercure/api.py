@@ -129,7 +129,7 @@ class MercureApi:
             preceding = id
         else:
             preceding = EARLIEST
-        # As it came: header values are bytes, and ids UTF-8.
+        # The value as it came: header values are bytes, and ids are UTF-8.
         value = preceding.encode().decode("latin-1")
         return {"Last-Event-ID": value, "Mercure-Last-Event-ID": value}
 

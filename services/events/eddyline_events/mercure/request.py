@@ -17,7 +17,7 @@ PARAMETERS: dict[str, Kind] = {
     "match_urlpattern": "urlpattern",
 }
 
-#: Of revision 1.0, of 0.x, and two that clients of 0.x still send.
+#: The parameter of revision 1.0, that of 0.x, and two that clients of 0.x still send.
 RESUME_PARAMETERS = ("last_event_id", "lastEventID", "lastEventId", "Last-Event-ID")
 
 

@@ -54,7 +54,7 @@ class Joiner:
 
 
 def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: int) -> list[Line]:
-    """As that of backlog.py, for lines of which some are partial."""
+    """The same as `last_lines` of backlog.py, where some lines are partial."""
     size = min(_BLOCK, max_bytes)
     while True:
         at = max(0, end - size)

@@ -140,7 +140,7 @@ class ContainerChain:
     def first(self, newest: bool) -> int:
         files = self._files()
         at = len(files) - 1 if newest else 0
-        # Of the newest one only new lines are read: any file that has its name now will do.
+        # Only new lines of the newest file are read: any file that has its name now will do.
         opened = self._open(files[at], whichever=newest) if files else None
         if opened is None:
             raise FileNotFoundError(errno.ENOENT, "no log of this container", self._container.id)
@@ -157,16 +157,16 @@ class ContainerChain:
         else:
             self._pass(files, at)
             following = files[at + 1 :]
-        # Empty ones have nothing to tell yet, or never had.
+        # Empty files have no lines yet, or never had any.
         written = next((file for file in following if file.status.st_size), None)
         return None if written is None else self._open(written)
 
     def _files(self) -> list[_File]:
-        """All that are there, in the order in which they were written."""
+        """All files of the container, in the order in which they were written."""
         folders = {name: list(self._container.files(name)) for name in self._container.folders()}
         new = [name for name in folders if name not in self._pods]
-        # Of several that are new at once, as a rule at the start, the one written last is the
-        # newest.
+        # Several folders may be new at once, as a rule at the start: the folder that was written to
+        # last is the newest.
         for name in sorted(
             new, key=lambda name: max((f[3].st_mtime for f in folders[name]), default=inf)
         ):

@@ -97,11 +97,11 @@ class Subscriber:
         self._member = member
         self._began = time.monotonic()
         self._state: Literal["live", "behind", "ended"] = "behind"
-        #: Only while it is behind.
+        #: The reading of pages; None unless it is behind.
         self._catch_up: CatchUp | None = None
-        #: Until it is live for the first time, where it came back with an id.
+        #: Whether its client came back with an id, and it has not been live yet.
         self._resuming = False
-        #: Since its connection was full.
+        #: The watch over a full connection; None until it was full once.
         self._stall: Stall | None = None
         self._deadline, self._deadline_reason = deadline(feed.policy, expires, seconds)
 

@@ -99,9 +99,9 @@ class MemoryJournal:
         self._window = Window(Cursor(new_epoch(), 0), max_bytes, max_age)
         self._followers: list[Follower] = []
         self._own_ids: dict[str, Cursor] = {}
-        #: In the order of their newest entries.
+        #: The cursor of the newest entry of each topic, in the order of these entries.
         self._topics: dict[str, Cursor] = {}
-        #: By idempotency key, the oldest first: its time, digest and receipt.
+        #: The time, digest and receipt of each idempotency key, the oldest first.
         self._keys: dict[str, tuple[float, str, Receipt]] = {}
         self._key_age = key_age
 

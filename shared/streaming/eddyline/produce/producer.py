@@ -58,7 +58,7 @@ class Producer:
     async def run(self) -> AsyncIterator[None]:
         """Generators that still run at the end are ended, and readers are told."""
         async with self._feeds.run():
-            # Until the end of the drain's window a generator may finish.
+            # A generator may finish until the drain's window ends.
             self._drain.on_deadline(self, self._stop)
             try:
                 yield

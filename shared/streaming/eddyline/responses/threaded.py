@@ -15,7 +15,7 @@ T = TypeVar("T")
 #: More would only queue at the disk or the database; a step is short.
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 
-#: In place of a step's value: there is none. A source may yield None.
+#: A step without a value. None cannot say it, because a source may yield None.
 _END: Any = object()
 
 

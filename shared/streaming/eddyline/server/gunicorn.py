@@ -30,7 +30,7 @@ max_requests: Final = _settings.max_requests
 max_requests_jitter: Final = _settings.max_requests // 10
 control_socket_disable = True
 accesslog = None
-# As telemetry/logs.py has it; a worker's own logging is configured by its app.
+# The same format as telemetry/logs.py. A worker's own logging is configured by its app.
 logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -52,7 +52,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """In the new worker, before it imports its app."""
+    """Called in the new worker, before it imports its app."""
     take_slot(worker.slot)
 
 

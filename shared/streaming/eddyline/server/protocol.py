@@ -32,7 +32,8 @@ class StreamProtocol(HttpToolsProtocol):
 
     cycle: RequestResponseCycle
 
-    #: Of the request that is answered; `cycle` is the last one parsed, which may wait behind it.
+    #: The cycle of the request that is answered now. `cycle` is that of the last request parsed,
+    #: which may wait for its turn.
     running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

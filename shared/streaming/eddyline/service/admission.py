@@ -90,7 +90,7 @@ class Permit:
         network: Hashable,
         request_id: str | None,
     ) -> None:
-        #: Of the request that it was given to, for the line in the log when the stream ends.
+        #: The id of the request that got the permit, for the log when the stream ends.
         self.request_id: Final = request_id
         self._limits: Limits | None = limits
         self._subject = subject

@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # In code alone a field goes by its name: EVENTS_PORT=tcp://… of Kubernetes is no port.
+        # Only code may use a field's own name: EVENTS_PORT=tcp://… of Kubernetes is no port.
         env_settings.config = {**env_settings.config, "populate_by_name": False}
         # Nor is EDDYLINE_PORT=tcp://…, which is in all pods beside a Service `eddyline`.
         source = cast(EnvSettingsSource, env_settings)
@@ -196,7 +196,7 @@ def _strangers(cls: type[Settings]) -> list[str]:
 
 
 def _unknown(cls: type[Settings], variable: str) -> str:
-    """Without the value: it may be a secret under a misspelt name."""
+    """The fault, without the value: that may be a secret under a misspelt name."""
 
     def rest(name: str) -> str:  # prefixes are alike in any case
         return name.removeprefix(_prefix(cls)).removeprefix(_SHARED)

@@ -97,7 +97,7 @@ _new_ids = _ids()
 
 
 def trace_id(scope: Scope) -> str | None:
-    """Of the trace that the caller's `traceparent` says the request is part of."""
+    """The id of the trace that the request is part of, by the caller's `traceparent`."""
     for name, value in scope["headers"]:
         if name == b"traceparent" and (match := _TRACEPARENT.match(value)):
             return str(match[1].decode())

@@ -42,7 +42,7 @@ async def watch() -> None:
 
 
 def _observe_lag(late: float) -> None:
-    """Of the looks that were missed meanwhile, too: a loop that stood still was late all along."""
+    """Counts the looks that were missed, too: a loop that stood still was late all the time."""
     metrics.event_loop_lag.observe(max(0.0, late))
     while (late := late - INTERVAL) > 0:
         metrics.event_loop_lag.observe(late)

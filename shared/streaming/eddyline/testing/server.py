@@ -33,7 +33,7 @@ class Running:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
-        """As by a signal: drains, then waits for the server to end."""
+        """Drains the server as a signal does, and waits for its end."""
         self.server.should_exit = True
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)
 
