@@ -61,7 +61,7 @@ def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: i
         whole = list(Splitter(at, line_limit + HEADER).feed(read_range(file, at, end - at)))
         # Reading did not begin at the start of the file: the first is the rest of a line.
         lines = list(Joiner(line_limit).join(whole[1:] if at else whole))
-        # And so may be, of each stream, the first that was joined.
+        # The first joined line of each stream may lack its beginning, too.
         first = {line.stream: n for n, line in reversed(list(enumerate(lines))) if line.stream}
         if at == 0 or size >= max_bytes or max(first.values(), default=0) < len(lines) - count:
             return lines[-count:] if count else []

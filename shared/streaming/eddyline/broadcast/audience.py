@@ -116,7 +116,7 @@ class Audience:
 
     def leave(self, reader: Reader) -> None:
         if self._flushing:
-            # A full connection tells so in the midst of the loop over the set.
+            # `flush` iterates over the set that holds the reader: it is discarded after the loop.
             self._filled.append(reader)
         else:
             self._discard(reader)

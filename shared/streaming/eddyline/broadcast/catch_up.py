@@ -15,7 +15,7 @@ from eddyline.telemetry.base import Reason, StreamMeter
 #: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
 PAGE_ENTRIES = 256
 
-#: Seconds, jittered, until a page is read again that could not be.
+#: Seconds, jittered, after which a read that failed is repeated.
 READ_AGAIN = 1.0
 
 #: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that

@@ -24,7 +24,7 @@ from eddyline.service.admission import Permit
 from eddyline.telemetry import logs as jsonlog
 from eddyline.telemetry.base import Reason
 
-#: When the client should come back after an end that was ours, in milliseconds.
+#: The range of `retry:` after an end that the server chose, in milliseconds.
 RETRY = (500, 3000)
 
 
@@ -107,7 +107,7 @@ class Subscriber:
 
     @property
     def selector(self) -> Selector:
-        """Which entries it gets; its audience's own."""
+        """The selection of its entries, which is that of its audience."""
         return self._audience.selector
 
     def start(self, after: Start, first: bytes) -> None:

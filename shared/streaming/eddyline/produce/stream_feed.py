@@ -162,7 +162,7 @@ class StreamFeed:
             subscriber.end(reason)
 
     def failed(self, error: Exception) -> None:
-        """The stream cannot be followed, or not any more."""
+        """Called where following the stream did not begin, or broke off."""
         if self.following.done():
             self.log_failure(error)
             self.end_all("failed")

@@ -74,7 +74,8 @@ class RedisJournal:
     ) -> None:
         self.keys: Final = HubKeys.from_hub(hub)
         primary = Primary(url, self.keys.prefix)
-        #: For reads and all small calls; appends have their own, which a long read can't hold up.
+        #: The link for reads and small calls. Appends have one of their own: a long read must not delay
+        #: them.
         self.link: Final = RedisLink(primary)
         self._publishing = RedisLink(primary)
         self._meter = meter or NoBusMeter()

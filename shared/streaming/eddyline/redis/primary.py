@@ -42,7 +42,7 @@ class Primary:
         try:
             self._read(parts, base)
         except ValueError:
-            # Not the error's own text: of a password with a slash it would quote a part.
+            # The error's own text would quote a part of a password that holds a slash.
             raise SettingsError(
                 "the Redis URL is not one: expected SCHEME://user:password@host:port/DB, in which"
                 " special characters of user and password are percent-encoded"

@@ -256,7 +256,7 @@ def _read_cached(file: int, size: int) -> bytes | None:
     data = bytearray(size)
     try:
         read = os.preadv(file, [data], 0, os.RWF_NOWAIT)
-    except OSError:  # it would block, or its file system cannot tell
+    except OSError:  # the read would block, or the file system cannot tell
         return None
     return bytes(data) if read == size else None
 

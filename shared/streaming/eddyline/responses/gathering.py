@@ -80,7 +80,7 @@ class GatheringIterator:
         return False
 
     def _notify(self, _: object = None) -> None:
-        # Once for all that the caller takes together: it costs more than most chunks.
+        # One call for all chunks that are taken together: it costs more than making most chunks.
         if not self._told and not self._loop.is_closed():
             self._told = True
             self._loop.call_soon_threadsafe(self._wake.set)

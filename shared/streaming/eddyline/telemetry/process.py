@@ -60,7 +60,7 @@ def _sample(cpu_before: float) -> float:
 
 
 def resident_bytes() -> int | None:
-    """None where the system does not tell."""
+    """The resident memory of this process; None where the system does not tell."""
     try:
         pages = Path("/proc/self/statm").read_bytes().split()[1]
     except OSError:

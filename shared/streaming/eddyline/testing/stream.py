@@ -69,7 +69,7 @@ class Stream:
                 await self.reader.readexactly(2)
                 self._left = 0
                 return b""
-        # As browsers do: the bytes of a chunk that came count, should the rest never come.
+        # Browsers, too, use the bytes of a chunk that came, even if the rest never comes.
         data = await self.reader.read(min(65536, self._chunk))
         self._chunk -= len(data)
         if data and not self._chunk:

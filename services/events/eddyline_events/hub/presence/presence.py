@@ -88,7 +88,7 @@ class Presence:
         return list(self._here.values())
 
     def member(self, principal: Principal, selection: Selection) -> Present:
-        """To be given to `Broadcast.response`; its `id` is the subscriber's."""
+        """A member for `Broadcast.response`; its `id` is the subscriber's."""
         return Present(self, principal, selection)
 
     async def subscribers(self, topic: str | None) -> list[dict[str, Any]]:
