@@ -76,7 +76,7 @@ class UpstreamError(StreamingError):
 
 
 class Unavailable(StreamingError):
-    """Not now; `retry_after` is in seconds."""
+    """The service cannot answer now; `retry_after` is in seconds."""
 
     status = 503
     title = "Unavailable"

@@ -35,7 +35,7 @@ class Form(Protocol):
         """The bytes that say that the answer is whole."""
 
     def failure(self, detail: str) -> bytes | None:
-        """The bytes that say that the answer is cut short; None where only a broken connection can."""
+        """The bytes that say that the answer failed; None where only a broken connection can."""
 
 
 class PlainText:

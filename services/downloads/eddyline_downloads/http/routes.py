@@ -124,7 +124,7 @@ def _described(entry: ListedFile) -> FileInfo:
 
 
 def _date(seconds: float) -> str | None:
-    """None for a date that cannot be written, such as one after the year 9999."""
+    """The date in ISO 8601; None for one that cannot be written, such as one of the year 10000."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError):

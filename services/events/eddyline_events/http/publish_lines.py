@@ -36,7 +36,7 @@ GROUP_LINES = 512
 
 
 class Lines:
-    """Cuts a body into lines. A line of more than `limit` bytes is kept only so far as to know that."""
+    """Cuts a body into lines. It keeps little more than `limit` bytes of a longer line."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -35,7 +35,7 @@ def line_start(file: int, end: int, limit: int) -> int:
 
 
 def read_range(file: int, offset: int, size: int) -> bytes:
-    """All of it, as far as the file reaches."""
+    """The bytes of the range, as far as the file reaches."""
     parts = []
     while size > 0:
         part = os.pread(file, size, offset)

@@ -26,7 +26,7 @@ class Joiner:
         self._held: dict[str, Line] = {}
 
     def join(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """To be read to its end before the next call."""
+        """The joined lines. Read the iterator to its end before the next call."""
         for line in lines:
             match = _LINE.match(line.raw)
             if match is None:

@@ -42,7 +42,7 @@ class Splitter:
         self._truncated = False
 
     def feed(self, data: bytes) -> Iterator[Line]:
-        """To be read to its end before the next call."""
+        """The whole lines so far. Read the iterator to its end before the next call."""
         *ends, rest = data.split(b"\n")
         for part in ends:
             self._hold(part)

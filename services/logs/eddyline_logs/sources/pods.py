@@ -101,7 +101,7 @@ class Container:
         return ContainerChain(self, line_limit)
 
     def folders(self) -> list[str]:
-        """Those of all pods of that name, in no order."""
+        """The folders of all pods of that name, in no order."""
         prefix = f"{self.namespace}_{self.pod}_"
         return [name for name in _names(self.root) if name.startswith(prefix)]
 
@@ -188,7 +188,7 @@ class ContainerChain:
         self._passed = (pod, start, rotated)
 
     def _open(self, file: _File, whichever: bool = False) -> int | None:
-        """None where another file has its name now: the next look finds the renamed one."""
+        """The descriptor; None where another file has the name now: the next look finds it."""
         try:
             opened = FileSource(self._container.id, file.path, self._container.root).open()
         except FileNotFoundError:

@@ -98,7 +98,7 @@ class Principal:
             raise Forbidden(f"the token does not grant {what}: it needs the scope {which}")
 
 
-#: Nobody in particular, granted nothing.
+#: A client without a token, to which nothing is granted.
 ANONYMOUS = Principal(None, None, ())
 
 #: Everyone, where authentication is off.

@@ -43,7 +43,7 @@ class FlushGovernor:
         return self._share > BUSY
 
     def flushed(self, events: int, began: float, now: float) -> None:
-        """So many events were written together to an audience."""
+        """Called when `events` were written together to an audience."""
         self.worked += now - began
         self._alone += events * (now - began)
         elapsed = now - self._since

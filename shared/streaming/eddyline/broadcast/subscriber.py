@@ -139,7 +139,7 @@ class Subscriber:
             self.fall_behind()
         check_at = self._stall.ends_at(time.monotonic())
         if self.due > check_at + 1:
-            # Only ever sooner: an earlier look sees the connection, too.
+            # The look is only moved forward: a look that comes sooner sees the connection, too.
             self._schedule(check_at)
 
     def on_writable(self) -> None:

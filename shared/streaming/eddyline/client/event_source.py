@@ -28,7 +28,7 @@ from eddyline.wire.sse import EVENT_STREAM, Event, Parser
 #: A text, or a function that gives one at each connect.
 Given = str | Callable[[], str | Awaitable[str]]
 
-#: Those that may pass, though 4xx.
+#: Statuses of 4xx that may pass.
 PASSING = (408, 425, 429)
 
 #: Seconds: no server may send a client away for longer.

@@ -45,7 +45,7 @@ def acked(transport: asyncio.Transport) -> int:
 
 
 def can_sendfile(transport: asyncio.Transport) -> bool:
-    """Not under TLS, whose bytes must pass through the process; not on uvloop."""
+    """Whether sendfile(2) works: it does neither under TLS nor on uvloop."""
     mode = getattr(transport, "_sendfile_compatible", None)
     return getattr(mode, "name", "") == "TRY_NATIVE"
 

@@ -176,7 +176,7 @@ def take_over(
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket | None:
-    """None where the transport must stay: TLS is in it, or bytes that are not sent yet."""
+    """A duplicate of the socket; None where TLS or unsent bytes need the transport."""
     sock = transport.get_extra_info("socket")
     under_tls = transport.get_extra_info("sslcontext") is not None
     if sock is None or under_tls or transport.get_write_buffer_size():

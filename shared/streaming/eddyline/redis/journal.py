@@ -74,8 +74,7 @@ class RedisJournal:
     ) -> None:
         self.keys: Final = HubKeys.from_hub(hub)
         primary = Primary(url, self.keys.prefix)
-        #: The link for reads and small calls. Appends have one of their own: a long read must not delay
-        #: them.
+        #: The link for reads and small calls. Appends have their own: no long read delays them.
         self.link: Final = RedisLink(primary)
         self._publishing = RedisLink(primary)
         self._meter = meter or NoBusMeter()

@@ -145,7 +145,7 @@ class FileResponse(Response):
             await self._send_one(send, ranges, head_only)
 
     def _ranges(self, method: str, headers: Headers) -> list[Range]:
-        """Those to send; none: the whole file. Raises UnsatisfiableRange."""
+        """The ranges to send; none: the whole file. Raises UnsatisfiableRange."""
         wanted, validator = headers.get("range"), headers.get("if-range")
         if wanted is None or method not in ("GET", "HEAD"):
             return []

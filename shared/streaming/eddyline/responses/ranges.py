@@ -32,7 +32,7 @@ def requested_ranges(header: str, size: int) -> list[Range]:
         ranges = [_range(spec, size) for spec in given]
     except ValueError:
         return []
-    # Those behind the end are left out as long as there is another one (§14.1.2).
+    # Ranges behind the end are left out as long as there is another one (§14.1.2).
     satisfiable = sorted(each for each in ranges if each[0] < size)
     if not satisfiable:
         raise UnsatisfiableRange

@@ -20,7 +20,7 @@ _log = logging.getLogger("eddyline.stream")
 
 
 def transport_of(scope: Scope) -> ResponseTransport | None:
-    """None where the server is not ours."""
+    """The transport of our server; None where the server is another one."""
     transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
     return transport
 
@@ -183,7 +183,7 @@ class ByteStream:
 
 def _error(work: asyncio.Task[None]) -> BaseException | None:
     if work.cancelled():
-        # Not by us: the producer awaited something that was cancelled.
+        # We did not cancel it: the producer awaited a task that was cancelled.
         return RuntimeError("the producer was cancelled")
     return work.exception()
 

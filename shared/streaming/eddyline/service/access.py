@@ -45,7 +45,7 @@ Caller = Annotated[Principal, Depends(principal)]
 
 
 def _key_source(settings: Settings) -> KeySource | None:
-    """None: nothing is configured, and nobody but this machine can connect."""
+    """The configured source of keys. None: there is none, and only this machine can connect."""
     configured = [
         name
         for name in ("auth_key", "auth_key_file", "auth_jwks")

@@ -103,7 +103,7 @@ Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"
 published_events: Final = Counter(
     "eddyline_published_events", "Events that publishers sent, by how it went", ("outcome",)
 )
-#: Its children, looked up once.
+#: The counters of the outcomes, looked up once.
 published: Final = {outcome: published_events.labels(outcome) for outcome in get_args(Published)}
 publish_seconds: Final = Histogram(
     "eddyline_publish_seconds", "One append to the journal, of one event or many", buckets=_SECONDS

@@ -39,7 +39,7 @@ class FaultProxy:
             reset(writer.transport)
 
     def freeze(self) -> None:
-        """Nothing passes any more; connections stay open."""
+        """Lets nothing pass any more; connections stay open."""
         self._flowing.clear()
 
     def thaw(self) -> None:

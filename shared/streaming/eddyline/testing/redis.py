@@ -61,7 +61,7 @@ class RedisServer:
             self._process = None
 
     def pause(self) -> None:
-        """It hangs: connections stay open, and nothing answers."""
+        """Makes the server hang: connections stay open, and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -77,7 +77,7 @@ class Stream:
         return data
 
     async def body(self) -> bytes:
-        """All that comes until the end."""
+        """The whole body."""
         async with asyncio.timeout(PATIENCE):
             return b"".join([data async for data in self.chunks()])
 

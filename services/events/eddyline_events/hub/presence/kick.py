@@ -86,7 +86,8 @@ class Kicks:
 
     def _joined(self, present: Present) -> None:
         if self._kicked:
-            # It may have been let in a moment before the kick. Not in the midst of its joining.
+            # A subscriber may be admitted in the moment before its kick. It is ended in the next
+            # turn of the loop, when it has joined.
             asyncio.get_running_loop().call_soon(self._end_if_kicked, present)
 
     def _end_if_kicked(self, present: Present) -> None:

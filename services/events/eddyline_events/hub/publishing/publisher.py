@@ -25,7 +25,7 @@ class Publisher:
         self._journal = journal
 
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
-        """Their receipts, once they are in the journal; raises Unavailable."""
+        """The receipts of the events, once they are in the journal; raises Unavailable."""
         began = time.monotonic()
         try:
             receipts = await self._journal.append(batch)

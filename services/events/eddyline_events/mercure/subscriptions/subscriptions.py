@@ -73,13 +73,13 @@ class Subscriptions:
         )
 
     def announce(self, matchers: Iterable[Matcher], permissions: Permissions) -> "Announced":
-        """Those of one connection. Its id is new: no client can choose or share it."""
+        """The subscriptions of one connection. Its id is new: no client can choose or share it."""
         subscriber = new_id()
         documents = [document(m, subscriber, permissions.payload(m.text)) for m in matchers]
         return Announced(self, subscriber, documents)
 
     async def all(self, revision: Revision) -> list[Document]:
-        """Those that were made by one revision, in every process; raises Unavailable."""
+        """The subscriptions of one revision, in every process; raises Unavailable."""
         kind = "Subscription" if revision == "0.x" else "subscription"
         found = [orjson.loads(value) for value in (await self._state.all(_KIND)).values()]
         return sorted((d for d in found if d["type"] == kind), key=lambda d: str(d["id"]))

@@ -14,7 +14,7 @@ from eddyline.errors import Overloaded, StreamingError, Unauthorized, Unavailabl
 from eddyline.journal.base import Gap
 
 Schema = dict[str, Any]
-#: As FastAPI's `responses=` takes it.
+#: The form that FastAPI's `responses=` takes.
 Responses = dict[int | str, dict[str, Any]]
 
 PROBLEM_JSON = "application/problem+json"
