@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
 from eddyline.auth.base import TokenVerifier
+from eddyline.errors import SettingsError
 from eddyline.service.app import Context, Service, create_app
 from eddyline.service.settings import Settings
 
@@ -78,6 +79,25 @@ class Registration(Generic[S]):
 
 
 def registrations() -> dict[str, Registration[Settings]]:
-    """The installed services by name, in alphabetical order. Raises the errors of importing one."""
-    found = [entry.load() for entry in entry_points(group=GROUP)]
+    """The installed services by name, in alphabetical order.
+
+    Raises SettingsError where one is installed whose files are gone, and else the errors of
+    importing one.
+    """
+    found = [_load(entry) for entry in entry_points(group=GROUP)]
     return {each.name: each for each in sorted(found, key=lambda each: each.name)}
+
+
+def _load(entry: EntryPoint) -> Registration[Settings]:
+    try:
+        loaded: Registration[Settings] = entry.load()
+    except ModuleNotFoundError as error:
+        if error.name != entry.module.partition(".")[0]:
+            raise
+        # The folder of a service was deleted, or is on another branch: its entry point stays.
+        package = entry.dist.name if entry.dist else entry.name
+        raise SettingsError(
+            f"the service {entry.name!r} is installed, and its module {error.name!r} is gone:"
+            f" bring its files back, or uninstall the package {package}"
+        ) from None
+    return loaded

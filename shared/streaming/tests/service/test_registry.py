@@ -1,5 +1,7 @@
 """Services are found by their entry points, and run alone or together."""
 
+from importlib.metadata import EntryPoint
+
 import pytest
 from fastapi import APIRouter
 from pydantic_settings import SettingsConfigDict
@@ -50,6 +52,24 @@ def test_the_installed_services_come_in_alphabetical_order(monkeypatch: pytest.M
     monkeypatch.setattr(registry, "entry_points", entry_points)
     assert list(registrations().items()) == [("another", ANOTHER), ("some", SOME)]
     assert asked == ["eddyline.services"]
+
+
+def test_a_service_whose_files_are_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = EntryPoint("polls", "eddyline_polls.app:SERVICE", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [gone])
+    with pytest.raises(SettingsError, match="'polls' is installed, and its module"):
+        registrations()
+
+
+def test_a_service_that_lacks_another_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: EntryPoint) -> None:
+        raise ModuleNotFoundError("No module named 'duckdb'", name="duckdb")
+
+    monkeypatch.setattr(EntryPoint, "load", load)
+    lacking = EntryPoint("polls", "eddyline_polls.app:SERVICE", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [lacking])
+    with pytest.raises(ModuleNotFoundError, match="duckdb"):
+        registrations()
 
 
 async def test_a_service_runs_alone() -> None:
