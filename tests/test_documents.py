@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from rendered import ROOT
 
+from eddyline_events.http.browser_files import BrowserFiles
+
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
@@ -78,3 +80,10 @@ def test_every_module_exists(document: Path) -> None:
     pattern = rf"\b(?:python -m |from |import )((?:{packages})(?:\.\w+)*)\b(?!_)"
     named = {name for text in code(document.read_text()) for name in re.findall(pattern, text)}
     assert sorted(name for name in named if find_spec(name) is None) == []
+
+
+def test_every_module_for_browsers_is_served() -> None:
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    named = set(re.findall(r"^import .* from '(/[^']+)'", text, re.MULTILINE))
+    assert named
+    assert named <= {route.path for route in BrowserFiles().routes().routes}
