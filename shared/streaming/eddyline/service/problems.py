@@ -36,6 +36,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and detail == "Not Found":
         # Not `request.url`: that is made of the Host header, and spells the path its own way.
         detail = f"there is nothing at {_short(request.scope['path'])}"
+    if error.status_code == 405 and (allowed := (error.headers or {}).get("Allow")):
+        detail = f"{_short(request.scope['path'])} takes {allowed}, not {request.method}"
     title = "Not found" if error.status_code == 404 else str(error.detail)
     return problem(request, error.status_code, title, detail, dict(error.headers or {}))
 

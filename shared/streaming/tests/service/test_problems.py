@@ -166,6 +166,7 @@ async def test_a_wrong_method_says_which_are_right() -> None:
     answer = await ask(app_raising(), method="DELETE")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
     assert answer.json()["title"] == "Method Not Allowed"
+    assert answer.json()["detail"] == "'/raise' takes GET, not DELETE"
 
 
 async def test_a_route_s_own_404_keeps_its_text() -> None:
