@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from eddyline.connection.refusal import problem_document, refusal
 from eddyline.errors import StreamingError
@@ -32,14 +33,15 @@ async def on_streaming_error(request: Request, error: Exception) -> Response:
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = str(error.detail)
+    detail, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 404 and detail == "Not Found":
         # Not `request.url`: that is made of the Host header, and spells the path its own way.
         detail = f"there is nothing at {_short(request.scope['path'])}"
-    if error.status_code == 405 and (allowed := (error.headers or {}).get("Allow")):
+    if error.status_code == 405 and (allowed := _allowed(request)):
+        headers["Allow"] = allowed
         detail = f"{_short(request.scope['path'])} takes {allowed}, not {request.method}"
     title = "Not found" if error.status_code == 404 else str(error.detail)
-    return problem(request, error.status_code, title, detail, dict(error.headers or {}))
+    return problem(request, error.status_code, title, detail, headers)
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:
@@ -55,6 +57,18 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
 async def on_crash(request: Request, error: Exception) -> Response:
     """The cause goes to the log, never to the client."""
     return problem(request, 500, "Internal error", "the server failed; its log has the cause")
+
+
+def _allowed(request: Request) -> str:
+    """All methods that the path takes; Starlette's own header names those of one route."""
+    methods: set[str] = set()
+    routes = list(request.app.routes)
+    for route in routes:
+        if (router := getattr(route, "original_router", None)) is not None:  # of include_router
+            routes += router.routes
+        elif route.matches(request.scope)[0] is Match.PARTIAL:
+            methods |= route.methods
+    return ", ".join(sorted(methods))
 
 
 def _fault(error: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import APIRouter, FastAPI, HTTPException, Query
 from prometheus_client import REGISTRY
 from pydantic import BaseModel, ConfigDict
 
@@ -167,6 +167,16 @@ async def test_a_wrong_method_says_which_are_right() -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
     assert answer.json()["title"] == "Method Not Allowed"
     assert answer.json()["detail"] == "'/raise' takes GET, not DELETE"
+
+
+async def test_all_methods_of_a_path_are_named() -> None:
+    app = app_raising()
+    router = APIRouter()
+    router.add_api_route("/raise", lambda: None, methods=["POST"])
+    app.include_router(router)
+    answer = await ask(app, method="DELETE")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert answer.json()["detail"] == "'/raise' takes GET, POST, not DELETE"
 
 
 async def test_a_route_s_own_404_keeps_its_text() -> None:
