@@ -105,7 +105,8 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
         app.include_router(service.router, tags=[service.name])
     app.include_router(_operations(context, services))
     docs.install(app)
-    raw = [r for s in services for r in s.router.routes if isinstance(r, RawRoute)]
+    routes = [route for s in services for route in problems.every_route(s.router.routes)]
+    raw = [route for route in routes if isinstance(route, RawRoute)]
     app.add_middleware(RawRoutes, routes=raw)
     app.add_middleware(RequestLog)
     if origins := context.settings.cors_origins:

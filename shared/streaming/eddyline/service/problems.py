@@ -1,5 +1,6 @@
 """Every error of a service as an HTTP answer, counted: RFC 9457 problem+json."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -62,13 +63,19 @@ async def on_crash(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> str:
     """All methods that the path takes; Starlette's own header names those of one route."""
     methods: set[str] = set()
-    routes = list(request.app.routes)
-    for route in routes:
-        if (router := getattr(route, "original_router", None)) is not None:  # of include_router
-            routes += router.routes
-        elif route.matches(request.scope)[0] is Match.PARTIAL:
+    for route in every_route(request.app.routes):
+        if route.matches(request.scope)[0] is Match.PARTIAL:
             methods |= route.methods
     return ", ".join(sorted(methods))
+
+
+def every_route(routes: Sequence[Any]) -> Iterator[Any]:
+    """The routes, and those of the routers among them, which FastAPI includes as one route each."""
+    for route in routes:
+        if (router := getattr(route, "original_router", None)) is not None:
+            yield from every_route(router.routes)
+        else:
+            yield route
 
 
 def _fault(error: dict[str, Any]) -> str:

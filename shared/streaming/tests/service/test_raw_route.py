@@ -70,3 +70,17 @@ async def test_another_method_or_path_goes_on_to_fastapi(client: httpx.AsyncClie
 async def test_is_documented(client: httpx.AsyncClient) -> None:
     operation = (await client.get("/openapi.json")).json()["paths"]["/raw/{name}"]["get"]
     assert operation["parameters"] == [{"name": "name", "in": "path"}]
+
+
+async def test_is_answered_before_fastapi_looks_for_a_route_also_of_an_included_router() -> None:
+    async def passed(request: Request) -> Response:
+        return Response(str("router" in request.scope))  # Starlette's router leaves it there
+
+    inner, outer = APIRouter(), APIRouter()
+    inner.add_api_route("/inner", passed, route_class_override=RawRoute)
+    outer.add_api_route("/outer", passed, route_class_override=RawRoute)
+    outer.include_router(inner)
+    app = create_app(Context.from_settings(Settings()), [Service("demo", outer)], "Demo")
+    async with running(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.get("/outer")).text == "False"
+        assert (await client.get("/inner")).text == "False"
