@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from eddyline.service.app import Context
+from eddyline.service.problems import every_route
 from eddyline.service.registry import Registration, registrations
 from eddyline.service.settings import Settings
 
@@ -61,12 +62,9 @@ def is_below(path: str, prefix: str) -> bool:
 
 def route_paths(registration: Registration[Settings]) -> Iterator[str]:
     settings = registration.settings(auth_key="0" * 32)
-    routes = list(registration.service(Context.from_settings(settings), settings).router.routes)
-    for route in routes:
-        if (router := getattr(route, "original_router", None)) is not None:  # of include_router
-            routes += router.routes
-        else:
-            yield route.path  # type: ignore[attr-defined]  # every other route has one
+    made = registration.service(Context.from_settings(settings), settings)
+    for route in every_route(made.router.routes):
+        yield route.path
 
 
 def namespace(name: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -29,6 +28,7 @@ from rendered import (
 from eddyline.server.server import GRACE
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.app import Context
+from eddyline.service.problems import every_route
 from eddyline.service.registry import registrations
 from eddyline.service.settings import Settings
 from eddyline.telemetry import metrics
@@ -373,11 +373,7 @@ def routes(service: str, folder: Path) -> Iterator[tuple[str, str]]:
     store = {"store": str(folder)} if service == "downloads" else {}
     given = registration.settings(auth="off", **store)
     made = registration.service(Context.from_settings(given), given)
-    pending: list[Any] = list(made.router.routes)
-    for route in pending:
-        if hasattr(route, "original_router"):  # FastAPI's include_router
-            pending += route.original_router.routes
-            continue
+    for route in every_route(made.router.routes):
         for method in route.methods:
             yield method, re.sub(r"\{[^}]*\}", "x", route.path)
 
