@@ -22,7 +22,8 @@ class LaptopServer(StreamServer):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._say(self._text)
+        if self.started:
+            self._say(self._text)
 
 
 def listen(settings: Settings) -> socket.socket:

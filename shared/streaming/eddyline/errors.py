@@ -12,7 +12,8 @@ StreamingError
 ├── TooLarge                 413
 ├── UpstreamError            502  a server that we depend on failed
 └── Unavailable              503  not now: draining, or a dependency is away
-    └── Overloaded           429  a limit is reached
+    ├── Overloaded           429  a limit is reached
+    └── UnknownFormat        503  kept data have a format of a later version
 """
 
 
@@ -91,3 +92,19 @@ class Overloaded(Unavailable):
 
     status = 429
     title = "Too many streams"
+
+
+class UnknownFormat(Unavailable):
+    """Kept data have a format that this version does not know: a later version wrote them.
+
+    Raised at the start, which it ends, and by calls of a process whose data were converted since.
+    """
+
+    title = "Unknown format"
+
+    def __init__(self, data: str, found: str, newest: str) -> None:
+        super().__init__(
+            f"{data} has format {found}, and this version knows formats up to {newest}: nothing"
+            " was done. Run the version that wrote it, or a later one (UPGRADE.md)",
+            retry_after=30.0,
+        )

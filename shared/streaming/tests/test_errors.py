@@ -31,3 +31,10 @@ def test_an_overload_can_be_waited_out_as_any_other_outage() -> None:
     error = errors.Overloaded("full", retry_after=7.5)
     assert isinstance(error, errors.Unavailable)
     assert error.retry_after == 7.5
+
+
+def test_an_unknown_format_names_the_data_and_both_formats() -> None:
+    error = errors.UnknownFormat("the journal eddyline:{events}:", "3", "1")
+    assert "the journal eddyline:{events}: has format 3" in error.detail
+    assert "this version knows formats up to 1" in error.detail
+    assert (error.status, error.retry_after) == (503, 30.0)

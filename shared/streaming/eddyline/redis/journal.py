@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from eddyline.errors import Unavailable
+from redis.exceptions import ResponseError
+
+from eddyline.errors import Unavailable, UnknownFormat
 from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.redis import record as redis_record
@@ -89,6 +91,14 @@ class RedisJournal:
         self._listeners: set[RedisListener] = set()
 
     async def __aenter__(self) -> "RedisJournal":
+        """Raises UnknownFormat where a later version wrote the hub's keys."""
+        try:
+            await self.read(None, 0)
+        except UnknownFormat:
+            await self.link.close()
+            raise
+        except Unavailable:
+            pass  # Redis is away: the journal begins once it is there
         self._writer = asyncio.create_task(self._write())
         return self
 
@@ -122,7 +132,7 @@ class RedisJournal:
     async def read(self, after: Cursor | None, limit: int) -> Page:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
         arguments = (new_epoch(), *self._bounds, epoch, sequence, limit, PAGE_BYTES)
-        answer = await self.link.run(_READ, self.keys.journal, arguments)
+        answer = await self._run(self.link, _READ, self.keys.journal, arguments)
         name, head, first, gap, rows = answer
         epoch = name.decode()
         oldest = Cursor(epoch, first - 1)
@@ -223,9 +233,20 @@ class RedisJournal:
                 topics = (new.topic, *new.alternates)
                 entries += (record, new.id or "", key, digest, len(topics), *topics)
         fixed = (new_epoch(), *self._bounds, self.keys.bus, self._batch, self._key_age)
-        return await self._publishing.run(
-            _PUBLISH, (*self.keys.journal, self._batch_key, *keys), (*fixed, count, *entries)
-        )
+        hub_keys = (*self.keys.journal, self._batch_key, *keys)
+        return await self._run(self._publishing, _PUBLISH, hub_keys, (*fixed, count, *entries))
+
+    async def _run(
+        self, link: RedisLink, script: Script, keys: Sequence[str], arguments: Sequence[Any]
+    ) -> Any:
+        try:
+            return await link.run(script, keys, arguments)
+        except ResponseError as error:
+            match str(error).split():
+                case ["FORMAT", found, newest]:
+                    journal = f"the journal {self.keys.prefix} in Redis"
+                    raise UnknownFormat(journal, found, newest) from None
+            raise
 
     def _settle(self, appends: list[_Append], answer: Any) -> None:
         name, sequence, *others = answer

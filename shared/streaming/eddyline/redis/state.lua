@@ -2,7 +2,8 @@
 --
 -- All keys of a hub have one hash tag, {<hub>}, and so one slot of a cluster:
 --
--- KEYS[1] eddyline:{hub}:meta     HASH    epoch     the name of the journal's present epoch
+-- KEYS[1] eddyline:{hub}:meta     HASH    format    of all keys of the hub: FORMAT, below
+--                                         epoch     the name of the journal's present epoch
 --                                         run_id    run id of the server that this epoch is of
 --                                         sequence  of the newest entry; 0: there was none
 --                                         first     sequence of the oldest retained entry
@@ -16,14 +17,24 @@
 -- ARGV[1] run id of the server that the caller's connection reaches
 -- ARGV[2] a fresh name, should an epoch begin
 -- ARGV[3] entries, ARGV[4] bytes, ARGV[5] milliseconds: the most that is retained
+--
+-- Returns the error 'FORMAT <found> <newest known>' where a later version wrote the keys.
 
+-- Raise it with any change that versions before would misread, and convert older formats here. A hub
+-- without the field is of format 1: its first version wrote none. UPGRADE.md has the list.
+local FORMAT = 1
 local OVERHEAD = 500
 -- Trimmed in one call at most, so that no caller holds Redis for long.
 local TRIM_LIMIT = 4096
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'run_id', 'sequence', 'first', 'bytes', 'oldest')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'run_id', 'sequence', 'first', 'bytes', 'oldest',
+  'format')
+local format = tonumber(meta[7] or 1)
+if not format or format > FORMAT then
+  return redis.error_reply('FORMAT ' .. meta[7] .. ' ' .. FORMAT)
+end
 local epoch = meta[1]
 local sequence = tonumber(meta[3] or 0)
 local first = tonumber(meta[4] or 1)
@@ -34,8 +45,8 @@ if not epoch then
   -- A new hub, or one whose data were lost: no cursor of before means anything.
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
   epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'run_id', ARGV[1], 'sequence', 0, 'first', 1,
-    'bytes', 0, 'oldest', 0)
+  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'run_id', ARGV[1], 'sequence', 0,
+    'first', 1, 'bytes', 0, 'oldest', 0)
 elseif meta[2] ~= ARGV[1] then
   -- Another server, or another life of it: a replica that was promoted, or a file that was read,
   -- may lack the newest entries, and their sequences would be given again. So the epoch ends with
@@ -44,7 +55,7 @@ elseif meta[2] ~= ARGV[1] then
   redis.call('HDEL', KEYS[3], '')
   redis.call('HSET', KEYS[3], epoch, sequence)
   epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'run_id', ARGV[1])
+  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'run_id', ARGV[1])
   local ended = redis.call('HGETALL', KEYS[3])
   for i = 1, #ended, 2 do
     if tonumber(ended[i + 1]) < first - 1 then redis.call('HDEL', KEYS[3], ended[i]) end

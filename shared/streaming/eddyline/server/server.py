@@ -16,7 +16,7 @@ import uvicorn
 
 from eddyline.server.protocol import StreamProtocol
 from eddyline.service.drain import Drain
-from eddyline.service.settings import Settings
+from eddyline.service.settings import EXIT_BAD_SETTINGS, Settings
 
 #: Seconds that requests which are no streams get after the drain window.
 GRACE = 3.0
@@ -67,6 +67,12 @@ class StreamServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
         self._drain = drain
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until a signal; exit code 3 where the app did not start."""
+        super().run(sockets)
+        if not self.started:
+            raise SystemExit(EXIT_BAD_SETTINGS)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         with self.capture_signals():

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing_extensions import TypedDict
 
 from eddyline.auth.authenticator import Authenticator
 from eddyline.auth.base import TokenVerifier
-from eddyline.errors import SettingsError
+from eddyline.errors import SettingsError, StreamingError
 from eddyline.service import problems
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.admission import Limits, Permit, StreamContext
@@ -33,6 +34,8 @@ from eddyline.telemetry.base import StreamMeter
 
 #: Returns why the service may not take new streams, or None.
 Readiness = Callable[[], str | None]
+
+_log = logging.getLogger("eddyline")
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,14 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(background(process_metrics.watch()))
-            for service in services:
-                if service.lifespan is not None:
-                    await stack.enter_async_context(service.lifespan())
+            try:
+                for service in services:
+                    if service.lifespan is not None:
+                        await stack.enter_async_context(service.lifespan())
+            except StreamingError as error:
+                # In a line of its own: the server logs a traceback.
+                _log.critical("it can't start: %s", error.detail)
+                raise
             yield
 
     app = FastAPI(
