@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-for contract in ("journal_contract", "state_contract", "verifier_contract"):
+for contract in ("journal_contract", "state_contract", "store_contract", "verifier_contract"):
     pytest.register_assert_rewrite(f"eddyline.testing.{contract}")
 
 from eddyline.testing import RedisServer  # noqa: E402  (imports of ours come after it)

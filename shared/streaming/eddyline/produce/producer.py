@@ -100,7 +100,7 @@ class Producer:
             info = await self._find(request, key, generator, after)
             if info.end is not None and after == info.head:
                 return Response(status_code=204)
-            feed = await self._feeds.hold(key, info.head.epoch)
+            feed = await self._feeds.hold(key, info.life)
             format = accepted(request.headers.get("accept", ""))
             start: Cursor | Earliest = after or EARLIEST
             first = b""

@@ -10,7 +10,16 @@ import pytest
 
 from eddyline.errors import NotFound, Overloaded, StreamingError
 from eddyline.journal.cursor import Cursor
-from eddyline.store.base import ENDING, Batch, Record, StreamConfig, StreamEnded
+from eddyline.store.base import (
+    ENDING,
+    Batch,
+    Fork,
+    ProducerStamp,
+    Record,
+    StreamConfig,
+    StreamDeleted,
+    StreamEnded,
+)
 from eddyline.store.memory import SWEEP, MemoryStore
 
 
@@ -34,6 +43,11 @@ class Deaf:
 
 async def fill(store: MemoryStore, key: str, size: int, end: str | None = "complete") -> None:
     await store.create(key, StreamConfig(), Batch([b"x" * size], end))
+
+
+async def fork(store: MemoryStore, source: str, key: str) -> None:
+    at = (await store.read(source, None, 0)).info.head
+    await store.create(key, StreamConfig(ttl=20.0), Batch([b"x" * 100]), Fork(source, at))
 
 
 async def keys(store: MemoryStore, *names: str) -> list[str]:
@@ -170,6 +184,44 @@ async def test_a_stream_lives_on_from_the_moment_at_which_its_last_follower_left
     assert await keys(store, "k") == []
 
 
+async def test_it_counts_producers_and_forks_as_well():
+    store = MemoryStore(max_bytes=1 << 30)
+    await store.create("0", StreamConfig(), Batch([b"x"]))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, counted = tracemalloc.get_traced_memory()[0], store.bytes
+        for n in range(1, 40):
+            at = (await store.read(str(n - 1), None, 0)).info.head
+            await store.create(str(n), StreamConfig(), Batch([b"x"]), Fork(str(n - 1), at))
+            for m in range(20):
+                stamp = ProducerStamp(f"producer {m}", m, 0)
+                await store.append(str(n), Batch([b"y"], producer=stamp, order=b"%09d" % m))
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0 < held <= store.bytes - counted < 3 * held
+
+
+async def test_a_stream_that_forks_hold_is_not_dropped_for_others():
+    store = MemoryStore(max_bytes=100_000)
+    await fill(store, "source", 30_000)
+    at = (await store.read("source", None, 0)).info.head
+    await fill(store, "ended", 30_000)
+    # The source itself is not dropped to make room for its fork.
+    await store.create("fork", StreamConfig(), Batch([b"x" * 50_000]), Fork("source", at))
+    assert await keys(store, "source", "ended", "fork") == ["source", "fork"]
+    with pytest.raises(Overloaded):
+        await fill(store, "more", 30_000)
+    await store.append("fork", Batch(end="complete"))
+    # A fork that ended may go, and then its source.
+    await fill(store, "more", 30_000)
+    assert await keys(store, "source", "fork", "more") == ["source", "more"]
+    await fill(store, "most", 60_000)
+    assert await keys(store, "source", "more", "most") == ["more", "most"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_counts_are_right_after_any_sequence_of_writes(seed):
     chosen, clock = random.Random(seed), Clock()
@@ -181,6 +233,7 @@ async def test_counts_are_right_after_any_sequence_of_writes(seed):
         batch = Batch(
             [b"x" * chosen.randrange(800) for _ in range(chosen.randrange(4))],
             chosen.choice([None, None, None, "complete"]),
+            producer=chosen.choice([None, ProducerStamp(chosen.choice("pq"), 0, 0)]),
         )
         bound = chosen.choice([None, 500, 3000])
         config = StreamConfig("t", chosen.choice([None, 5.0, 50.0]), bound, chosen.random() < 0.5)
@@ -189,15 +242,16 @@ async def test_counts_are_right_after_any_sequence_of_writes(seed):
             lambda: store.append(key, batch),  # noqa: B023
             lambda: store.read(key, None, 1000),  # noqa: B023
             lambda: store.delete(key),  # noqa: B023
+            lambda: fork(store, str(chosen.randrange(30)), key),  # noqa: B023
         )
         try:
-            await chosen.choices(calls, (4, 8, 2, 1))[0]()
+            await chosen.choices(calls, (4, 8, 2, 1, 4))[0]()
             written += 1
         except (StreamingError, StreamEnded):
             pass
         assert 0 <= store.bytes <= 60_000
     assert written > 500
     for n in range(30):
-        if await keys(store, str(n)):
+        with suppress(NotFound, StreamDeleted):
             await store.delete(str(n))
     assert (len(store), store.bytes) == (0, 0)
