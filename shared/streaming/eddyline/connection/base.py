@@ -6,6 +6,7 @@ and returns, so that nothing of the request stays in memory. Where the server ca
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 #: The key in `scope["extensions"]` under which `server.StreamProtocol` puts a `ResponseTransport`.
@@ -120,6 +121,11 @@ class ResponseTransport(Protocol):
     @property
     def detachable(self) -> bool:
         """Whether `detach` would succeed."""
+
+    def corked(self) -> AbstractContextManager[None]:
+        """Bytes that are written within the block travel together, at its end: a head and the
+        first bytes of its body cost one packet.
+        """
 
     def detach(self) -> Connection | None:
         """Takes the transport over, once the head is sent; None where the response must stay

@@ -1,6 +1,7 @@
 """The response whose body is written by the owner of its connection."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -35,35 +36,31 @@ class StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport: ResponseTransport | None = scope.get("extensions", {}).get(EXTENSION)
-        detach = transport is not None and transport.detachable and scope["method"] != "HEAD"
+        if transport is not None and (scope["method"] == "HEAD" or not transport.detachable):
+            transport = None
         headers = list(self.raw_headers)
-        if detach:
+        if transport is not None:
             # The transport is not handed back: the client must not send another request on it.
             headers.append((b"connection", b"close"))
         opened = False
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            with nullcontext() if transport is None else transport.corked():
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                if transport is not None and (connection := transport.detach()) is not None:
+                    opened = True
+                    self._hand_over(connection)
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
+            elif not opened:
                 opened = True
-                await self._open(transport if detach else None, receive, send)
+                attached = AsgiConnection()
+                self._hand_over(attached)
+                await attached.run(receive, send)
         finally:
             if not opened:
                 self.abandon()
         if self.background is not None:
             await self.background()
-
-    async def _open(
-        self, transport: ResponseTransport | None, receive: Receive, send: Send
-    ) -> None:
-        connection = transport.detach() if transport is not None else None
-        if connection is not None:
-            self._hand_over(connection)
-        else:
-            attached = AsgiConnection()
-            self._hand_over(attached)
-            await attached.run(receive, send)
 
     def _hand_over(self, connection: Connection) -> None:
         try:

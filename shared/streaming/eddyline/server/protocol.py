@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -193,6 +194,9 @@ class HttpTransport:
             and not cycle.disconnected
             and not protocol.transport.is_closing()
         )
+
+    def corked(self) -> AbstractContextManager[None]:
+        return corked(self._protocol.transport)
 
     def detach(self) -> Connection | None:
         if not self.detachable:
