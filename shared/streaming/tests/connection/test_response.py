@@ -1,4 +1,3 @@
-import asyncio
 import socket
 import struct
 
@@ -11,7 +10,7 @@ from starlette.routing import Route
 
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse
-from eddyline.testing import eventually, fetch, request_bytes
+from eddyline.testing import eventually, fetch
 
 #: The offset of tcpi_data_segs_in in struct tcp_info (linux/tcp.h).
 DATA_SEGMENTS_IN = 152
@@ -31,23 +30,13 @@ async def test_the_background_task_of_a_route_runs(serve, method):
         await eventually(lambda: ran == ["ran"])
 
 
-async def test_the_head_and_the_first_bytes_are_one_packet(serve):
+async def test_the_head_and_the_first_bytes_are_one_packet(bench_of):
     """Two cost a tenth more CPU for each stream that is accepted (measured)."""
-
-    async def stream(request: Request) -> Response:
-        return StreamResponse(lambda connection: connection.write(b"first"), list, "text/plain")
-
-    async with serve(Starlette(routes=[Route("/", stream)])) as (url, server):
-        host, _, port = url.removeprefix("http://").partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(request_bytes("GET", "/", {}))
-        packet = await reader.read(65536)
-        assert packet.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert packet.endswith(b"\r\n\r\n5\r\nfirst\r\n")
-        info = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+    async with bench_of() as bench, await fetch(bench.url + "/stream") as stream:
+        assert await stream.read() == b"first"
+        sock = stream.writer.get_extra_info("socket")
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, DATA_SEGMENTS_IN + 4)
         assert struct.unpack_from("I", info, DATA_SEGMENTS_IN) == (1,)
-        writer.close()
-        await eventually(lambda: not server.server_state.connections)
 
 
 @pytest.mark.parametrize("written", [b"", b"something"])
