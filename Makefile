@@ -88,6 +88,9 @@ generate: .venv/.synced ## Write the files that follow from the services and ale
 	@$(PYTHON) observability/make_dashboards.py
 	@scripts/prometheus-rule
 
+docs: .venv/.synced ## Build the site of the documents, with a reference made from the code; says where it is
+	@$(PYTHON) docs/site/build.py
+
 bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
 
@@ -130,4 +133,4 @@ cluster-test: .venv/.synced images ## Run the suite on the current kubectl conte
 	@CLUSTER_LOAD="$(CLUSTER_LOAD)" TAG=$(TAG) SERVICES="$(SERVICES)" scripts/cluster-test $(ARGS)
 
 clean: ## Remove everything that was made: environment, demo data, caches
-	@rm -rf .venv .tools .data .bench .chaos .load .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools .data .docs .bench .chaos .load .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

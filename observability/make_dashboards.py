@@ -318,7 +318,7 @@ FIGURES = (
         "Alerts",
         COUNT,
         'count(ALERTS{alertname=~"Eddyline.*", alertstate="firing"}) or vector(0)',
-        "That are firing: docs/operations.md has a runbook for each.",
+        "That are firing: docs/operate/runbooks.md has a runbook for each.",
     ),
 )
 

@@ -20,7 +20,8 @@ RULES: list[dict[str, Any]] = [
 ]
 CASES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
 NAMES = [rule["alert"] for rule in RULES]
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "docs" / "operate" / "runbooks.md").read_text(encoding="utf-8")
+TABLE = (ROOT / "docs" / "operate" / "alerts.md").read_text(encoding="utf-8")
 
 
 def by_name(name: str) -> dict[str, Any]:
@@ -92,15 +93,15 @@ def test_its_text_names_labels_that_it_has(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_runbook_is_there(name: str) -> None:
     annotations = by_name(name)["annotations"]
-    assert annotations["runbook_url"] == f"docs/operations.md#{name.lower()}"
-    runbooks = OPERATIONS.split("\n## Runbooks\n")[1].split("\n## ")[0]
-    found = re.search(rf"^### {name}\n\n(.*?)(?=\n### |\Z)", runbooks, re.MULTILINE | re.DOTALL)
+    assert annotations["runbook_url"] == f"docs/operate/runbooks.md#{name.lower()}"
+    found = re.search(rf"^## {name}\n\n(.*?)(?=\n## |\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL)
     assert found is not None
     assert len(found[1]) > 200
-    row = re.search(rf"^\| \[`{name}`\]\(#{name.lower()}\) \| (\w+) \|", OPERATIONS, re.MULTILINE)
+    link = rf"\[`{name}`\]\(runbooks\.md#{name.lower()}\)"
+    row = re.search(rf"^\| {link} \| (\w+) \|", TABLE, re.MULTILINE)
     assert row is not None
     assert row[1] == by_name(name)["labels"]["severity"]
 
 
 def test_no_runbook_is_of_an_alert_that_is_gone() -> None:
-    assert set(re.findall(r"^### (Eddyline\w+)$", OPERATIONS, re.MULTILINE)) == set(NAMES)
+    assert set(re.findall(r"^## (.+)$", RUNBOOKS, re.MULTILINE)) == set(NAMES)

@@ -1,4 +1,4 @@
-"""The suite behind a real nginx, set as docs/operations.md says, word for word."""
+"""The suite behind a real nginx, set as docs/operate/proxies.md says, word for word."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ class Behind:
 
 def configuration(folder: Path, port: int, upstream: int) -> str:
     """The document's text, but for its addresses and files, in a whole configuration."""
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "operate" / "proxies.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"^```nginx\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for written, here in (
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),

@@ -138,8 +138,8 @@ def test_another_may_sign_the_tokens() -> None:
 
 
 def test_the_documentation_has_each_variable() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
-    section = text.split("\n## Compose\n")[1].split("\n## ")[0]
+    text = (ROOT / "docs" / "operate" / "compose.md").read_text()
+    section = text.split("\n## Variables\n")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert documented == set(re.findall(r"\$\{(\w+)", COMPOSE)) - {"EDDYLINE_AUTH_KEY_FILE"}

@@ -41,7 +41,7 @@ CUT = 1.5
 #: Of each service, and not for the outside.
 INSIDE = {"/", "/metrics", "/livez", "/readyz", "/docs", "/openapi.json"}
 
-KUBERNETES = (ROOT / "docs" / "kubernetes.md").read_text()
+KUBERNETES = (ROOT / "docs" / "operate" / "kubernetes.md").read_text()
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES)
 

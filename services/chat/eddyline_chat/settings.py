@@ -18,15 +18,19 @@ class ChatSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
     upstream: str = DEMO
+    """`demo` (simulated answers), or the URL of a server with OpenAI's API."""
     model: Annotated[str, Field(validate_default=True)] = ""
+    """The model to ask there."""
     api_key: SecretStr | None = None
+    """The key to ask with."""
 
-    # Seconds: to connect to the upstream; without a token from it.
     connect_timeout: float = Field(default=5.0, gt=0)
+    """Time in which a connection to the upstream must be there."""
     idle_timeout: float = Field(default=60.0, gt=0)
+    """Time that the upstream may take for its next token."""
 
-    # Bytes of one message in UTF-8.
     message_limit: int = Field(default=32 * 1024, gt=0)
+    """The most bytes of a message, in UTF-8."""
 
     @field_validator("upstream")
     @classmethod

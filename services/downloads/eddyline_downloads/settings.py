@@ -15,12 +15,13 @@ class DownloadsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DOWNLOADS_")
 
     store: str = "./files"
-
-    #: Whether files to try the service with are made in the store, unless they are there.
+    """The folder of the files: a path, or `file:///srv/files`. Replicas may serve copies that have
+    the same times (`rsync -t`).
+    """
     demo: bool = False
-
-    #: The answer to `GET /static`, without a path.
+    """Make demo files in the store at the start, unless they are there."""
     demo_file: str = "file.pdf"
+    """The file that `GET /static` answers, without a path."""
 
     @field_validator("store")
     @classmethod

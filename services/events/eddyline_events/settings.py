@@ -12,40 +12,46 @@ class EventsSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="EVENTS_")
 
-    #: Where the journal is; without it, it is in the memory of this one process.
     redis_url: SecretStr | None = None
-    #: Hubs on one Redis know nothing of each other.
+    """Where the journal is; without it, it is in the memory of one process."""
     hub: str = Field(default="events", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """The hub's name in Redis: hubs on one Redis know nothing of each other."""
 
-    #: The bounds of the journal: a client that was away for longer gets a reset.
+    # The bounds of the journal: a client that was away for longer gets a reset.
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
-    journal_entries: int = Field(default=1_000_000, gt=0)  # Redis only
+    """Bytes of events that the journal retains."""
+    journal_entries: int = Field(default=1_000_000, gt=0)
+    """Events that the journal retains at most (Redis)."""
     journal_age: float = Field(default=3600.0, gt=0)
-    #: How long an idempotency key is remembered, beside the journal: 200 bytes for each.
+    """How long the journal retains an event."""
     key_age: float = Field(default=KEY_AGE, ge=60)
+    """How long an idempotency key is remembered, beside the journal: 200 bytes for each."""
 
-    # Publishing. A rate of 0 is no limit.
     max_event_bytes: int = Field(default=256 * 1024, gt=0)
+    """The most bytes of an event."""
     max_batch_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    """The most bytes of a JSON array of events (NDJSON has no limit)."""
     max_batch_events: int = Field(default=1000, gt=0)
-    #: Events per second and principal, in each process.
+    """The most events of such an array."""
     publish_rate: float = Field(default=0.0, ge=0)
+    """Events per second that a token's subject may publish at a process; 0: no limit."""
 
-    #: A subscriber that comes back within this time was never away.
     presence_grace: float = Field(default=5.0, ge=0)
-    #: How long a kicked subject or token is refused: at least as long as tokens are valid.
+    """A subscriber that comes back within this time was never away."""
     kick_seconds: float = Field(default=3600.0, gt=0)
+    """How long a kicked subject or token is refused: at least as long as tokens are valid."""
 
-    #: Publish the lesson's demo event each second, one for all processes of the hub.
     demo: bool = False
+    """Publish the demo event each second, one for all processes of the hub."""
 
     # The Mercure protocol: see mercure/.
-    #: With authentication on, let clients without a token read public topics.
     anonymous: bool = False
-    #: The hub's public URL: the audience (`aud`) of access tokens of Mercure 1.0, none of which is
-    #: taken without it, and the base of relative topics and URL patterns.
+    """With authentication on, let Mercure's subscribers without a token read public updates."""
     mercure_url: str | None = Field(
         default=None, pattern=r"^https?://[A-Za-z0-9._:\[\]-]+/\.well-known/mercure$"
     )
-    #: Whether subscriptions are published as events, and listed.
+    """The hub's public URL: the audience (`aud`) of access tokens of Mercure 1.0, none of which is
+    taken without it, and the base of relative topics and URL patterns.
+    """
     mercure_subscriptions: bool = False
+    """Publish subscriptions as events, and list them."""

@@ -17,23 +17,23 @@ class LogsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="LOGS_")
 
     sources: str = "./logs"
-
-    # A log that the service itself writes, for something to follow; it still has to be a source.
+    """Directories, `name=path`, `name=glob` and `name=cri:directory` (a node's pods), separated by
+    commas.
+    """
     demo: Path | None = None
-
-    # Files that are followed at the same time.
+    """A log that the service itself writes, for something to follow; `sources` names it, too."""
     tails: int = Field(default=500, gt=0)
-
-    # A longer line is cut, and says so.
+    """Files that are followed at the same time, at most."""
     line_limit: int = Field(default=64 * 1024, ge=64)
-
-    # The most that `lines=` may ask for: lines, and bytes of the file.
+    """A line of more bytes is cut, and says so."""
     backlog_lines: int = Field(default=10_000, ge=0)
+    """The most lines that `lines=` may ask for."""
     backlog_bytes: int = Field(default=1024 * 1024, gt=0)
-
-    # The lines that a client which drops can come back for: bytes, and seconds.
+    """How far back into a file `lines=` reads."""
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    """Bytes of lines that are kept for clients that come back."""
     journal_age: float = Field(default=3600.0, gt=0)
+    """How long lines are kept for clients that come back."""
 
     @field_validator("sources")
     @classmethod

@@ -17,9 +17,9 @@ class RecordsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="RECORDS_")
 
     datasets: str = ""
-
-    #: Where the million users are made at the first start; they are the dataset `users` then.
+    """The datasets: `name=sqlite:////srv/db?table=users&key=id`, separated by spaces."""
     demo: Path | None = None
+    """Where a million users are made at the first start; they are the dataset `users` then."""
 
     @field_validator("datasets")
     @classmethod

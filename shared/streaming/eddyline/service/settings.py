@@ -1,8 +1,9 @@
 """Settings: one frozen object per service, read once from the environment.
 
-A service subclasses `Settings` and gives its own fields an `env_prefix`; the fields here are the
-same for all services and are read from `EDDYLINE_*` (`HOST`, `PORT` too, as the Makefile's users
-write them). An empty variable counts as not set: `${EDDYLINE_AUTH_KEY:-}` becomes one.
+A service subclasses `Settings` and gives its own fields an `env_prefix`; the string below a field
+is its entry in the reference (`make docs`). The fields here are the same for all services and are
+read from `EDDYLINE_*` (`HOST`, `PORT` too, as the Makefile's users write them). An empty variable
+counts as not set: `${EDDYLINE_AUTH_KEY:-}` becomes one.
 """
 
 import ipaddress
@@ -59,51 +60,74 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
     host: str = shared("HOST", "HOST", default="127.0.0.1")
+    """Address to listen on."""
     port: int = shared("PORT", "PORT", default=8000, ge=0, le=65535)
+    """Port to listen on."""
 
-    # A proxy in front: whose X-Forwarded-For and -Proto count (addresses and networks, or *), and
-    # how long an idle connection is kept. It should be the proxy that closes it: a client that
-    # sends a request meanwhile gets a 502.
     forwarded_allow_ips: str = shared(
         "FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS", default="127.0.0.1,::1"
     )
+    """Proxies whose `X-Forwarded-For` and `-Proto` count: addresses, networks, or `*`."""
+    # It should be the proxy that closes it: a client that sends a request meanwhile gets a 502.
     keep_alive: int = shared("KEEP_ALIVE", default=75, ge=1)
+    """How long an idle connection is kept for its next request."""
 
     # Access: see access.py.
     auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
+    """`on`, `off`, or `auto`: off without a key, on loopback alone."""
     auth_key: SecretStr | None = shared("AUTH_KEY", default=None)
+    """Secret that signs and verifies HS256 tokens."""
     auth_key_file: Path | None = shared("AUTH_KEY_FILE", default=None)
+    """File with that secret, or with a public key in PEM."""
     auth_jwks: str | None = shared("AUTH_JWKS", default=None)
+    """URL of a JSON Web Key Set, where somebody else signs the tokens."""
     auth_issuer: str | None = shared("AUTH_ISSUER", default=None)
+    """Tokens of another issuer are refused."""
     auth_audience: str | None = shared("AUTH_AUDIENCE", default=None)
+    """Tokens for another audience are refused."""
 
-    # Pages of other origins that may read the answers, separated by commas: see browser/cors.py.
+    # See browser/cors.py.
     cors_origins: Annotated[tuple[str, ...], NoDecode] = shared("CORS_ORIGINS", default=())
+    """Origins whose pages may read the answers of every service, and publish by Mercure's cookie,
+    separated by commas: `https://app.example`. `*`: any, without cookies.
+    """
 
-    # Admission: see admission.py. 0 means no limit.
+    # Admission: see admission.py.
     limit_streams: int = shared("LIMIT_STREAMS", default=15_000, ge=0)
+    """Streams that may be open in a process; 0: no limit."""
     limit_streams_per_principal: int = shared("LIMIT_STREAMS_PER_PRINCIPAL", default=0, ge=0)
+    """Streams that a token's subject may have open in a process; 0: no limit."""
     limit_streams_per_address: int = shared("LIMIT_STREAMS_PER_ADDRESS", default=0, ge=0)
+    """Streams that an address (IPv6: a /64) may have open in a process; 0: no limit."""
 
     # The life of a stream: see policy.py.
     heartbeat: float = shared("HEARTBEAT", default=15.0, gt=0)
+    """Silence after which a comment is sent, and with it the cursor (an `id:` line)."""
     max_age: float = shared("MAX_AGE", default=3600.0, gt=0)
+    """Age at which a stream is ended, with jitter; the client resumes."""
     write_timeout: float = shared("WRITE_TIMEOUT", default=60.0, gt=0)
+    """How long a peer may take nothing before it is cut off (event streams: 75 s at most)."""
     flush_interval: float = shared("FLUSH_INTERVAL", default=0.005, ge=0)
+    """Under load, events of this time are written together."""
 
     # Stopping: see drain.py.
     drain_notice: float = shared("DRAIN_NOTICE", default=0.0, ge=0)
+    """Time from a failing `/readyz` to the first end of a stream."""
     drain_window: float = shared("DRAIN_WINDOW", default=20.0, ge=0)
+    """Time over which the ends of streams are spread."""
 
-    # Processes that serve together; gunicorn's, told by cli.py.
+    # Told by cli.py.
     workers: int = shared("WORKERS", default=1, ge=1)
-    # gunicorn only: a worker is replaced after so many requests. 0 means never.
+    """Processes that serve together (`--workers` sets it); events takes several with Redis only."""
     max_requests: int = shared("MAX_REQUESTS", default=0, ge=0)
+    """Requests after which gunicorn replaces a worker; 0: never."""
 
     log_level: Literal["debug", "info", "warning", "error"] = shared("LOG_LEVEL", default="info")
+    """The least important lines that are logged."""
 
     @classmethod
     def settings_customise_sources(

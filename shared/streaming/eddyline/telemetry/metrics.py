@@ -27,7 +27,9 @@ streams_open: Final = Gauge(
     "eddyline_streams_open", "Streams open now", _STREAM, multiprocess_mode="livesum"
 )
 streams_started: Final = Counter("eddyline_streams_started", "Streams begun", _STREAM)
-streams_ended: Final = Counter("eddyline_streams_ended", "Streams ended", (*_STREAM, "reason"))
+streams_ended: Final = Counter(
+    "eddyline_streams_ended", f"Streams ended: {', '.join(get_args(Reason))}", (*_STREAM, "reason")
+)
 first_byte_seconds: Final = Histogram(
     "eddyline_first_byte_seconds", "Request to first byte of the body", _STREAM, buckets=_SECONDS
 )
@@ -55,7 +57,8 @@ replay_seconds: Final = Histogram(
 )
 delivery_lag_seconds: Final = Histogram(
     "eddyline_delivery_lag_seconds",
-    "From the journal's time of an event to its writing to an audience, sampled",
+    "From the journal's time of an event to its writing to an audience, each 10 ms at most; with "
+    "Redis between two clocks",
     _STREAM,
     buckets=_SECONDS,
 )
@@ -71,7 +74,9 @@ audiences: Final = Gauge(
     _STREAM,
     multiprocess_mode="livesum",
 )
-bus_connects: Final = Counter("eddyline_bus_connects", "Connections made to the bus (Redis)")
+bus_connects: Final = Counter(
+    "eddyline_bus_connects", "Connections made to the bus (Redis): more than one means faults"
+)
 bus_gaps: Final = Counter(
     "eddyline_bus_gaps", "Times that the bus was found to have left something out"
 )
@@ -87,13 +92,13 @@ bus_proven_at: Final = Gauge(
 )
 redis_memory: Final = Gauge(
     "eddyline_redis_memory_bytes",
-    "Memory that the hub's Redis uses, as it says itself",
+    "Memory that the hub's Redis uses, as it says itself each 10 s",
     ("hub",),
     multiprocess_mode="livemax",
 )
 redis_memory_limit: Final = Gauge(
     "eddyline_redis_memory_limit_bytes",
-    "Its `maxmemory`; 0: none",
+    "`maxmemory` of the hub's Redis; 0: none",
     ("hub",),
     multiprocess_mode="livemax",
 )
@@ -101,7 +106,10 @@ redis_memory_limit: Final = Gauge(
 Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
 
 published_events: Final = Counter(
-    "eddyline_published_events", "Events that publishers sent, by how it went", ("outcome",)
+    "eddyline_published_events",
+    "Events that were appended, repeated (idempotency), in conflict with their key, refused, or "
+    "unavailable (Redis is away)",
+    ("outcome",),
 )
 #: The counters of the outcomes, looked up once.
 published: Final = {outcome: published_events.labels(outcome) for outcome in get_args(Published)}
@@ -113,11 +121,13 @@ problems: Final = Counter(
     "eddyline_problems", "Requests answered by a problem document", ("status",)
 )
 drain_seconds: Final = Gauge(
-    "eddyline_drain_seconds", "How long the last drain took", multiprocess_mode="mostrecent"
+    "eddyline_drain_seconds",
+    "How long the last drain took, or has taken so far",
+    multiprocess_mode="mostrecent",
 )
 streams_limit: Final = Gauge(
     "eddyline_streams_limit",
-    "Streams that may be open; 0: any number",
+    "Streams that may be open (EDDYLINE_LIMIT_STREAMS, of all workers); 0: any number",
     multiprocess_mode="livesum",
 )
 streams_refused: Final = Counter(
@@ -126,7 +136,9 @@ streams_refused: Final = Counter(
     ("limit",),
 )
 memory: Final = Gauge(
-    "eddyline_process_memory_bytes", "Resident memory", multiprocess_mode="livesum"
+    "eddyline_process_memory_bytes",
+    "Resident memory, each 10 s as the other figures of the process",
+    multiprocess_mode="livesum",
 )
 memory_limit: Final = Gauge(
     "eddyline_process_memory_limit_bytes",
@@ -136,7 +148,10 @@ memory_limit: Final = Gauge(
 process_starts: Final = Counter(
     "eddyline_process_starts", "Processes, gunicorn's workers, that started"
 )
-process_ends: Final = Counter("eddyline_process_ends", "Those that ended in order")
+process_ends: Final = Counter(
+    "eddyline_process_ends",
+    "Processes that ended in order: one that neither did nor is there was killed",
+)
 cpu_seconds: Final = Counter("eddyline_process_cpu_seconds", "CPU time, user and system")
 open_files: Final = Gauge(
     "eddyline_process_open_files", "Open files, sockets too", multiprocess_mode="livesum"
@@ -146,7 +161,7 @@ open_files_limit: Final = Gauge(
 )
 event_loop_lag: Final = Histogram(
     "eddyline_event_loop_lag_seconds",
-    "How late the event loop wakes a task that sleeps, sampled",
+    "How late the event loop wakes a sleeping task, each second: all streams wait as long",
     buckets=_SECONDS,
 )
 
