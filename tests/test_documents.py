@@ -74,6 +74,28 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert wrong == []
 
 
+PAGES = [*ROOT.glob("docs/guides/*.md"), *ROOT.glob("docs/operate/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_of_several_sections_lists_them(page: Path) -> None:
+    bare = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^## (.+)$", bare, re.MULTILINE)
+    listed = re.search(r"^\*On this page: (.+?)\.\*$", bare, re.MULTILINE | re.DOTALL)
+    if page.name != "README.md" and len(sections) > 1:
+        assert listed is not None
+        assert re.findall(r"\[(.+?)\]\(#", listed[1].replace("\n", " ")) == sections
+
+
+@pytest.mark.parametrize("folder", ["guides", "operate", "decisions"])
+def test_the_contents_of_a_folder_name_each_page_once(folder: str) -> None:
+    contents = ROOT / "docs" / folder / "README.md"
+    links = re.findall(r"^(?:- |\| )\[.+?\]\(([\w-]+\.md)\)", contents.read_text(), re.M)
+    assert sorted(links) == sorted(
+        {page.name for page in contents.parent.glob("*.md")} - {contents.name}
+    )
+
+
 @every_document
 def test_every_module_exists(document: Path) -> None:
     packages = "|".join(("eddyline", "loadtests", "bench", *PACKAGES))

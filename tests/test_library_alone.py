@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -239,6 +240,19 @@ def test_the_readme_names_each_command_that_runs_here() -> None:
         assert command.split(" --port")[0].split(" --bind")[0] in text
     for extra in ("server", "redis", "client"):
         assert f'pip install "eddyline[{extra}]"' in text
+
+
+def test_the_install_lines_of_the_readme_work(empty: Callable[[], Path]) -> None:
+    text = (ROOT / "README.md").read_text()
+    lines = re.findall(r"^pip install (.*?)(?: *#.*)?$", text, re.MULTILINE)
+    assert len(lines) == 2
+    environment = empty()
+    for line in lines:
+        sources = shlex.split(line.replace("./shared", str(ROOT / "shared")))
+        install(environment, *sources)
+    command = [environment / "bin/python", "-c", "from eddyline import EventSource, Hub"]
+    subprocess.run(command, check=True, timeout=60)
+    assert {"eddyline", "fastapi", "httpx", "uvicorn"} <= installed(environment)
 
 
 def test_an_extra_brings_its_packages_and_no_others(

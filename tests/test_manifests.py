@@ -589,6 +589,17 @@ def test_the_databases_are_written_by_one_and_read_by_all() -> None:
     assert context.keys() == {"allowPrivilegeEscalation", "capabilities"}
 
 
+def test_the_page_of_the_load_test_is_where_the_document_says() -> None:
+    (service,) = (
+        each
+        for each in of_kind(render("k8s/tests/loadtest"), "Service")
+        if each["metadata"]["name"] == "loadtest"
+    )
+    (port,) = (each["port"] for each in service["spec"]["ports"] if each["port"] == 8089)
+    home = service["metadata"]["namespace"]
+    assert f"kubectl -n {home} port-forward service/loadtest {port} " in KUBERNETES
+
+
 def test_logs_are_asked_of_the_node_that_is_meant() -> None:
     manifests = render("k8s/overlays/production")
     # A gateway asks any pod: the Service's affinity does not hold for it.

@@ -51,7 +51,8 @@ class Topics:
 class Broadcast:
     """Delivers a journal to connections; use it within `async with broadcast.run()`.
 
-    Costs: per connection ~0.3 kB, per event one encode, per delivery one write.
+    Costs: per connection a subscriber (1.7 kB with its socket, docs/benchmarks.md); per event one
+    encode, and one more for each form but server-sent events; per delivery one write.
     """
 
     #: A hub's journal has no end.

@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn, whose responses can take their transport over, and which drains.
 
-uvicorn's internals are touched in protocol.py and here alone, by subclassing;
+uvicorn's internals are touched in this folder alone, by subclassing;
 `tests/server/test_private_hooks.py` pins each that is relied on.
 """
 
