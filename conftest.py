@@ -1,6 +1,8 @@
 """Fixtures that tests of several members share."""
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -20,3 +22,19 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A redis-server for tests that leave it whole; each takes a hub of its own."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[..., str]:
+    """The path of the first program there is; without one: a failure in CI, a skip on a laptop."""
+
+    def find(*names: str) -> str:
+        for name in names:
+            if path := shutil.which(name):
+                return path
+        message = f"{names[0]} is missing: apt-get install {names[0]}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return find

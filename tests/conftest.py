@@ -1,7 +1,6 @@
 """Real processes of the suite, started as its users start them."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -134,22 +133,6 @@ def clean_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     return clean_environment()
-
-
-@pytest.fixture(scope="session")
-def tool() -> Callable[..., str]:
-    """The path of the first program there is; without one: a failure in CI, a skip on a laptop."""
-
-    def find(*names: str) -> str:
-        for name in names:
-            if path := shutil.which(name):
-                return path
-        message = f"{names[0]} is missing: apt-get install {names[0]}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-
-    return find
 
 
 @pytest.fixture(scope="module")
