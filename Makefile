@@ -134,3 +134,4 @@ cluster-test: .venv/.synced images ## Run the suite on the current kubectl conte
 
 clean: ## Remove everything that was made: environment, demo data, caches
 	@rm -rf .venv .tools .data .docs .bench .chaos .load .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf examples/*/.venv examples/*/node_modules examples/*/dist examples/*/db.sqlite3

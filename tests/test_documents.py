@@ -14,6 +14,8 @@ DOCUMENTS = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("services/*/README.md"),
+    *ROOT.glob("examples/*/README.md"),
+    ROOT / "examples" / "README.md",
     ROOT / "shared" / "streaming" / "README.md",
 ]
 

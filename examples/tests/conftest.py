@@ -1,4 +1,4 @@
-"""Runs an example as its README says: uvicorn in the example's folder."""
+"""Runs an example by uvicorn in its folder, or by all commands of its README; and a browser."""
 
 import asyncio
 import signal
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, async_playwright, expect
 
 from eddyline.testing import PATIENCE, eventually, free_port
 
-EXAMPLES = Path(__file__).parents[1]
+from .readme import EXAMPLES, Readme
 
 Run = Callable[[str], AbstractAsyncContextManager["Example"]]
 
@@ -61,3 +62,29 @@ async def _listens(port: int, process: subprocess.Popen[bytes]) -> None:
                 writer.close()
                 return
     raise RuntimeError(f"uvicorn ended with {process.returncode}")
+
+
+@pytest.fixture
+async def readme(tmp_path: Path) -> AsyncIterator[Callable[..., Readme]]:
+    """`readme("live_page")`: its commands. Those that run at the end of the test are ended."""
+    started: list[Readme] = []
+
+    def of(name: str, **variables: str) -> Readme:
+        started.append(Readme(name, tmp_path, **variables))
+        return started[-1]
+
+    yield of
+    for terminal in (terminal for each in started for terminal in each.terminals):
+        await terminal.stop()
+
+
+@pytest.fixture
+async def page(tool: Callable[..., str]) -> AsyncIterator[Page]:
+    """A tab of a Chromium."""
+    path = tool("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    async with async_playwright() as playwright:
+        async with await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        ) as browser:
+            expect.set_options(timeout=PATIENCE * 1000)
+            yield await browser.new_page()
