@@ -23,6 +23,7 @@ from eddyline.store.base import (
     Written,
 )
 from eddyline.store.memory_stream import MemoryStream, size_of
+from eddyline.store.stores import options_of
 
 #: Seconds between two looks at all streams for those that have expired; a stream that is asked for
 #: is looked at in any case.
@@ -49,6 +50,17 @@ class MemoryStore:
         self._droppable_bytes = 0
         self._held_bytes = 0
         self._sweep_at = -math.inf
+
+    @classmethod
+    def from_url(cls, url: str) -> "MemoryStore":
+        """`memory://`, or `memory://?max_bytes=1000000`."""
+        most = options_of(url, max_bytes=int).get("max_bytes")
+        return cls() if most is None else cls(int(str(most)))
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Nothing has to run."""
+        yield
 
     def __len__(self) -> int:
         """Streams that it holds."""

@@ -150,8 +150,8 @@ async def test_a_stream_that_ended_expires_as_well(store: StreamStore) -> None:
 
 
 async def test_a_stream_that_is_followed_does_not_expire(store: StreamStore) -> None:
-    await made(store, config=StreamConfig(ttl=0.02))
-    await store.create("other", StreamConfig(ttl=0.1))
+    await store.create("other", StreamConfig(ttl=1.0))
+    await made(store, config=StreamConfig(ttl=0.2))
     async with store.follow("k", Notes()):
         await gone(store, "other")  # five times as long
         assert (await state(store)).end is None

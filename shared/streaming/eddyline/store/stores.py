@@ -1,0 +1,62 @@
+"""Stores of streams by the scheme of their URL, each imported when it is first asked for.
+
+A scheme of your own is one line, before the first use of it:
+`STORES["s3"] = "my_package.s3:Store.from_url"`.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import EntryPoint
+from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from eddyline.errors import SettingsError
+from eddyline.store.base import StreamStore
+
+_FILES = "eddyline.store.files.from_url:store_from_url"
+
+#: `module:callable`, and in brackets the extra of `eddyline` that installs its dependencies. The
+#: callable is given the URL.
+STORES = {"memory": "eddyline.store.memory:MemoryStore.from_url", "file": _FILES}
+
+
+class RunnableStore(StreamStore, Protocol):
+    """A store, which is used within `run()`."""
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """The store's life. Raises SettingsError, Unavailable or UnknownFormat on entering."""
+
+
+def store_from_url(url: str) -> RunnableStore:
+    """The store of a URL: `memory://`, `file:///var/lib/streams`, or another scheme of `STORES`.
+
+    Raises SettingsError, which never quotes the URL: it may hold a password.
+    """
+    scheme = url.partition("://")[0]
+    if "://" not in url or scheme not in STORES:
+        named = repr(scheme) if "://" in url else "none"
+        expected = ", ".join(f"{each}://" for each in STORES)
+        raise SettingsError(f"the store URL's scheme: {named}, expected one of {expected}")
+    where = EntryPoint(scheme, STORES[scheme], "eddyline.stores")
+    try:
+        factory = where.load()
+    except ModuleNotFoundError as error:
+        extras = ",".join(where.extras)
+        how = f": install eddyline[{extras}]" if extras else ", which is not installed"
+        raise SettingsError(f"{scheme}:// needs the module {error.name!r}{how}") from error
+    store: RunnableStore = factory(url)
+    return store
+
+
+def options_of(url: str, **known: type) -> dict[str, object]:
+    """The parameters of a store's URL, each as its type. Raises SettingsError, naming it."""
+    found: dict[str, object] = {}
+    for name, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        if name not in known:
+            expected = ", ".join(known) or "none"
+            raise SettingsError(f"the store URL's parameter {name!r}: expected {expected}")
+        try:
+            found[name] = known[name](text)
+        except ValueError:
+            kind = known[name].__name__
+            raise SettingsError(f"the store URL's {name}={text!r}: expected {kind}") from None
+    return found
