@@ -76,6 +76,16 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert wrong == []
 
 
+def test_the_readme_has_something_for_each_reader_within_its_bounds() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    readers = ("Front end", "Back end", "Operator", "Performance tester", "Contributor")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == list(readers)
+    for section in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:]:
+        assert "\n```" in section
+        assert len(section.splitlines()) < 40
+
+
 PAGES = [*ROOT.glob("docs/guides/*.md"), *ROOT.glob("docs/operate/*.md")]
 
 

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 def main(work: Path) -> int:
     """Returns the exit code of Sphinx."""
-    source, site = work / "source", work / "site"
-    shutil.rmtree(source, ignore_errors=True)
+    source, site, doctrees = (work / name for name in ("source", "site", "doctrees"))
+    # A page that is gone would stay, and be found by the search.
+    for folder in (source, site, doctrees):
+        shutil.rmtree(folder, ignore_errors=True)
     pages.write(source)
     for name, text in reference.pages().items():
         page = source / "reference" / name
@@ -26,7 +28,7 @@ def main(work: Path) -> int:
         page.write_text(text if page.name != "index.md" else pages.with_contents(text))
     configuration = str(Path(__file__).parent)
     options = ["-b", "html", "-q", "-W", "--keep-going", "-c", configuration]
-    code = build_main([*options, "-d", str(work / "doctrees"), str(source), str(site)])
+    code = build_main([*options, "-d", str(doctrees), str(source), str(site)])
     if code == 0:
         print(f"{site}/index.html")
     return code

@@ -27,6 +27,8 @@ python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = f"Eddyline {release}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False

@@ -26,6 +26,7 @@ TOCTREE = "\n```{{toctree}}\n:hidden:\n:maxdepth: 2\n\n{}\n```\n"
 REFERENCE = TOCTREE.format("reference/index")
 
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+_ENTRY = re.compile(r"^([-|]) \[(.*?)\]\(([^)#:]+)\.md\)", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -52,8 +53,12 @@ def write(site: Path) -> None:
 
 
 def with_contents(index: str) -> str:
-    """An index with its table of contents: the pages that it links to, in its order."""
-    pages = dict.fromkeys(re.findall(r"^(?:- |\| )\[.*?\]\(([^)#:]+)\.md\)", index, re.MULTILINE))
+    """An index with its table of contents: the pages that it links to, in its order.
+
+    The text of a link in a list is the page's name there; in a table it is a number.
+    """
+    found = _ENTRY.findall(index)
+    pages = (f"{name} <{page}>" if mark == "-" else page for mark, name, page in found)
     return index + TOCTREE.format("\n".join(pages))
 
 
