@@ -52,8 +52,14 @@ down: ## Stop the containers; their volumes stay
 logs: ## Follow the logs of all containers
 	@docker compose logs --follow --tail 100
 
-test: .venv/.synced ## Run every test, with branch coverage
+test: .venv/.synced ## Run the tests that a change must pass: all but the slow ones
 	@scripts/test
+
+test-slow: .venv/.synced ## Run the tests that `make test` leaves out: faults for minutes, memory, load, new environments
+	@scripts/test --slow
+
+test-all: .venv/.synced ## Run every test, with branch coverage
+	@scripts/test --all
 
 test-redis: .venv/.synced ## Run the tests of the Redis journal on another server: REDIS_SERVER=/path/to/valkey-server
 	@TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/journal \

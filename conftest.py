@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["summary"]
+
 for contract in ("journal_contract", "state_contract", "store_contract", "verifier_contract"):
     pytest.register_assert_rewrite(f"eddyline.testing.{contract}")
 

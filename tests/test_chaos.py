@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from chaos import FAULTS, LOSES_DATA, World, world
 
+pytestmark = pytest.mark.slow
+
 #: How long a fault lasts here: `make chaos` takes its time.
 SECONDS = 4.0
 

@@ -20,6 +20,8 @@ import yaml
 from eddyline.tasks import background
 from eddyline.testing import RedisServer, Stream, eventually, fetch, free_port
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "observability"
 DASHBOARDS = {
     file.stem: json.loads(file.read_text()) for file in (FOLDER / "dashboards").glob("*.json")

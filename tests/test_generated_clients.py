@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 import pytest
 
-pytestmark = pytest.mark.xdist_group("openapi")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("openapi")]
 
 CLIENTS = Path(__file__).parent / "clients"
 INSTALLED = Path(__file__).parents[1] / ".tools" / "clients" / "node_modules"

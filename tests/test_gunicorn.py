@@ -157,6 +157,7 @@ async def test_metrics_are_right_over_both_workers(serve, get) -> None:  # type:
         assert served.end() == 0
 
 
+@pytest.mark.slow
 async def test_what_dead_workers_counted_stays_in_a_bounded_number_of_files(  # type: ignore[no-untyped-def]
     serve, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from eddyline.testing import free_port
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 
 PICTURE = os.environ.get("LOAD_TAB_PICTURE")
 

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from rendered import ENTRIES, ROOT, Manifest, render, skip_without, title, tool
 
+pytestmark = pytest.mark.slow
+
 #: The oldest that has the pre-stop wait without a feature gate, and the newest that was tried.
 VERSIONS = ("1.30", "1.36")
 

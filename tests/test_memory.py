@@ -21,6 +21,8 @@ from eddyline.journal.base import NewEntry
 from eddyline.redis.journal import RedisJournal
 from eddyline.testing import Stream, eventually, fetch, request_bytes
 
+pytestmark = pytest.mark.slow
+
 MiB = 1024 * 1024
 
 

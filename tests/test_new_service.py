@@ -16,6 +16,8 @@ from rendered import ROOT
 
 from eddyline.testing import free_port
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = str(ROOT / "scripts" / "new_service.py")
 
 #: Seconds for an environment of its own, and for the linters.
@@ -96,14 +98,12 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.xdist_group("new_service")
 def test_the_linters_find_nothing(copy: Path) -> None:
     run(copy, "make", "lint")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.xdist_group("new_service")
 def test_its_tests_pass_and_those_of_what_it_is_part_of(copy: Path) -> None:
@@ -117,7 +117,6 @@ def test_its_tests_pass_and_those_of_what_it_is_part_of(copy: Path) -> None:
     assert "test_the_gateway_routes_each_path_to_its_service[polls]" in listed
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.xdist_group("new_service")
 def test_it_streams(copy: Path) -> None:

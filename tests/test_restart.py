@@ -4,8 +4,11 @@ import asyncio
 import signal
 
 import orjson
+import pytest
 
 from eddyline.testing import Stream, fetch
+
+pytestmark = pytest.mark.slow
 
 CLIENTS = 1000
 EVENTS = 120

@@ -10,6 +10,8 @@ from bench.bus import MESSAGE_BYTES, by_a_crowd, through_a_process
 from bench.rivals import OURS_ON_REDIS
 from bench.servers import serve
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_process_gets_every_message(programs: Path) -> None:
     if shutil.which("redis-benchmark") is None and "CI" not in os.environ:

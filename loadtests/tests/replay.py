@@ -146,7 +146,7 @@ class Cut(Exception):
 
 
 class Server:
-    """Answers the users of one case with what was recorded."""
+    """Answers the users of one case with the recorded streams."""
 
     def __init__(self, recording: Recording, case: dict[str, Any]) -> None:
         self._recording = recording

@@ -14,7 +14,7 @@ import pytest
 
 from loadtests.local import Suite, metrics, running_suite, several
 
-pytestmark = [pytest.mark.xdist_group("sabotage"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sabotage"), pytest.mark.timeout(120)]
 
 #: Seconds in which something must have happened.
 PATIENCE = 30.0
