@@ -244,3 +244,12 @@ async def test_workers_end_with_a_master_that_is_killed(serve, get) -> None:  # 
         served.process.kill()
         await all_end_cleanly(streams)
         await eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))
+
+
+async def test_a_worker_refuses_heads_beyond_the_limits_too(serve):  # type: ignore[no-untyped-def]
+    with serve(EDDYLINE_HEAD_LINES="20") as served:
+        port = int(served.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 21 + b"\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+        writer.close()

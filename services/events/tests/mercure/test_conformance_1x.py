@@ -104,9 +104,9 @@ async def test_a_malformed_url_pattern_is_a_bad_request(hub, mercure, value):
         [("match_urlpattern", r"/((?:\w{100}){10})")],
     ],
 )
-async def test_a_request_over_the_hubs_limits_is_a_bad_request(hub, mercure, matchers):
+async def test_a_request_over_the_hubs_limits_is_a_bad_request(hub_of, mercure, matchers):
     """Subscription: numbers and lengths; URL Pattern Denial of Service."""
-    async with await mercure.get(hub, *matchers) as answer:
+    async with hub_of(target_bytes=30_000) as hub, await mercure.get(hub, *matchers) as answer:
         assert answer.status == 400
 
 

@@ -4,9 +4,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
 from eddyline.connection.sendfile import (
@@ -21,21 +21,17 @@ from eddyline.connection.sendfile import (
 )
 from eddyline.connection.socket import take_over
 from eddyline.connection.transport import reset
+from eddyline.server.bounded import BoundedProtocol
+from eddyline.server.intake import has_body
 
 #: Seconds that a new connection gets to bring its first request when the server stops.
 FIRST_REQUEST = 0.5
 
 
-class StreamProtocol(HttpToolsProtocol):
+class StreamProtocol(BoundedProtocol):
     """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
 
     _stopping = False
-
-    cycle: RequestResponseCycle
-
-    #: The cycle of the request that is answered now. `cycle` is that of the last request parsed,
-    #: which may wait for its turn.
-    running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         sock = transport.get_extra_info("socket")
@@ -79,24 +75,52 @@ class StreamProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        new = cycle
         if cycle.scope["http_version"] == "1.0":
-            cycle = self.cycle = UnframedCycle.from_cycle(cycle)
-        self.running = cycle
-        super()._start_asgi_task(cycle, app)
+            new = UnframedCycle.from_cycle(cycle)
+        elif has_body(cycle.scope["headers"]):
+            new = BodyCycle.from_cycle(cycle)
+        if isinstance(new, BodyCycle):
+            new.linger = self.linger
+            if self.cycle is cycle:
+                self.cycle = new
+        self.running = new
+        super()._start_asgi_task(new, app)
 
 
-class UnframedCycle(RequestResponseCycle):
+class BodyCycle(RequestResponseCycle):
+    """An answer that may come before the whole request: the connection then ends slowly."""
+
+    linger: Callable[[], None] | None = None
+
+    @classmethod
+    def from_cycle(cls, cycle: RequestResponseCycle) -> Self:
+        new = cls.__new__(cls)
+        vars(new).update(vars(cycle))
+        return new
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            if self.more_body and message["status"] >= 400:
+                self.keep_alive = False
+            return await super().send(message)
+        early = self.more_body and not self.keep_alive and not message.get("more_body", False)
+        # Else uvicorn closes the connection, and the client's next bytes are answered by a reset.
+        self.keep_alive = self.keep_alive or early
+        await super().send(message)
+        linger = self.linger
+        if self.response_complete:
+            self.linger = None
+            if early and linger is not None and not self.disconnected:
+                linger()
+
+
+class UnframedCycle(BodyCycle):
     """HTTP/1.0 knows no chunks, though uvicorn sends them: here the body ends where the
     connection does.
     """
 
     unframed: bool = False
-
-    @classmethod
-    def from_cycle(cls, cycle: RequestResponseCycle) -> "UnframedCycle":
-        new = cls.__new__(cls)
-        vars(new).update(vars(cycle))
-        return new
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":

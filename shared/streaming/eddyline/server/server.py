@@ -5,6 +5,7 @@ uvicorn's internals are touched in this folder alone, by subclassing;
 """
 
 import asyncio
+import functools
 import gc
 import resource
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from eddyline.server.intake import RequestLimits, Waiting
 from eddyline.server.protocol import StreamProtocol
 from eddyline.service.drain import Drain
 from eddyline.service.settings import EXIT_BAD_SETTINGS, Settings
@@ -24,7 +26,6 @@ GRACE = 3.0
 
 #: uvicorn's options for streams, in one process and under gunicorn.
 OPTIONS: dict[str, Any] = {
-    "http": StreamProtocol,
     "loop": "asyncio",
     "ws": "none",
     "lifespan": "on",
@@ -41,8 +42,33 @@ def server_config(app: Any, settings: Settings, **options: Any) -> uvicorn.Confi
         "port": settings.port,
         "forwarded_allow_ips": settings.forwarded_allow_ips,
         "timeout_keep_alive": settings.keep_alive,
+        "http": protocol(settings),
     }
     return uvicorn.Config(app, **(OPTIONS | own | options))
+
+
+def protocol(settings: Settings) -> Any:
+    """The factory of protocols, with the limits of the settings. Call it after `prepare_process`:
+    connections that wait leave half of the open files to streams.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = RequestLimits(
+        settings.target_bytes,
+        settings.head_bytes,
+        settings.head_lines,
+        settings.head_timeout,
+        settings.body_timeout,
+        min(settings.limit_waiting, max(1, files // 2)),
+    )
+    # Not at the top: under gunicorn prometheus_client must find the folder of its files at its
+    # first import, and the master makes that later.
+    from eddyline.telemetry import metrics
+
+    def refused(reason: str) -> None:
+        metrics.requests_refused.labels(reason).inc()
+
+    waiting = Waiting(limits, refused, metrics.connections_waiting.set)
+    return functools.partial(StreamProtocol, waiting=waiting)
 
 
 def prepare_process() -> None:

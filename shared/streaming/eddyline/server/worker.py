@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import uvicorn
 from gunicorn.arbiter import Arbiter
 
-from eddyline.server.server import OPTIONS, StreamServer, prepare_process
+from eddyline.server.server import OPTIONS, StreamServer, prepare_process, protocol
 
 #: Seconds between signs of life to gunicorn's master, and looks for one of it.
 NOTIFY = 5
@@ -43,13 +43,15 @@ class StreamWorker(UvicornWorker):
     _server: StreamServer | None = None
 
     async def _serve(self) -> None:
+        prepare_process()
+        context = self.wsgi.state.context
         self.config.app = self.wsgi
-        server = self._server = StreamServer(self.config, self.wsgi.state.context.drain)
+        self.config.http = protocol(context.settings)
+        server = self._server = StreamServer(self.config, context.drain)
         # gunicorn's master turns SIGINT into SIGQUIT, which uvicorn does not know.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGINT, None
         )
-        prepare_process()
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

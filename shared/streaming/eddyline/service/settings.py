@@ -76,6 +76,22 @@ class Settings(BaseSettings):
     keep_alive: int = shared("KEEP_ALIVE", default=75, ge=1)
     """How long an idle connection is kept for its next request."""
 
+    # Requests on their way in: see server/intake.py.
+    target_bytes: int = shared("TARGET_BYTES", default=8 * 1024, ge=256)
+    """A request's target, its path and query: a longer one is 414."""
+    head_bytes: int = shared("HEAD_BYTES", default=32 * 1024, ge=1024)
+    """A request's head: a longer one is 431."""
+    head_lines: int = shared("HEAD_LINES", default=100, ge=10)
+    """The lines of a head: more are 431."""
+    head_timeout: float = shared("HEAD_TIMEOUT", default=10.0, gt=0)
+    """In which a head must be there; then 408."""
+    body_timeout: float = shared("BODY_TIMEOUT", default=10.0, gt=0)
+    """The longest silence between two pieces of a body; then 408."""
+    limit_waiting: int = shared("LIMIT_WAITING", default=2000, ge=1)
+    """Connections that wait for a request or the rest of one, half of the open files at most.
+    Beyond it the longest silent ones are ended.
+    """
+
     # Access: see access.py.
     auth: Literal["auto", "on", "off"] = shared("AUTH", default="auto")
     """`on`, `off`, or `auto`: off without a key, on loopback alone."""

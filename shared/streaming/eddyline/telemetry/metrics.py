@@ -135,6 +135,16 @@ streams_refused: Final = Counter(
     "Streams beyond a limit: of the process, principal, address",
     ("limit",),
 )
+requests_refused: Final = Counter(
+    "eddyline_requests_refused",
+    "Requests that no app saw: beyond a limit, too slow, or not HTTP",
+    ("reason",),
+)
+connections_waiting: Final = Gauge(
+    "eddyline_connections_waiting",
+    "Connections that wait for a request, or for the rest of one",
+    multiprocess_mode="livesum",
+)
 memory: Final = Gauge(
     "eddyline_process_memory_bytes",
     "Resident memory, each 10 s as the other figures of the process",

@@ -66,6 +66,13 @@ HOOKS = [
         "no response detaches",
     ),
     Hook(
+        HttpToolsProtocol,
+        "_unset_keepalive_if_required",
+        "uvicorn 0.54.0",
+        "server/bounded.py",
+        "a connection that was refused is closed before its client has read why",
+    ),
+    Hook(
         uvicorn_worker.UvicornWorker,
         "_serve",
         "uvicorn-worker 0.4.0",
@@ -151,7 +158,11 @@ def private_imports(origin: str, names: list[ast.alias]) -> Iterator[str]:
         (uvicorn.Server, ["serve", "shutdown", "capture_signals", "handle_exit"]),
         (
             HttpToolsProtocol,
-            ["on_message_begin", "on_headers_complete", "connection_lost", "shutdown"],
+            [
+                *("on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body"),
+                *("on_message_complete", "on_response_complete", "send_400_response"),
+                *("data_received", "connection_made", "connection_lost", "shutdown"),
+            ],
         ),
         (FlowControl, ["drain", "resume_reading"]),
         (RequestResponseCycle, ["run_asgi", "send"]),
@@ -173,7 +184,7 @@ async def test_uvicorn_still_has_the_attributes_that_are_relied_on(bench_of: Any
         cycle = protocol.cycle
         for name in (
             *("disconnected", "more_body", "chunked_encoding", "expected_content_length"),
-            *("message_event", "response_complete"),
+            *("message_event", "response_started", "response_complete", "keep_alive"),
         ):
             assert hasattr(cycle, name), f"uvicorn's cycle lost {name}"
         assert hasattr(protocol.flow, "write_paused")
