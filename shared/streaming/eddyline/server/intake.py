@@ -21,7 +21,7 @@ TICK = 1.0
 #: that come back at once is not silent.
 QUIET = 2.0
 
-#: What may stand in Host: a name or an address, and a port (RFC 3986 section 3.2.2).
+#: A value of Host: a name or an address, and a port (RFC 3986 section 3.2.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*\Z")
 
 

@@ -1,4 +1,4 @@
-"""What one client may take before an app sees its request, on real sockets."""
+"""Requests beyond the bounds, and clients that never finish one, on real sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
