@@ -65,17 +65,21 @@ test-redis: .venv/.synced ## Run the tests of the Redis journal on another serve
 	@TEST_REDIS="$(REDIS_SERVER)" $(PYTHON) -m pytest -q -n 2 shared/streaming/tests/journal \
 		shared/streaming/tests/redis
 
+mutants: .venv/.synced ## Sabotage a copy of the product, and see that tests notice: ARGS="--all", ARGS="cursor"
+	@exec $(PYTHON) scripts/mutants.py $(ARGS)
+
 compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)
 	@scripts/need-docker
 	@exec $(PYTHON) -m pytest -q -s --junit-xml=.pytest_cache/compose.xml tests/compose/suite.py
 
-lint: .venv/.synced ## Check style, types, imports, sizes of functions, files and rooms, and the prose
+lint: .venv/.synced ## Check style, types, imports, sizes of functions, files and rooms, the prose, and waits
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(PYTHON) scripts/lint_imports.py --no-logo
 	@$(PYTHON) scripts/check_shape.py
 	@$(PYTHON) scripts/check_prose.py
+	@$(PYTHON) scripts/check_sleeps.py
 	@types=$$($(RUN) pyright --verifytypes eddyline --ignoreexternal) || { echo "$$types"; exit 1; }
 
 new-service: .venv/.synced ## Make a service of your own from services/_template: NAME=polls

@@ -6,6 +6,8 @@ Of entries that are gone it is told by `eddyline.reset`, and only then may numbe
 """
 
 import argparse
+
+# sleep: faults last for a time and clients come at a pace, in this program that makes faults.
 import asyncio
 import os
 import random

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from eddyline.service.registry import registrations
-from eddyline.testing import Stream, fetch, free_port
+from eddyline.testing import Stream, fetch, free_port, wait_until
 
 # Asked for by name, by `make cluster-test`.
 collect_ignore = [] if os.environ.get("CLUSTER_TEST") else ["cluster"]
@@ -44,11 +43,11 @@ class Served:
         return self.log.read_text()
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START
-        while not self._ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"no server (exit code {self.process.poll()}):\n{self.output()}")
-            time.sleep(0.05)
+        with suppress(TimeoutError):
+            wait_until(lambda: self._ready() or self.process.poll() is not None, START)
+            if self.process.poll() is None:
+                return
+        pytest.fail(f"no server (exit code {self.process.poll()}):\n{self.output()}")
 
     def _ready(self) -> bool:
         with suppress(OSError):

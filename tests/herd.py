@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from eddyline.testing import Stream, fetch
+from eddyline.testing import Stream, eventually, fetch
 
 #: Seconds within which a refused publisher tries again: Retry-After is for those with patience.
 AGAIN = 0.1
@@ -60,9 +60,10 @@ class Publisher:
             began = time.monotonic()
             if await self._publish(self.accepted + 1):
                 self.accepted += 1
-                await asyncio.sleep(max(0.0, self.pace - (time.monotonic() - began)))
+                rest = self.pace - (time.monotonic() - began)
+                await asyncio.sleep(max(0.0, rest))  # sleep: the pace of a publisher
             else:
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(AGAIN)  # sleep: between two attempts
 
     async def _publish(self, number: int) -> bool:
         """Whether it was accepted; if not, its outcome is unknown, and the key helps."""
@@ -132,7 +133,7 @@ class Subscriber:
                 await self._read()
             self.connected = False
             self.tally.reconnects += 1
-            await asyncio.sleep(random.uniform(0.02, 0.2))
+            await asyncio.sleep(random.uniform(0.02, 0.2))  # sleep: as an EventSource does
 
     async def _read(self) -> None:
         query = "&".join(f"topic={topic}" for topic in self.topics)
@@ -199,7 +200,7 @@ class Herd:
         reading = []
         for subscriber in self.subscribers:
             reading.append(asyncio.create_task(subscriber.run()))
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # sleep: the pace of arrivals
         try:
             await self._until(lambda: all(s.connected for s in self.subscribers))
             publishing = asyncio.create_task(self.publisher.run(self.stopping))
@@ -227,9 +228,7 @@ class Herd:
                 await asyncio.wait_for(self.stopping.wait(), 1)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SETTLE):
-            while not condition():
-                await asyncio.sleep(0.1)
+        await eventually(condition, SETTLE)
 
     @property
     def tally(self) -> Tally:

@@ -5,12 +5,13 @@ Any pod of any cluster reaches the same as such a client.
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rendered import ROOT, of_kind, render
+
+from eddyline.testing import wait_until
 
 CLIENTS = "eddyline-test"
 
@@ -39,12 +40,10 @@ def kubectl(*arguments: str, input: str | None = None, fails: bool | None = Fals
 
 
 def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not in {seconds:.0f} s: {what}\n{situation()}")
-        time.sleep(0.5)
-    return value
+    try:
+        return wait_until(condition, seconds)
+    except TimeoutError:
+        pytest.fail(f"not in {seconds:.0f} s: {what}\n{situation()}")
 
 
 def situation() -> str:

@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import orjson
 import pytest
 import trustme
 
-from eddyline.testing import Stream, fetch, free_port, request_bytes
+from eddyline.testing import Stream, fetch, free_port, request_bytes, wait_until
 
 ROOT = Path(__file__).parents[1]
 SSE = {"Accept": "text/event-stream"}
@@ -96,14 +95,12 @@ def behind(nginx, launch, tmp_path_factory) -> Iterator[Behind]:  # type: ignore
 
 
 def wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while True:
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"nginx did not start: {log.read_text()}")
-        time.sleep(0.05)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(lambda: listens() or process.poll() is not None)
+    assert process.poll() is None, f"nginx did not start: {log.read_text()}"
 
 
 async def test_an_event_passes_at_once(behind: Behind) -> None:

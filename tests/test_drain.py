@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from eddyline.testing import Stream, fetch
+from eddyline.testing import Stream, eventually, fetch
 from eddyline.wire.sse import Event
 
 #: Seconds.
@@ -32,7 +32,7 @@ async def publish(url: str, published: list[int]) -> None:
         if answer.status != 201:
             return
         published.append(count)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # sleep: the pace of a publisher
 
 
 async def listen(stream: Stream) -> tuple[list[Event], float]:
@@ -49,8 +49,7 @@ async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int)
         listeners = [asyncio.create_task(listen(stream)) for stream in streams]
         published: list[int] = []
         publisher = asyncio.create_task(publish(served.url, published))
-        while len(published) < 20:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(published) >= 20)
 
         began = time.monotonic()
         served.process.send_signal(signal.SIGTERM)

@@ -169,9 +169,12 @@ async def test_a_clean_end_is_a_reconnect(site: Site) -> None:
     await site.serve(max_age=0.5)
     page = await site.watch()
     await opened(page)
-    while await page.evaluate("log.opens") < 3:
+
+    async def reopened() -> bool:
         await site.publish()
-        await asyncio.sleep(0.02)
+        return bool(await page.evaluate("log.opens") >= 3)
+
+    await eventually(reopened)
     await has(page, list(range(site.published)))
     assert "the server ended the stream" in [m for _, m, _ in await page.evaluate("log.errors")]
 
@@ -179,15 +182,15 @@ async def test_a_clean_end_is_a_reconnect(site: Site) -> None:
 async def test_missed_heartbeats_are_noticed(site: Site) -> None:
     await site.serve(heartbeat=0.3)
     # The hub looks for silent streams once a second.
-    page = await site.watch(timeout=2000)
+    page = await site.watch(timeout=3000)
     await opened(page)
     # A quiet stream with heartbeats lasts.
-    await page.wait_for_timeout(2500)
+    await page.wait_for_timeout(3500)  # sleep: longer than the timeout of the page
     assert await page.evaluate("log.errors") == []
     site.proxy.freeze()
     await site.publish(3)
     await page.wait_for_function("log.errors.length >= 1")
-    assert await page.evaluate("log.errors[0]") == [0, "nothing came for 2 s", False]
+    assert await page.evaluate("log.errors[0]") == [0, "nothing came for 3 s", False]
     site.proxy.thaw()
     await has(page, [0, 1, 2])
 
@@ -215,13 +218,16 @@ async def test_it_stops_where_there_is_no_use(site: Site, status: str) -> None:
     async with answering(status) as (port, asked):
         site.proxy.target = port
         site.proxy.cut()  # those that are kept alive, too
+        await page.clock.install()
         await page.evaluate(WATCH, ["/events", QUICK])
         await page.wait_for_function("source.readyState === 2")
         assert await page.evaluate("log.errors.map(([status, , final]) => [status, final])") == [
             [int(status[:3]), True]
         ]
-        await page.wait_for_timeout(300)
-        assert len(asked) == 1
+        # Nor in the next minute: the request that comes after it is that of the test.
+        await page.clock.fast_forward(60_000)
+        await page.evaluate("fetch('/events?fence').catch(() => {})")
+        assert len(asked) == 2
 
 
 async def test_a_problem_is_told_in_the_hubs_words(site: Site) -> None:
@@ -329,10 +335,13 @@ async def test_a_tab_that_misses_messages_gets_them_all_the_same(site: Site) -> 
     await opened(lossy)
     await site.publish(50)
     await lossy.evaluate("() => { lossy = false; }")
+
     # A missing event shows by the next one.
-    while await lossy.evaluate("log.data.length") < site.published:
+    async def has_caught_up() -> bool:
         await site.publish()
-        await lossy.wait_for_timeout(100)
+        return bool(await lossy.evaluate("log.data.length") >= site.published)
+
+    await eventually(has_caught_up)
     for page in (first, lossy):
         await has(page, list(range(site.published)))
 

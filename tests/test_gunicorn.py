@@ -63,9 +63,10 @@ async def metric(url: str, name: str) -> float:
 
 
 async def until_open(url: str, count: int) -> None:
-    async with asyncio.timeout(20):
-        while await metric(url, "eddyline_streams_open") != count:
-            await asyncio.sleep(0.05)
+    async def open() -> bool:
+        return await metric(url, "eddyline_streams_open") == count
+
+    await eventually(open)
 
 
 async def all_end_cleanly(streams: list[Stream]) -> None:

@@ -144,14 +144,15 @@ def running(
 
 
 async def answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            assert process.poll() is None, log.read_text()
-            with suppress(OSError, asyncio.IncompleteReadError):
-                async with await fetch(url) as stream:
-                    assert stream.status == 200
-                    return
-            await asyncio.sleep(0.05)
+    async def there() -> bool:
+        assert process.poll() is None, log.read_text()
+        with suppress(OSError, asyncio.IncompleteReadError):
+            async with await fetch(url) as stream:
+                assert stream.status == 200
+                return True
+        return False
+
+    await eventually(there, 60)
 
 
 class Client:

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from eddyline.testing import free_port
+from eddyline.testing import free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 
@@ -49,11 +48,8 @@ def locust(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + PATIENCE / 1000
-        while not answers(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"no web UI:\n{log.read_text()}")
-            time.sleep(0.1)
+        wait_until(lambda: answers(url) or process.poll() is not None, PATIENCE / 1000)
+        assert process.poll() is None, f"no web UI:\n{log.read_text()}"
         yield url
     finally:
         process.terminate()
@@ -93,7 +89,7 @@ def test_a_run_is_started_watched_stopped_and_kept(
         watch(page)
         looks(page)
         if PICTURE:
-            page.wait_for_timeout(30_000)
+            page.wait_for_timeout(30_000)  # sleep: a picture shows half a minute
             page.screenshot(path=PICTURE, full_page=True)
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_text("STOPPED")).to_be_visible(timeout=PATIENCE)
@@ -134,8 +130,7 @@ def watch(page: Page) -> None:
         "0", timeout=PATIENCE
     )
     before = received()
-    while received() <= before:
-        page.wait_for_timeout(100)
+    wait_until(lambda: received() > before, PATIENCE / 1000)
     plot = page.get_by_role("img", name=re.compile("Event latency: p99 .*, p50"))
     when = page.locator("figure", has=plot).locator("small")
     expect(when).not_to_have_text(re.compile("0:0[0-4]"), timeout=PATIENCE)
@@ -166,10 +161,13 @@ def looks(page: Page) -> None:
 def stopped(page: Page, locust: str) -> None:
     """Nothing moves any more: the figures shown must be those of the endpoint."""
     expect(page.locator(STATE)).not_to_contain_text("so far", timeout=PATIENCE)
-    deadline = time.monotonic() + PATIENCE / 1000
-    while shown(page) != (expected := told(page.request.get(locust + "/streams/snapshot").json())):
-        assert time.monotonic() < deadline, (shown(page), expected)
-        page.wait_for_timeout(200)
+
+    def snapshot() -> list[Any]:
+        return told(page.request.get(locust + "/streams/snapshot").json())
+
+    with suppress(TimeoutError):
+        wait_until(lambda: shown(page) == snapshot(), PATIENCE / 1000)
+    assert shown(page) == snapshot()
 
 
 def shown(page: Page) -> list[Any]:

@@ -5,16 +5,16 @@ import runpy
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from copied import copy_tree
 from rendered import ROOT
 
-from eddyline.testing import free_port
+from eddyline.testing import free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -131,11 +131,11 @@ def test_it_streams(copy: Path) -> None:
 
 
 def first_lines(port: int, count: int) -> list[bytes]:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
+    def lines() -> list[bytes] | None:
+        with suppress(OSError):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/polls", timeout=10) as stream:
                 return [stream.readline() for _ in range(count)]
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        return None
+
+    found: list[bytes] = wait_until(lines, 60)
+    return found

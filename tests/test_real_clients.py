@@ -91,13 +91,14 @@ class Hub:
     async def streams(self, count: int) -> None:
         """Waits until so many are open."""
         sample = 'eddyline_streams_open{kind="broadcast",service="events"}'
-        async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE):
-            while True:
+        async with httpx.AsyncClient() as client:
+
+            async def open() -> bool:
                 text = (await client.get(self._direct + "/metrics")).text
                 values = [line.split()[1] for line in text.splitlines() if line.startswith(sample)]
-                if values and float(values[0]) == count:
-                    return
-                await asyncio.sleep(0.02)
+                return bool(values) and float(values[0]) == count
+
+            await eventually(open, PATIENCE)
 
 
 @pytest.fixture

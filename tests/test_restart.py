@@ -6,7 +6,7 @@ import signal
 import orjson
 import pytest
 
-from eddyline.testing import Stream, fetch
+from eddyline.testing import Stream, eventually, fetch
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ class Client:
                     f"{self.url}/events?topic=load{self._after}", headers=self._headers
                 )
             except (OSError, asyncio.IncompleteReadError):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # sleep: between two attempts
                 continue
             await self._read(stream)
             await stream.close()
@@ -59,7 +59,7 @@ async def publish(url: str, numbers: list[int]) -> None:
         try:
             answer = await fetch(f"{url}/events", method="POST", body=body)
         except (OSError, asyncio.IncompleteReadError):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # sleep: between two attempts
             continue
         if answer.status == 201:
             numbers.pop(0)
@@ -67,7 +67,7 @@ async def publish(url: str, numbers: list[int]) -> None:
             assert answer.status == 503
             assert int(answer.headers["retry-after"]) > 0
         await answer.close()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # sleep: the pace of a publisher
 
 
 async def test_nobody_misses_an_event_over_a_restart(launch) -> None:  # type: ignore[no-untyped-def]
@@ -75,13 +75,9 @@ async def test_nobody_misses_an_event_over_a_restart(launch) -> None:  # type: i
     with launch("eddyline_standalone.serve", "events", EDDYLINE_DRAIN_WINDOW="2") as old:
         clients = [Client(old.url) for _ in range(CLIENTS)]
         running = [asyncio.create_task(client.run()) for client in clients]
-        async with asyncio.timeout(60):
-            while not all(client.connected for client in clients):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: all(client.connected for client in clients), 60)
         publishing = asyncio.create_task(publish(old.url, numbers))
-        async with asyncio.timeout(60):
-            while len(numbers) > EVENTS // 2:
-                await asyncio.sleep(0.05)
+        await eventually(lambda: len(numbers) <= EVENTS // 2, 60)
         old.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(old.process.wait, 20) == 0
         assert "Traceback" not in old.output()

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,16 +52,16 @@ def run() -> Run:
 
 
 async def _listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while process.poll() is None:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-    raise RuntimeError(f"uvicorn ended with {process.returncode}")
+    async def answers() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"uvicorn ended with {process.returncode}")
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return True
+        return False
+
+    await eventually(answers)
 
 
 @pytest.fixture

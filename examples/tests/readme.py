@@ -56,14 +56,16 @@ class Readme:
 
     async def listens(self, printed: str | int, terminal: "Terminal") -> None:
         """Waits until the server that was started in `terminal` takes connections."""
-        async with asyncio.timeout(3 * PATIENCE):
-            while True:
-                with suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port(printed))
-                    writer.close()
-                    return
-                terminal.check()
-                await asyncio.sleep(0.05)
+
+        async def connected() -> bool:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port(printed))
+                writer.close()
+                return True
+            terminal.check()
+            return False
+
+        await eventually(connected, 3 * PATIENCE)
 
 
 class Terminal:

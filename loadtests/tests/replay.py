@@ -126,7 +126,8 @@ class Recording:
         return int(self.seconds / self.pace)
 
     def wait_for(self, place: int) -> None:
-        gevent.sleep(max(0.0, place * self.pace - self.seconds))
+        late = self.seconds - place * self.pace
+        gevent.sleep(max(0.0, -late))  # sleep: the pace of the recording
 
 
 @dataclass
@@ -222,7 +223,7 @@ class Server:
         stream = self._streams["chat"]
         socket.sendall(stream.head)
         for item in stream.items:
-            gevent.sleep(0.01)
+            gevent.sleep(0.01)  # sleep: the pace of an answer
             self._send(socket, item, chunk)
         socket.sendall(chunk(b""))
 
@@ -259,7 +260,7 @@ class Server:
         if becomes is None:
             raise Cut
         if isinstance(becomes, float):
-            gevent.sleep(becomes)
+            gevent.sleep(becomes)  # sleep: a fault that is a silence
             becomes = part
         if becomes:
             socket.sendall(frame(becomes))
@@ -318,7 +319,7 @@ def play(recording: Recording, case: dict[str, Any]) -> str:
     while recording.seconds < PLAYED or (
         recording.seconds < PATIENCE and not re.fullmatch(case["expected"], found())
     ):
-        gevent.sleep(0.1)
+        gevent.sleep(0.1)  # sleep: between two looks at a condition
     runner.quit()
     return found()
 

@@ -31,7 +31,7 @@ def answer() -> Iterator[Answer]:
                 asked += socket.recv(65536)
             for piece in pieces:
                 socket.sendall(piece)
-                sleep(0.005)
+                sleep(0.005)  # sleep: pieces arrive apart
 
         server = StreamServer(("127.0.0.1", 0), handle)
         server.start()

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from eddyline.testing import wait_until
 from loadtests.local import free_port
 
 
@@ -22,15 +22,17 @@ def locust() -> Iterator[str]:
     command = [sys.executable, "-m", "loadtests", "--web-host", "127.0.0.1"]
     with subprocess.Popen([*command, "--web-port", str(port)], stdin=subprocess.DEVNULL) as run:
         try:
-            until = time.monotonic() + 60
-            while time.monotonic() < until and run.poll() is None:
-                with suppress(OSError), urlopen(url, timeout=5):
-                    yield url
-                    return
-                time.sleep(0.1)
-            pytest.fail("no web UI")
+            wait_until(lambda: answers(url) or run.poll() is not None, 60)
+            assert run.poll() is None, "no web UI"
+            yield url
         finally:
             run.terminate()
+
+
+def answers(url: str) -> bool:
+    with suppress(OSError), urlopen(url, timeout=5):
+        return True
+    return False
 
 
 def start(url: str, **form: str) -> Any:

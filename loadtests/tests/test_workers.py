@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from eddyline.testing import wait_until
 from loadtests.local import Suite, metrics, running_suite, several
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sabotage"), pytest.mark.timeout(120)]
@@ -29,10 +30,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(condition, PATIENCE)
 
 
 def test_a_worker_that_leaves_in_order_is_named(suite: Suite, tmp_path: Path) -> None:
@@ -46,7 +44,7 @@ def test_a_worker_that_leaves_in_order_is_named(suite: Suite, tmp_path: Path) ->
         try:
             wait_for(lambda: metrics(port)["open"] == STREAMS - 1)
             # Both have reported their open streams.
-            time.sleep(4)
+            time.sleep(4)  # sleep: workers report each 3 s, and a headless master tells nothing
             worker = psutil.Process(run.pid).children()[0]
             worker.send_signal(signal.SIGTERM)
             worker.wait(PATIENCE)

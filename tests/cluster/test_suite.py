@@ -81,7 +81,7 @@ start = int(path.read_text()) if path.exists() else 0
 for count in itertools.count(start + 1):
     path.write_text(str(count))
     print(count, flush=True)
-    time.sleep(0.05)
+    time.sleep(0.05)  # sleep: the pace of a program in a pod
     if count % 100 == 0:
         raise SystemExit(1)
 """

@@ -5,7 +5,6 @@ import os
 import resource
 import shlex
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import yaml
 from copied import copy_tree
 
 from eddyline.service.registry import registrations
-from eddyline.testing import free_port
+from eddyline.testing import free_port, wait_until
 
 PORTS = ("HTTPS_PORT", "HTTP_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
 
@@ -51,11 +50,7 @@ def run(*command: str, seconds: float = 300, **options: Any) -> str:
 
 
 def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.25)
-    return value
+    return wait_until(condition, seconds)
 
 
 @dataclass

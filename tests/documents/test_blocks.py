@@ -173,7 +173,7 @@ def test_javascript_runs_in_a_page(block: Block, suite: str, page: Page) -> None
     page.add_script_tag(content=block.code, type="module")
     for _ in range(int(PATIENCE * 10)):
         publish(suite)
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(100)  # sleep: between two looks at a condition
         text = "\n".join([*said, page.inner_text("body")])
         if faults or block.prints in text:
             break

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from eddyline.testing import eventually
+
 STREAM = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
 
 
@@ -103,8 +105,7 @@ class FakeOpenAI:
 
     async def asked(self, count: int = 1) -> None:
         """Returns when `count` questions have arrived."""
-        while len(self.questions) < count:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: len(self.questions) >= count)
 
 
 async def whole_answer(exchange: Exchange) -> None:

@@ -14,6 +14,7 @@ from eddyline.redis.journal import RedisJournal
 from eddyline.redis.state import RedisState
 from eddyline.service.drain import Drain
 from eddyline.tasks import background
+from eddyline.testing import eventually
 from eddyline_events.ticker import COUNT, TOPIC, tick
 
 SECOND = 0.02
@@ -27,9 +28,10 @@ async def counts(journal: Journal) -> list[int]:
 
 
 async def until(journal: Journal, count: int) -> None:
-    async with asyncio.timeout(20):
-        while not (found := await counts(journal)) or found[-1] < count:
-            await asyncio.sleep(SECOND / 4)
+    async def reached() -> bool:
+        return (await counts(journal) or [0])[-1] >= count
+
+    await eventually(reached)
 
 
 async def test_it_counts_until_the_process_drains() -> None:

@@ -17,7 +17,7 @@ async def test_it_runs_meanwhile_and_is_over_at_the_end() -> None:
     async def work() -> None:
         steps.append("begun")
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             steps.append("over")

@@ -216,7 +216,7 @@ async def test_comments_alone_are_silence(fake: Any, upstream: Make) -> None:
         exchange.tokens("a")
         while True:
             exchange.raw(b": ping\n\n")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # sleep: the pace of an upstream's comments
 
     fake.answer = answer
     await fails(upstream(idle_timeout=0.2), ["a"], "sent nothing for 0.2 seconds")

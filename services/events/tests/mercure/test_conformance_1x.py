@@ -3,7 +3,6 @@
 The docstring names the section. Streams are tested on our server and on plain uvicorn.
 """
 
-import asyncio
 import time
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ import jwt
 import orjson
 import pytest
 
-from eddyline.testing import fetch
+from eddyline.testing import eventually, fetch
 
 BOOK = "https://example.com/books/1"
 BOOKS = "https://example.com/books/:id"
@@ -843,9 +842,11 @@ async def test_the_subscription_api_lists_what_is_active(hub_of, mercure, watche
         await mercure.subscribe(hub, ("match_urlpattern", BOOKS))
         await mercure.subscribe(hub, ("match_urlpattern", BOOKS), ("match", "plain"))
         await mercure.subscribe(hub, ("topic", "of another revision"))
-        async with asyncio.timeout(10):
-            while len((await get(SUBSCRIPTIONS))[1]["subscriptions"]) < 3:
-                await asyncio.sleep(0.01)
+
+        async def are_all_there() -> bool:
+            return len((await get(SUBSCRIPTIONS))[1]["subscriptions"]) >= 3
+
+        await eventually(are_all_there)
         headers, every = await get(SUBSCRIPTIONS)
         assert (every["id"], every["type"]) == (SUBSCRIPTIONS, "subscriptions")
         last = headers["etag"].strip('"')

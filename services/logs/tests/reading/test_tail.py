@@ -59,6 +59,15 @@ class Followed:
         assert value["source"] == entry.topic
         self.published.append(value["line"] if event.event == "message" else f"<{event.event}>")
 
+    async def has_read(self, size: int) -> None:
+        """Waits until so many bytes of the file are read, whole lines or not."""
+
+        def read() -> bool:
+            current = self.tail._current
+            return current is not None and current._splitter.offset >= size
+
+        await eventually(read)
+
     async def has(self, line: str) -> None:
         await eventually(lambda: line in self.published, 5)
 
@@ -120,9 +129,9 @@ async def test_it_begins_at_the_end_and_takes_whole_lines(start: Start, path: Pa
 async def test_bytes_of_a_character_may_come_apart(start: Start, path: Path) -> None:
     append(path, b"")
     followed = await start()
-    for byte in "日\r\n".encode():
+    for size, byte in enumerate("日\r\n".encode(), 1):
         append(path, bytes([byte]))
-        await asyncio.sleep(0.02)
+        await followed.has_read(size)
     await followed.sees("日")
 
 
@@ -420,13 +429,12 @@ async def test_partial_lines_are_whole_over_a_rotation_and_end_with_their_contai
 
 
 async def test_a_file_in_between_is_read_though_the_one_before_it_is_compressed(
-    start: Start, pods: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, pods: Path
 ) -> None:
     path = log(pods, "uid-1", 0, "1")
     followed = await start(pods=pods)
-    # Two rotations between two looks; the first of them is compressed with the second.
-    monkeypatch.setattr(ContainerChain, "interval", 1.0)
-    await asyncio.sleep(0.1)
+    # Two rotations between two looks, for nothing is awaited; the first of them is compressed with
+    # the second.
     log(pods, "uid-1", 0, "2")
     path.rename(path.with_name("0.log.20261124-110000.gz"))
     log(pods, "uid-1", 0, "3")

@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from eddyline.journal.memory import MemoryJournal
+from eddyline.testing import eventually
 from eddyline.wire.sse import Parser
 from eddyline_logs.reading import tail as module
 from eddyline_logs.reading.file_chain import identity
@@ -151,11 +152,9 @@ async def test_a_tail_reads_every_line_over_a_rotation(writer: Writer) -> None:
 
 
 async def has_read(journal: MemoryJournal, lines: list[str]) -> None:
-    async def read() -> list[str]:
+    async def are_read() -> bool:
         page = await journal.read(None, 100)
         events = [event for entry in page.entries for event in Parser().feed(entry.frame)]
-        return [json.loads(e.data)["line"] for e in events if e.event == "message"]
+        return [json.loads(e.data)["line"] for e in events if e.event == "message"] == lines
 
-    async with asyncio.timeout(5):
-        while await read() != lines:
-            await asyncio.sleep(0.01)
+    await eventually(are_read)

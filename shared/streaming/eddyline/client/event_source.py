@@ -191,7 +191,11 @@ class EventSource:
         floor = min(LONGEST_WAIT, max(self._retry, asked_wait))
         delay = floor + self._backoff.next()
         _log.info("%s: %s; next attempt in %.1f s", self._url.copy_with(query=None), reason, delay)
-        await asyncio.sleep(delay)
+        await self._wait(delay)
+
+    async def _wait(self, seconds: float) -> None:
+        """Tests have a clock of their own here."""
+        await asyncio.sleep(seconds)
 
     async def _hang_up(self) -> None:
         response, self._response, self._chunks = self._response, None, None

@@ -4,7 +4,7 @@ from eddyline.testing.proxy import FaultProxy
 from eddyline.testing.redis import REDIS, RedisServer
 from eddyline.testing.server import Running, running, serving
 from eddyline.testing.stream import Stream, fetch, request_bytes
-from eddyline.testing.wait import PATIENCE, eventually, free_port
+from eddyline.testing.wait import PATIENCE, eventually, free_port, wait_until
 
 __all__ = [
     "PATIENCE",
@@ -19,4 +19,5 @@ __all__ = [
     "request_bytes",
     "running",
     "serving",
+    "wait_until",
 ]

@@ -5,11 +5,10 @@ import shlex
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Self
 
-from eddyline.testing.wait import PATIENCE, free_port
+from eddyline.testing.wait import PATIENCE, free_port, wait_until
 
 #: The server under all tests that need one; a valkey-server will do.
 REDIS = shlex.split(os.environ.get("TEST_REDIS") or "redis-server")
@@ -36,12 +35,14 @@ class RedisServer:
         command += ["--save", "", "--appendonly", "yes", "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
-        deadline = time.monotonic() + PATIENCE
-        while self.command("PING") != b"+PONG\r\n":
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                log_text = (self._folder / "redis.log").read_text()
-                raise RuntimeError(f"redis-server did not start:\n{log_text}")
-            time.sleep(0.02)
+        process = self._process
+        wait_until(lambda: self._answers() or process.poll() is not None)
+        if process.poll() is not None:
+            log_text = (self._folder / "redis.log").read_text()
+            raise RuntimeError(f"redis-server did not start:\n{log_text}")
+
+    def _answers(self) -> bool:
+        return self.command("PING") == b"+PONG\r\n"
 
     def command(self, line: str) -> bytes:
         """The raw answer to an inline command; b"" where nobody answers."""

@@ -1,16 +1,9 @@
 """The contract of a state, as tests that want a fixture `state`: see journal_contract.py."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 from eddyline.journal.state import State
-
-
-async def until(found: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not await found():
-            await asyncio.sleep(0.02)
+from eddyline.testing.wait import eventually
 
 
 async def test_values_are_there_until_they_are_dropped(state: State) -> None:
@@ -44,7 +37,7 @@ async def test_a_value_without_an_owner_expires(state: State) -> None:
     async def gone() -> bool:
         return "short" not in await state.all("a")
 
-    await until(gone)
+    await eventually(gone)
     assert await state.all("a") == {"mine": b"1", "long": b"2 3"}
 
 
@@ -58,5 +51,9 @@ async def test_a_value_is_popped_once(state: State) -> None:
 
 async def test_a_value_to_pop_expires(state: State) -> None:
     await state.put_once("a", b"value", 0.01)
-    await asyncio.sleep(0.05)
+
+    async def gone() -> bool:
+        return await state.pop("a", leave=True) is None
+
+    await eventually(gone)
     assert await state.pop("a") is None

@@ -1,8 +1,13 @@
-"""Waiting for a condition, and a free port."""
+"""Waiting for a condition, and a free port.
+
+A test waits for a condition, never for a fixed time: `scripts/check_sleeps.py`.
+"""
 
 import asyncio
+import inspect
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,11 +17,28 @@ PATIENCE = 20.0
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Waits until `condition()` is true, and returns its value; TimeoutError otherwise."""
+    """Waits until `condition()` is true, and returns its value; TimeoutError otherwise.
+
+    `condition` may be a coroutine function: its result counts.
+    """
     async with asyncio.timeout(seconds):
-        while not (value := condition()):
-            await asyncio.sleep(0.005)
-        return value
+        while True:
+            value = condition()
+            if inspect.isawaitable(value):
+                value = await value
+            if value:
+                return value
+            await asyncio.sleep(0.005)  # sleep: between two looks at a condition
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """`eventually` for code that blocks."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s")
+        time.sleep(0.02)  # sleep: between two looks at a condition
+    return value
 
 
 def free_port() -> int:

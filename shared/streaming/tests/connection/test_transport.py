@@ -104,7 +104,7 @@ async def read_slowly(stream: Stream, seconds: float) -> int:
     end = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < end:
         received += len(await stream.reader.read(20_000))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # sleep: the pace of a slow peer
     return received
 
 

@@ -186,7 +186,7 @@ async def test_a_hundred_clients_cut_anywhere_put_the_same_whole_together(bench_
             for n, value in enumerate(values):
                 yield value
                 if n % 10 == 0:
-                    await asyncio.sleep(0.001)
+                    await asyncio.sleep(0.001)  # sleep: the pace of a generator
 
         bench.makes["k"] = paced
         port = int(bench.url.rsplit(":", 1)[1])
@@ -211,7 +211,7 @@ async def _through_cuts(
     """All events, as an EventSource puts them together, and how often it was cut on the way."""
     events: list[Event] = []
     for cuts in itertools.count():
-        await asyncio.sleep(chosen.random() * 0.05)
+        await asyncio.sleep(chosen.random() * 0.05)  # sleep: clients come at random moments
         proxy.cut_after = chosen.randrange(200, 8000)
         headers = {"Last-Event-ID": events[-1].id} if events else {}
         try:
@@ -356,7 +356,7 @@ async def test_a_blocking_generator_runs_beside_the_event_loop(bench_of):
 
     def blocking() -> Iterator[int | None]:
         for n in range(3):
-            running.append(time.sleep(0.01))
+            running.append(time.sleep(0.01))  # sleep: a step that blocks
             yield n or None
 
     async with bench_of() as bench:
@@ -484,7 +484,7 @@ async def test_a_generator_that_catches_its_cancellation_is_ended_at_its_next_va
             yield "a"
             while True:
                 try:
-                    await asyncio.sleep(3600)
+                    await asyncio.Event().wait()
                 except asyncio.CancelledError:
                     yield "b"
         finally:
@@ -506,7 +506,7 @@ async def test_a_generator_that_returns_because_it_was_stopped_is_no_complete_on
     async def obedient() -> AsyncIterator[str]:
         yield "a"
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             if then == "raises":
                 raise OSError("in the midst of it") from None

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,13 +105,13 @@ def text(entry: Entry) -> str:
 
 async def append(journal: RedisJournal, each: str):  # type: ignore[no-untyped-def]
     """As a publisher does: again and again, with a key, until it is taken."""
-    async with asyncio.timeout(40):
-        while True:
-            try:
-                [receipt] = await journal.append([NewEntry("t", each, key=each)])
-                return receipt.cursor
-            except Unavailable:
-                await asyncio.sleep(0.1)
+
+    async def taken():  # type: ignore[no-untyped-def]
+        with suppress(Unavailable):
+            [receipt] = await journal.append([NewEntry("t", each, key=each)])
+            return receipt.cursor
+
+    return await eventually(taken, 40)
 
 
 async def test_a_failover_costs_nobody_the_place(site):

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,13 @@ async def append(journal: RedisJournal, *texts: str, **options: Any) -> list[Cur
 
 
 async def append_until_taken(journal: RedisJournal, each: str) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await append(journal, each, key=each)
-            except Unavailable:
-                await asyncio.sleep(0.05)
-            else:
-                return
+    async def taken() -> bool:
+        with suppress(Unavailable):
+            await append(journal, each, key=each)
+            return True
+        return False
+
+    await eventually(taken)
 
 
 @asynccontextmanager
@@ -111,9 +110,11 @@ async def test_retention_by_age_forgets_ids_and_topics_too(redis_url):
     async with RedisJournal(redis_url, secrets.token_hex(8), max_age=0.3) as journal:
         [cursor] = await append(journal, "x", id="own")
         assert await journal.locate("own") == cursor
-        async with asyncio.timeout(10):
-            while (await journal.read(None, 1)).entries:
-                await asyncio.sleep(0.05)
+
+        async def is_empty() -> bool:
+            return not (await journal.read(None, 1)).entries
+
+        await eventually(is_empty)
         page = await journal.read(Cursor(cursor.epoch, 0), 1)
         assert (page.gap, page.oldest, page.head) == ("trimmed", cursor, cursor)
         assert (await journal.read(cursor, 1)).gap is None
@@ -129,9 +130,11 @@ async def test_a_stream_that_went_as_a_whole_hides_no_hole(redis_url, way):
         one, _, three = await append(journal, "1", "2", "3")
         if way == "evicted":
             await journal.link.call("DEL", journal.keys.key("journal"))
-        async with asyncio.timeout(10):
-            while await journal.link.call("EXISTS", journal.keys.key("journal")):
-                await asyncio.sleep(0.02)
+
+        async def is_gone() -> bool:
+            return not await journal.link.call("EXISTS", journal.keys.key("journal"))
+
+        await eventually(is_gone)
         await append(journal, "4")
         assert (await journal.read(one, 9)).gap == "trimmed"
         assert [text(e) for e in (await journal.read(three, 9)).entries] == ["4"]

@@ -277,7 +277,7 @@ async def settled(value: Callable[[], int], seconds: float = 0.3) -> int:
     async with asyncio.timeout(15):
         while True:
             before = value()
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # sleep: nothing tells the end of a growth
             if value() == before:
                 return before
 
@@ -319,7 +319,7 @@ async def test_a_client_that_is_slow_is_not_cut_off(serve: Callable[..., Any]) -
         until = time.monotonic() + 2
         while time.monotonic() < until:
             assert await stream.reader.readexactly(65536)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # sleep: the pace of a slow client
         assert served.open == 1
         stream.reset()
         await eventually(lambda: served.ended("client_closed"))

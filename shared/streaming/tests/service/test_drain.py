@@ -113,7 +113,7 @@ async def test_how_long_it_takes_shows_at_each_end() -> None:
     drain.opened()
     drain.opened()
     running = asyncio.create_task(drain.run())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # sleep: the time that is measured
     drain.closed()
     (sample,) = next(iter(metrics.drain_seconds.collect())).samples
     assert 0.04 <= sample.value < 5

@@ -31,7 +31,8 @@ async def test_what_the_process_uses_is_there_at_once_and_the_loops_lag_soon(
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert value("process_open_files_limit") == soft
         looks = value("event_loop_lag_seconds_count")
-        time.sleep(0.3)  # a loop that is held is measured: each look that it missed, too
+        # A loop that is held is measured: each look that it missed, too.
+        time.sleep(0.3)  # sleep: it holds the loop
         await eventually(lambda: value("event_loop_lag_seconds_count") - looks >= 28)
         assert value("event_loop_lag_seconds_sum") - lags > 0.3 * 30 / 2 * 0.9
         # Of this process: since its start, not since the watch began.

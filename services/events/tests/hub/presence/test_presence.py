@@ -1,7 +1,7 @@
 """Presence over HTTP: the list of subscribers, in which a reconnect is no leave."""
 
-import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,8 +9,10 @@ import pytest
 from eddyline.auth.principal import UNRESTRICTED, Principal, parse_scopes
 from eddyline.errors import Unavailable
 from eddyline.journal.state import MemoryState
+from eddyline.tasks import background
+from eddyline.testing import eventually
 from eddyline_events.hub.presence import presence
-from eddyline_events.hub.presence.presence import Presence
+from eddyline_events.hub.presence.presence import Presence, Present
 from eddyline_events.hub.selecting.selection import Selection
 
 
@@ -22,14 +24,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def listed(asked: Any, hub: Any, topic: str | None, expected: list[str | None]) -> list[Any]:
     """Waits until those subjects are there, and returns their records."""
     query = "" if topic is None else f"?topic={topic}"
-    async with asyncio.timeout(20):
-        while True:
-            status, answer = await asked(hub, f"/events/subscribers{query}")
-            assert status == 200
-            found: list[Any] = answer["subscribers"]
-            if [record["subject"] for record in found] == expected:
-                return found
-            await asyncio.sleep(0.02)
+
+    async def found() -> tuple[list[Any]] | None:
+        status, answer = await asked(hub, f"/events/subscribers{query}")
+        assert status == 200
+        subjects = [record["subject"] for record in answer["subscribers"]]
+        return (answer["subscribers"],) if subjects == expected else None
+
+    (records,) = await eventually(found)
+    return records  # type: ignore[no-any-return]
 
 
 async def test_who_is_subscribed_to_a_topic(hub, subscribed, asked):
@@ -64,8 +67,30 @@ async def test_a_scope_is_needed_for_the_topic_that_is_asked_for(hub_of, asked, 
         assert (await asked(hub, "/events/subscribers"))[0] == 401
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of presence; it goes `ahead` seconds before ours."""
+    clock = SimpleNamespace(ahead=0.0, time=lambda: time.time() + clock.ahead)
+    monkeypatch.setattr(presence, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The subjects whose streams have ended, in any process."""
+    subjects: list[str | None] = []
+    leave = Presence.left
+
+    def noted(self: Presence, present: Present) -> None:
+        leave(self, present)
+        subjects.append(present.subject)
+
+    monkeypatch.setattr(Presence, "left", noted)
+    return subjects
+
+
 async def test_processes_list_each_others_and_a_reconnect_does_not_flap(
-    hub_of, subscribed, asked, bearer, key, redis_url
+    hub_of, subscribed, asked, bearer, key, redis_url, clock, left
 ):
     settings = {"redis_url": redis_url, "hub": f"presence-{time.time()}", "auth_key": key}
 
@@ -75,40 +100,43 @@ async def test_processes_list_each_others_and_a_reconnect_does_not_flap(
         async def __call__(self, hub, path):
             return await asked(hub, path, **bearer("events:presence"))
 
-    async with hub_of(presence_grace=1.0, **settings) as one:
-        async with hub_of(presence_grace=1.0, **settings) as two:
+    async with hub_of(presence_grace=60.0, **settings) as one:
+        async with hub_of(presence_grace=60.0, **settings) as two:
             alice = await subscribed(one, "?topic=a", **bearer("events:subscribe"))
             bob = await subscribed(two, "?topic=a", **bearer("events:subscribe", sub="bob"))
             for hub in (one, two):
                 await listed(Asked(), hub, "a", ["alice", "bob"])
             # She comes back on the other process; at no moment is she away, or there twice.
-            seen = asyncio.create_task(watch(Asked(), two, 1.5))
-            alice.reset()
-            await asyncio.sleep(0.3)
-            again = await subscribed(two, "?topic=a", **bearer("events:subscribe"))
-            assert await seen == {("alice", "bob")}
+            seen: set[tuple[str, ...]] = set()
+            async with background(watch(Asked(), two, seen)):
+                alice.reset()
+                await eventually(lambda: left == ["alice"])
+                again = await subscribed(two, "?topic=a", **bearer("events:subscribe"))
+                for hub in (one, two):
+                    await listed(Asked(), hub, "a", ["bob", "alice"])
+            assert seen == {("alice", "bob")}
             again.reset()
+            await eventually(lambda: left == ["alice", "alice"])
+            clock.ahead = 61.0
             await listed(Asked(), one, "a", ["bob"])
             await bob.close()
 
 
-async def watch(asked: Any, hub: Any, seconds: float) -> set[tuple[str, ...]]:
-    seen = set()
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+async def watch(asked: Any, hub: Any, seen: set[tuple[str, ...]]) -> None:
+    while True:
         _, answer = await asked(hub, "/events/subscribers?topic=a")
         seen.add(tuple(sorted(record["subject"] for record in answer["subscribers"])))
-        await asyncio.sleep(0.02)
-    return seen
 
 
 async def test_what_could_not_be_told_is_told_later() -> None:
     class Away(MemoryState):
         shared = True
         away = True
+        refused = 0
 
         async def put(self, *args: Any) -> None:  # type: ignore[override]
             if self.away:
+                self.refused += 1
                 raise Unavailable("away")
             await super().put(*args)
 
@@ -119,17 +147,17 @@ async def test_what_could_not_be_told_is_told_later() -> None:
             Principal("alice", None, ()), Selection.from_texts(UNRESTRICTED, ["a"])
         )
         there.joined(member)
-        await asyncio.sleep(0.1)
+        await eventually(lambda: state.refused)
         assert await there.subscribers("a") == []
         state.away = False
-        async with asyncio.timeout(10):
-            while not (found := await there.subscribers("a")):
-                await asyncio.sleep(0.01)
+        found = await eventually(lambda: there.subscribers("a"))
         assert found[0]["id"] == member.id
         there.left(member)
-        async with asyncio.timeout(10):
-            while await there.subscribers("a"):
-                await asyncio.sleep(0.01)
+
+        async def gone() -> bool:
+            return not await there.subscribers("a")
+
+        await eventually(gone)
 
 
 async def test_who_is_not_granted_a_topic_is_not_subscribed_to_it() -> None:

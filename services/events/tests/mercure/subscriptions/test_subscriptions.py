@@ -20,9 +20,11 @@ SUBSCRIPTIONS = "/.well-known/mercure/subscriptions"
 
 class Flaky(MemoryJournal):
     away = False
+    refused = 0
 
     async def append(self, batch):
         if self.away:
+            self.refused += 1
             raise Unavailable("the journal is away")
         return await super().append(batch)
 
@@ -64,7 +66,7 @@ async def test_an_outage_delays_and_loses_nothing_and_keeps_the_order(journal):
         await eventually(lambda: journal._window.head.sequence == 1)
         journal.away = True
         two.begin()
-        await asyncio.sleep(0.05)
+        await eventually(lambda: journal.refused)
         one.end()
         journal.away = False
         await eventually(lambda: journal._window.head.sequence == 3)

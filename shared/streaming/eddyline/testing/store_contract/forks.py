@@ -3,7 +3,6 @@
 The rules are those of Durable Streams, section 4.2 of its PROTOCOL.md.
 """
 
-import asyncio
 import time
 from typing import Any
 
@@ -31,7 +30,7 @@ from eddyline.testing.store_contract.helpers import (
     state,
     whole,
 )
-from eddyline.testing.wait import PATIENCE, eventually
+from eddyline.testing.wait import eventually
 
 
 async def test_a_fork_begins_with_the_records_of_its_source_and_goes_its_own_way(
@@ -206,9 +205,7 @@ async def test_a_source_that_expires_is_kept_for_its_forks(store: StreamStore) -
     async def deleted() -> bool:
         return await refusal(store.read("k", None, 0)) is StreamDeleted
 
-    async with asyncio.timeout(PATIENCE):
-        while not await deleted():
-            await asyncio.sleep(0.005)
+    await eventually(deleted)
     assert await whole(store, "fork") == [b"a"]
     await store.delete("fork")
     await gone(store)

@@ -1,12 +1,11 @@
 """The parts that the tests of the contract share."""
 
-import asyncio
 from collections.abc import Sequence
 
 from eddyline.errors import NotFound
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import Batch, Fork, Record, StreamConfig, StreamInfo, StreamStore
-from eddyline.testing.wait import PATIENCE
+from eddyline.testing.wait import eventually
 
 KEPT = StreamConfig("application/json")
 
@@ -61,9 +60,7 @@ async def is_gone(store: StreamStore, key: str = "k") -> bool:
 
 
 async def gone(store: StreamStore, key: str = "k") -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await is_gone(store, key):
-            await asyncio.sleep(0.005)
+    await eventually(lambda: is_gone(store, key))
 
 
 async def forked(

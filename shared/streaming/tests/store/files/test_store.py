@@ -23,7 +23,7 @@ from eddyline.store.base import (
 )
 from eddyline.store.files import appending
 from eddyline.store.files.store import FileStore
-from eddyline.testing import eventually
+from eddyline.testing import eventually, wait_until
 from eddyline.testing.store_contract.helpers import KEPT, Notes, cursors, forked, made, state, whole
 
 
@@ -130,8 +130,7 @@ async def test_unused_streams_expire_over_a_restart_and_used_ones_do_not(folder)
 
 def wait_for_age(folder: Path, seconds: float) -> None:
     newest = max(each.stat().st_mtime for each in (folder / "streams").iterdir())
-    while time.time() - newest < seconds:
-        time.sleep(0.005)
+    wait_until(lambda: time.time() - newest >= seconds)
 
 
 async def test_a_second_writer_is_refused(folder):
