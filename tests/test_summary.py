@@ -1,4 +1,4 @@
-"""A run says which tests were the slowest, and how many slow ones it left out; failures come last."""
+"""A run names the slowest tests, and counts the slow ones that it left out; failures come last."""
 
 import os
 import re

@@ -233,18 +233,18 @@ async def test_a_slow_head_is_not_saved_by_a_byte_now_and_then(connect):
         task = asyncio.create_task(one.ended())
         while not task.done() and loop.time() < began + PATIENCE:
             one.writer.write(b"G" if loop.time() == began else b"E")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # sleep: the pace of a slow client
         assert task.done()
         await task
 
 
 async def test_a_slow_body_that_goes_on_is_taken(connect):
-    async with connect(body_timeout=0.3) as client:
+    async with connect(body_timeout=1.0) as client:
         one = await client()
         await one.send(POST + b"Content-Length: 30\r\n\r\n")
         for _ in range(30):
             await one.send(b"a")
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.04)  # sleep: the pace of a slow client
         assert await one.status() == 200
 
 
