@@ -19,6 +19,10 @@ import yaml
 from documents.blocks import DOCUMENTS, ROOT, Block, blocks
 from playwright.sync_api import Browser, Page
 
+from eddyline.auth.authenticator import Authenticator
+from eddyline.auth.jwt import JwtVerifier, OneKey
+from eddyline.auth.keys import secret_key
+
 pytestmark = pytest.mark.xdist_group("documents")
 
 ALL = [block for document in DOCUMENTS for block in blocks(document)]
@@ -149,6 +153,17 @@ async def test_python_runs(
     for task in (running, waiting):
         task.cancel()
     await asyncio.gather(running, waiting, return_exceptions=True)
+
+
+async def test_the_token_of_the_guide_is_good() -> None:
+    (block,) = [b for b in ALL if b.document.name == "access.md" and b.language == "python"]
+    names: dict[str, Any] = {}
+    exec(block.code, names)
+    key = secret_key(names["key"].encode(), "the guide")
+    principal = await Authenticator(JwtVerifier(OneKey(key))).verify(names["token"])
+    assert principal.subject == "alice"
+    assert principal.allows("events", "subscribe", "orders/7")
+    assert not principal.allows("events", "subscribe", "news")
 
 
 # JavaScript: in a page of the suite.
