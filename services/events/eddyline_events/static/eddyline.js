@@ -46,7 +46,8 @@ const LONGEST_WAIT = 3_600_000;
 export class EventStreamParser {
   /** Milliseconds, once the server has given it. @type {number|undefined} */
   retry;
-  #rest = "";
+  /** The line that has no end yet. Joined at its end: a long one must not be copied with each piece of it. */
+  #pieces = /** @type {string[]} */ ([]);
   #afterCR = false;
   #event = "";
   #data = /** @type {string[]} */ ([]);
@@ -63,8 +64,11 @@ export class EventStreamParser {
     // A CR ends its line at once; an LF that then opens the next piece is its other half.
     if (this.#afterCR && text[0] === "\n") text = text.slice(1);
     this.#afterCR = text.endsWith("\r");
-    const lines = (this.#rest + text).split(/\r\n|\n|\r/);
-    this.#rest = lines.pop() ?? "";
+    const [first, ...lines] = text.split(/\r\n|\n|\r/);
+    this.#pieces.push(first);
+    if (!lines.length) return;
+    lines.unshift(this.#pieces.join(""));
+    this.#pieces = [lines.pop() ?? ""];
     for (const line of lines) {
       if (line) this.#field(line);
       else yield this.#block();

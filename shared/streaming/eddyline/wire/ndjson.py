@@ -24,10 +24,20 @@ class Parser:
     """
 
     def __init__(self) -> None:
-        self.rest: bytes = b""
+        #: Joined once, at the line's end: otherwise a long one would be copied with each chunk.
+        self._pieces: list[bytes] = []
+
+    @property
+    def rest(self) -> bytes:
+        return b"".join(self._pieces)
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
-        *lines, self.rest = (self.rest + chunk).split(b"\n")
+        first, *lines = chunk.split(b"\n")
+        self._pieces.append(first)
+        if not lines:
+            return
+        lines.insert(0, self.rest)
+        self._pieces = [lines.pop()]
         for line in lines:
             if line.strip():
                 yield orjson.loads(line)

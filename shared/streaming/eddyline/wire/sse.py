@@ -121,7 +121,9 @@ class Parser:
         self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self.comments: int = 0
-        self._rest = b""
+        #: The line that has no end yet. Joined once, at its end: otherwise a long one would be
+        #: copied with each chunk of it.
+        self._pieces: list[bytes] = []
         self._first = True
         self._after_cr = False
         self._data: list[str] = []
@@ -142,8 +144,13 @@ class Parser:
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")
-        *lines, self._rest = _LINE_END_BYTES.split(self._rest + chunk)
-        if self._first and lines:
+        first, *lines = _LINE_END_BYTES.split(chunk)
+        self._pieces.append(first)
+        if not lines:
+            return []
+        lines.insert(0, b"".join(self._pieces))
+        self._pieces = [lines.pop()]
+        if self._first:
             self._first = False
             lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
         return [line.decode("utf-8", "replace") for line in lines]

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from hypothesis import example, given
@@ -190,3 +191,19 @@ def test_a_retry_frame_is_understood() -> None:
     parser = sse.Parser()
     assert list(parser.feed(sse.retry_frame(2500))) == []
     assert parser.retry == 2500
+
+
+def test_a_line_costs_as_much_as_it_is_long() -> None:
+    """16 MB in pieces of 16 kB took 25 s: each piece copied all before it."""
+
+    def cost(pieces: int) -> float:
+        parser = sse.Parser()
+        began = time.process_time()
+        for piece in [b"data: ", *[b"a" * 16_000] * pieces]:
+            assert list(parser.feed(piece)) == []
+        (event,) = parser.feed(b"\n\n")
+        assert len(event.data) == 16_000 * pieces
+        return time.process_time() - began
+
+    cost(10)
+    assert cost(1024) < 24 * max(cost(128), 0.001)  # eight times as long: 64 times, if quadratic
