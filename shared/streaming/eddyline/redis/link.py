@@ -128,7 +128,7 @@ class RedisLink:
             raise Unavailable("Redis does not take it now: nothing was done", 2.0) from error
         except Failure as error:
             _log.warning("Redis is away: %s: %s", type(error).__name__, error)
-            raise Unavailable("Redis is away: nothing was done", 2.0) from error
+            raise Unavailable("Redis is away: nobody knows whether it was done", 2.0) from error
 
     async def _connected(self) -> RedisConnection:
         if self._connection is None:

@@ -12,11 +12,20 @@ from urllib.parse import parse_qsl, urlsplit
 from eddyline.errors import SettingsError
 from eddyline.store.base import StreamStore
 
-_FILES = "eddyline.store.files.from_url:store_from_url"
+_REDIS = "eddyline.redis.streams.store:RedisStore.from_url [redis]"
 
 #: `module:callable`, and in brackets the extra of `eddyline` that installs its dependencies. The
 #: callable is given the URL.
-STORES = {"memory": "eddyline.store.memory:MemoryStore.from_url", "file": _FILES}
+STORES = {
+    "memory": "eddyline.store.memory:MemoryStore.from_url",
+    "file": "eddyline.store.files.from_url:store_from_url",
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
+}
 
 
 class RunnableStore(StreamStore, Protocol):

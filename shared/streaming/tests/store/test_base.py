@@ -1,11 +1,14 @@
 """The contract of a store of streams, on each that the library has."""
 
+import itertools
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from eddyline.redis.streams.store import RedisStore
 from eddyline.store.base import StreamStore
 from eddyline.store.files import appending, shelf
 from eddyline.store.files import store as files
@@ -38,14 +41,42 @@ async def in_small_segments(folder: Path) -> AsyncIterator[StreamStore]:
             yield store
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[StreamStore]]] = {
-    "memory": in_memory,
-    "files": in_files,
-    "files in small segments": in_small_segments,
+@asynccontextmanager
+async def in_redis(url: str) -> AsyncIterator[StreamStore]:
+    store = RedisStore(url, secrets.token_hex(8))
+    async with store.run():
+        yield store
+
+
+@asynccontextmanager
+async def through_another_process(url: str) -> AsyncIterator[StreamStore]:
+    """Each call goes to one of two stores, in turn: as to two processes behind a balancer."""
+    name = secrets.token_hex(8)
+    stores = [RedisStore(url, name), RedisStore(url, name)]
+    async with stores[0].run(), stores[1].run():
+        yield Alternating(stores)
+
+
+class Alternating:
+    def __init__(self, stores: list[RedisStore]) -> None:
+        self._stores = itertools.cycle(stores)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(next(self._stores), name)
+
+
+#: A fixture, and the store that is made with its value.
+STORES: dict[str, tuple[str, Callable[..., AbstractAsyncContextManager[StreamStore]]]] = {
+    "memory": ("tmp_path", in_memory),
+    "files": ("tmp_path", in_files),
+    "files in small segments": ("tmp_path", in_small_segments),
+    "redis": ("redis_url", in_redis),
+    "redis from two processes": ("redis_url", through_another_process),
 }
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StreamStore]:
-    async with STORES[request.param](tmp_path / "streams") as store:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[StreamStore]:
+    fixture, open_store = STORES[request.param]
+    async with open_store(request.getfixturevalue(fixture)) as store:
         yield store
