@@ -94,7 +94,7 @@ def test_the_tokens_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     for workload in services(manifests):
         given = environment(manifests, workload)
         assert told.items() <= given.items(), title(workload)
-        assert "EDDYLINE_AUTH_KEY" not in given, title(workload)
+        assert not {"EDDYLINE_AUTH_KEY", "EDDYLINE_AUTH_PREVIOUS_KEY"} & set(given), title(workload)
         # By name, and by HTTPS: the key set is somewhere else.
         assert {("UDP", 53), ("TCP", 53), ("TCP", 443)} <= reached(manifests, workload)
 
@@ -106,6 +106,9 @@ def test_a_pod_waits_for_the_suites_key(entry: str) -> None:
         given = {v["name"]: v for v in pod(workload)["containers"][0]["env"]}
         source = given["EDDYLINE_AUTH_KEY"]["valueFrom"]["secretKeyRef"]
         assert source == {"name": "eddyline-keys", "key": "auth-key"}, title(workload)
+        # But not for the key of before, which there is only while keys are exchanged.
+        source = given["EDDYLINE_AUTH_PREVIOUS_KEY"]["valueFrom"]["secretKeyRef"]
+        assert source == {"name": "eddyline-keys", "key": "previous-auth-key", "optional": True}
 
 
 def reached(manifests: list[Manifest], workload: Manifest) -> set[tuple[str, int | str]]:

@@ -31,12 +31,20 @@ class OneKey:
 
 
 class JwtVerifier:
-    """A `TokenVerifier`. `issuer` and `audience`: the only ones that are accepted, where given."""
+    """A `TokenVerifier`. `issuer` and `audience`: the only ones that are accepted, where given.
+
+    `previous`: the key before those of `keys`, whose tokens are accepted while they live.
+    """
 
     def __init__(
-        self, keys: KeySource, issuer: str | None = None, audience: str | None = None
+        self,
+        keys: KeySource,
+        issuer: str | None = None,
+        audience: str | None = None,
+        previous: Key | None = None,
     ) -> None:
         self._keys = keys
+        self._previous = previous
         self._issuer = issuer
         self._audience = audience
 
@@ -48,7 +56,7 @@ class JwtVerifier:
             raise Unauthorized("the bearer token is not a JWT: expected three base64url parts")
         try:
             key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
-            claims = self._decode(token, key, audience or self._audience, may_lack)
+            claims = self._claims_of_either(token, key, audience or self._audience, may_lack)
         except jwt.PyJWTError as error:
             raise Unauthorized(self._complaint(error)) from None
         except (ValueError, TypeError):  # a signed or unsigned part of an odd shape
@@ -56,6 +64,16 @@ class JwtVerifier:
         if claims.get("exp") is not None:
             claims["exp"] = _expires(claims["exp"])
         return claims
+
+    def _claims_of_either(
+        self, token: str, key: Key, audience: str | None, may_lack: Sequence[str]
+    ) -> dict[str, Any]:
+        try:
+            return self._decode(token, key, audience, may_lack)
+        except jwt.InvalidSignatureError:
+            if self._previous is None:
+                raise
+            return self._decode(token, self._previous, audience, may_lack)
 
     def _decode(
         self, token: str, key: Key, audience: str | None, may_lack: Sequence[str]

@@ -9,7 +9,7 @@ from eddyline.auth.authenticator import HOW_TO_SET_A_KEY, Authenticator
 from eddyline.auth.base import TokenVerifier
 from eddyline.auth.jwks import Jwks
 from eddyline.auth.jwt import JwtVerifier, KeySource, OneKey
-from eddyline.auth.keys import key_from_file, secret_key
+from eddyline.auth.keys import Key, key_from_file, secret_key
 from eddyline.auth.principal import Principal
 from eddyline.errors import SettingsError
 from eddyline.service.settings import Settings
@@ -30,7 +30,8 @@ def authenticator_from_settings(
     if keys is None:
         _log.warning("authentication is off: any client that connects may do everything")
         return Authenticator(None, loopback_only=settings.auth == "auto")
-    return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience))
+    previous = _previous_key(settings)
+    return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience, previous))
 
 
 async def principal(request: Request) -> Principal:
@@ -42,6 +43,17 @@ async def principal(request: Request) -> Principal:
 #: The annotation of an endpoint's parameter: the principal that calls. Without a good token the
 #: endpoint never runs.
 Caller = Annotated[Principal, Depends(principal)]
+
+
+def _previous_key(settings: Settings) -> Key | None:
+    if settings.auth_previous_key is None:
+        return None
+    if settings.auth_jwks is not None:
+        raise SettingsError(
+            "EDDYLINE_AUTH_PREVIOUS_KEY and EDDYLINE_AUTH_JWKS are set: a set holds all keys"
+        )
+    secret = settings.auth_previous_key.get_secret_value().encode()
+    return secret_key(secret, "EDDYLINE_AUTH_PREVIOUS_KEY")
 
 
 def _key_source(settings: Settings) -> KeySource | None:

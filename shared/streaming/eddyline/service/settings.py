@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """`on`, `off`, or `auto`: off without a key, on loopback alone."""
     auth_key: SecretStr | None = shared("AUTH_KEY", default=None)
     """Secret that signs and verifies HS256 tokens."""
+    auth_previous_key: SecretStr | None = shared("AUTH_PREVIOUS_KEY", default=None)
+    """Secret before that one, while its last tokens live: they are accepted, too."""
     auth_key_file: Path | None = shared("AUTH_KEY_FILE", default=None)
     """File with that secret, or with a public key in PEM."""
     auth_jwks: str | None = shared("AUTH_JWKS", default=None)

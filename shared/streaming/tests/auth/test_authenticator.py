@@ -122,6 +122,27 @@ async def test_a_token_finds_its_key_in_a_set(tmp_path: Path) -> None:
     assert "kid" in await refused(authenticator, token(RSA, "RS256"))
 
 
+async def test_a_key_is_exchanged_without_refusing_the_tokens_of_the_one_before() -> None:
+    old, new = KEY, "n" * 32
+    both = authenticator_from_settings(Settings(auth_key=new, auth_previous_key=old))
+    for key in (old, new):
+        assert (await both.principal(bearer(token(key)))).subject == "alice"
+    assert "expired" in await refused(both, token(old, exp=1))
+    assert "signature" in await refused(both, token("s" * 32))
+    # The last step: the old key's tokens have ended.
+    assert "signature" in await refused(
+        authenticator_from_settings(Settings(auth_key=new)), token()
+    )
+
+
+async def test_a_previous_secret_does_not_open_another_algorithm(tmp_path: Path) -> None:
+    path = tmp_path / "public.pem"
+    path.write_bytes(public_pem(RSA))
+    both = authenticator_from_settings(Settings(auth_key_file=path, auth_previous_key=KEY))
+    await both.principal(bearer(token(RSA, "RS256")))
+    await refused(both, token(STRANGER, "RS256"))
+
+
 async def test_a_set_that_cannot_be_had_is_not_the_clients_fault() -> None:
     authenticator = authenticator_from_settings(Settings(auth_jwks="http://127.0.0.1:1/jwks.json"))
     with pytest.raises(Unavailable):
@@ -342,6 +363,12 @@ async def test_a_key_turns_it_on_even_on_loopback(mode: str) -> None:
         ({"auth_key_file": "/no/such"}, "EDDYLINE_AUTH_KEY_FILE=/no/such: No such file"),
         ({"auth_jwks": "/no/such"}, "EDDYLINE_AUTH_JWKS=/no/such: No such file"),
         ({"auth_key": KEY, "auth_jwks": "x"}, "EDDYLINE_AUTH_KEY and EDDYLINE_AUTH_JWKS are set"),
+        ({"auth_key": KEY, "auth_previous_key": "k" * 31}, "EDDYLINE_AUTH_PREVIOUS_KEY has 31"),
+        ({"auth_previous_key": KEY, "auth": "on"}, "there is no key"),
+        (
+            {"auth_previous_key": KEY, "auth_jwks": "http://127.0.0.1:1/"},
+            "EDDYLINE_AUTH_PREVIOUS_KEY and EDDYLINE_AUTH_JWKS are set",
+        ),
     ],
 )
 def test_a_service_that_cannot_tell_friend_from_stranger_does_not_start(
