@@ -6,6 +6,7 @@ paths of its routes. Those are asked of the service itself and of its own manife
 """
 
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -231,6 +232,16 @@ def images(_: Iterable[Served]) -> str:
     return re.sub(r'newTag: ".*"', f'newTag: "{version}"', text)
 
 
+def runbooks(_: Iterable[Served]) -> str:
+    """The alerts: their links lead to the site of the documents, which pyproject.toml names."""
+    site = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["eddyline"]["documents"]
+    text = (ROOT / ALERTS).read_text()
+    links = rf"\g<1>{site.rstrip('/')}/operate/runbooks.html#"
+    return re.sub(r"^( +runbook_url: )\S*#", links, text, flags=re.MULTILINE)
+
+
+ALERTS = "observability/alerts.yml"
+
 IMAGES = "k8s/components/images/kustomization.yaml"
 
 FILES: dict[str, Callable[[list[Served]], str]] = {
@@ -241,6 +252,7 @@ FILES: dict[str, Callable[[list[Served]], str]] = {
     "k8s/components/ingress/ingresses.yaml": ingress,
     "k8s/components/loadtest/services.env": addresses,
     IMAGES: images,
+    ALERTS: runbooks,
     "observability/kustomization.yaml": grafana,
 }
 

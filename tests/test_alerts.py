@@ -1,10 +1,13 @@
 """The alert rules: of metrics that exist, tested by promtool, and each with its runbook."""
 
 import re
+import runpy
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import promql
 import pytest
@@ -93,7 +96,9 @@ def test_its_text_names_labels_that_it_has(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_runbook_is_there(name: str) -> None:
     annotations = by_name(name)["annotations"]
-    assert annotations["runbook_url"] == f"docs/operate/runbooks.md#{name.lower()}"
+    site = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["eddyline"]["documents"]
+    assert urlsplit(site).scheme == "https"
+    assert annotations["runbook_url"] == f"{site}operate/runbooks.html#{name.lower()}"
     found = re.search(rf"^## {name}\n\n(.*?)(?=\n## |\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL)
     assert found is not None
     assert len(found[1]) > 200
@@ -105,3 +110,35 @@ def test_its_runbook_is_there(name: str) -> None:
 
 def test_no_runbook_is_of_an_alert_that_is_gone() -> None:
     assert set(re.findall(r"^## (.+)$", RUNBOOKS, re.MULTILINE)) == set(NAMES)
+
+
+def test_alerts_go_where_prometheus_is_told(tool: Callable[..., str]) -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    [there] = config["alerting"]["alertmanagers"]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    [target] = there["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert compose[name]["ports"][0].endswith(f":{port}")
+    command = [tool("amtool"), "check-config", str(ROOT / "deploy" / "alertmanager.yml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_inhibition_names_alerts_that_exist() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "alertmanager.yml").read_text())
+    for rule in config["inhibit_rules"]:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            assert set(re.findall(r"Eddyline\w+", matcher)) <= set(NAMES)
+
+
+def test_the_key_to_runbooks_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another site in pyproject.toml, and `make generate`, lead all links there."""
+    script = runpy.run_path(str(ROOT / "scripts" / "generate.py"))
+    (tmp_path / "observability").mkdir()
+    project = '[tool.eddyline]\ndocuments = "https://wiki.example/eddyline"\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "observability" / "alerts.yml").write_text((FOLDER / "alerts.yml").read_text())
+    monkeypatch.setitem(script["runbooks"].__globals__, "ROOT", tmp_path)
+    links = re.findall(r"runbook_url: (\S+)", script["runbooks"]([]))
+    base = "https://wiki.example/eddyline/operate/runbooks.html#"
+    assert links == [f"{base}{name.lower()}" for name in NAMES]

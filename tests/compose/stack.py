@@ -17,12 +17,24 @@ from copied import copy_tree
 from eddyline.service.registry import registrations
 from eddyline.testing import free_port, wait_until
 
-PORTS = ("HTTPS_PORT", "HTTP_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
+PORTS = (
+    "HTTPS_PORT",
+    "HTTP_PORT",
+    "GRAFANA_PORT",
+    "PROMETHEUS_PORT",
+    "ALERTMANAGER_PORT",
+    "LOCUST_PORT",
+)
 
 #: The parts that an image of Debian's packages lacks of the one that it stands for.
 STANDINS = {
     "redis": ("redis-server", "install -d -o 999 -g 999 /data"),
     "caddy": ("caddy,wget", "true"),
+    "prom/alertmanager": (
+        "prometheus-alertmanager,wget",
+        "install -d -o 65534 -g 65534 /alertmanager"
+        " && ln -s prometheus-alertmanager /usr/bin/alertmanager",
+    ),
     "prom/prometheus": ("prometheus", "install -d -o 65534 -g 65534 /prometheus"),
 }
 

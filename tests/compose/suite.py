@@ -22,7 +22,7 @@ from users import SUBSCRIBERS, Client, herding, mint
 from eddyline.service.registry import registrations
 
 SERVICES = tuple(registrations())
-PROGRAMS = (*SERVICES, "redis", "gateway", "prometheus", "grafana")
+PROGRAMS = (*SERVICES, "redis", "gateway", "prometheus", "alertmanager", "grafana")
 
 pytestmark = pytest.mark.timeout(1200)
 
