@@ -9,10 +9,10 @@ WORKDIR /app
 # The dependencies first: it changes seldom, and this layer is kept until it does.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --frozen --no-install-workspace --package "eddyline-${SERVICE:?give --build-arg SERVICE=events}"
+    uv sync --quiet --frozen --all-extras --no-install-workspace --package "eddyline-${SERVICE:?give --build-arg SERVICE=events}"
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --quiet --locked --no-editable --package "eddyline-${SERVICE}"
+    uv sync --quiet --locked --all-extras --no-editable --package "eddyline-${SERVICE}"
 
 FROM ${BASE_IMAGE}
 ARG SERVICE

@@ -47,7 +47,7 @@ up: ## Run the suite in containers, with keys of its own, and say how to use it 
 	@scripts/up
 
 down: ## Stop the containers; their volumes stay
-	@docker compose --profile loadtest down
+	@docker compose --profile loadtest --profile tracing down
 
 logs: ## Follow the logs of all containers
 	@docker compose logs --follow --tail 100

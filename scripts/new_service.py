@@ -29,7 +29,18 @@ RESERVED = {
 #: in every image of Python, HTTP_PROXY on many a machine. The service would refuse to start.
 FOREIGN = {
     *("http", "https", "ftp", "no", "all", "lc", "xdg", "ssh", "gpg", "git", "docker", "compose"),
-    *("python", "pip", "uv", "node", "npm", "gunicorn", "uvicorn", "forwarded", "prometheus"),
+    *(
+        "python",
+        "pip",
+        "uv",
+        "node",
+        "npm",
+        "gunicorn",
+        "uvicorn",
+        "forwarded",
+        "prometheus",
+        "otel",
+    ),
 }
 
 #: Files of the template that have their place outside of the service's folder.

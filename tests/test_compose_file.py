@@ -112,7 +112,24 @@ def test_settings_are_those_of_the_service(name: str) -> None:
         prefix + field.upper() for field in set(settings.model_fields) - set(Settings.model_fields)
     }
     shared = {f"EDDYLINE_{field.upper()}" for field in Settings.model_fields}
-    assert set(ALL[name]["environment"]) <= own | shared
+    others = {variable for variable in ALL[name]["environment"] if variable.startswith("OTEL_")}
+    assert set(ALL[name]["environment"]) - others <= own | shared
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_traces_go_to_the_collector_that_is_named(name: str) -> None:
+    told = compose(OTEL_EXPORTER_OTLP_ENDPOINT="http://jaeger:4318")["services"][name][
+        "environment"
+    ]
+    assert {key: value for key, value in told.items() if key.startswith("OTEL_")} == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://jaeger:4318",
+        "OTEL_SERVICE_NAME": name,
+        # It takes traces alone.
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    assert not ALL[name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert ALL["jaeger"]["profiles"] == ["tracing"]
 
 
 def test_it_is_secured_without_an_env_file() -> None:

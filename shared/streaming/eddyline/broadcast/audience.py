@@ -45,6 +45,9 @@ class Reader(Protocol):
     @property
     def connection(self) -> Connection: ...
 
+    def count(self, events: int, size: int) -> None:
+        """Adds events and bytes of the body that were written to its connection."""
+
     def end(self, reason: Reason) -> None:
         """Ends the body."""
 
@@ -69,6 +72,7 @@ class Audience:
         "_rate",
         "_timer",
         "_worked",
+        "_written",
         "format",
         "last_write",
         "selector",
@@ -84,6 +88,8 @@ class Audience:
         self.size: int = 0
         #: When anything was last written to all of them, on the monotonic clock.
         self.last_write: float = time.monotonic()
+        # Events and bytes that a subscriber has got which was live all the time.
+        self._written = (0, 0)
         self._meter = meter
         self._governor = governor
         # Apart, because a flush is framed once for all that have the same framing.
@@ -112,9 +118,12 @@ class Audience:
     def join(self, reader: Reader) -> None:
         """From now on it gets every entry that is not yet flushed: flush first."""
         self.flush()
+        events, size = self._written
+        reader.count(-events, -size)
         self._by_framing.setdefault(reader.connection.framing, set()).add(reader)
 
     def leave(self, reader: Reader) -> None:
+        reader.count(*self._written)
         if self._flushing:
             # `flush` iterates over the set that holds the reader: it is discarded after the loop.
             self._filled.append(reader)
@@ -163,6 +172,8 @@ class Audience:
         events = len(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
+        # Before the writes: one that fills its connection makes a subscriber leave, and count.
+        self._written = (self._written[0] + events, self._written[1] + len(data))
         self._flushing = True
         try:
             for framing, readers in self._by_framing.items():

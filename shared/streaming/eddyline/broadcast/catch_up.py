@@ -56,6 +56,9 @@ class Behind(Protocol):
     def reset(self, gap: Gap, oldest: Cursor) -> None:
         """Called in place of `go_live` where entries are missing that no page has."""
 
+    def count(self, events: int, size: int) -> None:
+        """Called with the events and bytes of the body that were written to its connection."""
+
     def wait(self) -> None:
         """Called where the journal is ahead of the deliveries in this process."""
 
@@ -159,6 +162,7 @@ class CatchUp:
             self._after = page.head  # the end of an epoch is the start of the next
         if frames:
             self._subscriber.connection.write(audience.format.join(frames, self._after))
+            self._subscriber.count(len(frames), size)
             self._pages.meter.events.inc(len(frames))
             self._pages.meter.bytes.inc(size)
         return bool(frames)

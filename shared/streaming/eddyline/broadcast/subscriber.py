@@ -21,7 +21,6 @@ from eddyline.journal.base import Gap
 from eddyline.journal.cursor import Cursor
 from eddyline.policy import StreamPolicy
 from eddyline.service.admission import Permit
-from eddyline.telemetry import logs as jsonlog
 from eddyline.telemetry.base import Reason
 
 #: The range of `retry:` after an end that the server chose, in milliseconds.
@@ -196,6 +195,10 @@ class Subscriber:
     def wait(self) -> None:
         self._feed.wait(self)
 
+    def count(self, events: int, size: int) -> None:
+        if self._permit.trace is not None:
+            self._permit.trace.count(events, size)
+
     def _resumed(self, result: str) -> None:
         if self._resuming:
             self._resuming = False
@@ -293,4 +296,4 @@ class Subscriber:
             self._member.left()
         seconds = time.monotonic() - self._began
         self._feed.meter.end(reason, seconds)
-        jsonlog.stream_ended(self._feed.meter, reason, seconds, self._permit.request_id)
+        self._permit.ended(self._feed.meter, reason, seconds)

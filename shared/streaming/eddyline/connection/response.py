@@ -49,9 +49,11 @@ class StreamResponse(Response):
                 if transport is not None and (connection := transport.detach()) is not None:
                     opened = True
                     self._hand_over(connection)
-            if scope["method"] == "HEAD":
+            if opened or scope["method"] == "HEAD":
+                # The server has no part in a body that has detached. Middleware has, such as a
+                # tracer: to it an answer without an end is one that failed.
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            elif not opened:
+            else:
                 opened = True
                 attached = AsgiConnection()
                 self._hand_over(attached)

@@ -13,7 +13,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from eddyline.connection.base import EXTENSION, ResponseTransport, StreamClosed, StreamStalled
 from eddyline.service.admission import StreamContext
-from eddyline.telemetry import logs as jsonlog
 from eddyline.telemetry.base import Reason
 
 _log = logging.getLogger("eddyline.stream")
@@ -120,9 +119,11 @@ class ByteStream:
         self._context.drain.forget(self)
         meter, seconds = self._context.meter, time.monotonic() - self._began
         meter.end(reason, seconds)
-        request_id = self._context.permit.request_id
-        jsonlog.stream_ended(meter, reason, seconds, request_id, bytes=self._bytes)
-        self._context.permit.release()
+        permit = self._context.permit
+        if permit.trace is not None:
+            permit.trace.count(0, self._bytes)
+        permit.ended(meter, reason, seconds, bytes=self._bytes)
+        permit.release()
 
     def _cut_short(self, reason: Reason) -> None:
         if not self._cut.done():

@@ -12,13 +12,14 @@ from eddyline.errors import Overloaded
 from eddyline.policy import StreamPolicy
 from eddyline.service.drain import Drain
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry.base import Kind, NoStreamMeter, StreamMeter
+from eddyline.telemetry.base import Kind, NoStreamMeter, Reason, StreamMeter, StreamTrace
 
 
 class Limits:
     """One for each process. A limit of 0 is none.
 
-    `refused` is told which limit (`process`, `principal`, `address`) kept a stream out.
+    `refused` is told which limit (`process`, `principal`, `address`) kept a stream out. `trace`
+    begins the trace of a stream of the present request.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Limits:
         per_principal: int = 0,
         per_address: int = 0,
         refused: Callable[[str], None] = lambda limit: None,
+        trace: Callable[[], StreamTrace | None] = lambda: None,
     ) -> None:
         self._drain = drain
         self._limit = streams
         self._subjects = _Counter("principal", per_principal, refused)
         self._networks = _Counter("address", per_address, refused)
         self._refused = refused
+        self._trace = trace
         self._open = 0
         #: Permits within a `with` block that no response has taken over yet. Kept here: a flag in
         #: each permit would cost memory for as long as its stream is open.
@@ -46,7 +49,11 @@ class Limits:
         return self._open
 
     def admit(
-        self, subject: str | None = None, address: str | None = None, request_id: str | None = None
+        self,
+        subject: str | None = None,
+        address: str | None = None,
+        request_id: str | None = None,
+        trace: StreamTrace | None = None,
     ) -> "Permit":
         """A permit, until the stream ends; raises Unavailable while draining, or Overloaded."""
         self._drain.admit()
@@ -60,12 +67,16 @@ class Limits:
         self._open += 1
         self._drain.opened()
         counted = self._subjects.add(subject), self._networks.add(network)
-        return Permit(self, *counted, request_id if jsonlog.logs_ends() else None)
+        logged = request_id if jsonlog.logs_ends() else None
+        if trace is None:
+            return Permit(self, *counted, logged)
+        return TracedPermit(self, *counted, logged, trace)
 
     def for_request(self, request: Request, principal: Principal) -> "Permit":
         """`admit` for the client and the principal of a request."""
         address = request.client.host if request.client else None
-        return self.admit(principal.subject, address, request.scope.get("request_id"))
+        request_id = request.scope.get("request_id")
+        return self.admit(principal.subject, address, request_id, self._trace())
 
     def _release(self, subject: Hashable, network: Hashable) -> None:
         self._open -= 1
@@ -82,6 +93,9 @@ class Permit:
     """
 
     __slots__ = ("_limits", "_network", "_subject", "request_id")
+
+    #: The trace of its stream.
+    trace: StreamTrace | None = None
 
     def __init__(
         self,
@@ -101,6 +115,12 @@ class Permit:
         if self._limits is not None:
             self._limits.unclaimed.discard(self)
 
+    def ended(self, meter: StreamMeter, reason: Reason, seconds: float, **more: int) -> None:
+        """The log and the trace of its stream say that it ended; `more` goes into the log."""
+        jsonlog.stream_ended(meter, reason, seconds, self.request_id, **more)
+        if self.trace is not None:
+            self.trace.end(meter, reason)
+
     def release(self) -> None:
         limits, self._limits = self._limits, None
         if limits is not None:
@@ -115,6 +135,23 @@ class Permit:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._limits is not None and (error is not None or self in self._limits.unclaimed):
             self.release()
+
+
+class TracedPermit(Permit):
+    """A permit whose stream has a trace: the others have no place for one, which costs memory."""
+
+    __slots__ = ("trace",)
+
+    def __init__(
+        self,
+        limits: Limits,
+        subject: Hashable,
+        network: Hashable,
+        request_id: str | None,
+        trace: StreamTrace,
+    ) -> None:
+        super().__init__(limits, subject, network, request_id)
+        self.trace = trace
 
 
 @dataclass(frozen=True)

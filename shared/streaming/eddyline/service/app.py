@@ -29,7 +29,7 @@ from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline.tasks import background
 from eddyline.telemetry import logs as jsonlog
-from eddyline.telemetry import metrics
+from eddyline.telemetry import metrics, tracing
 from eddyline.telemetry import process as process_metrics
 from eddyline.telemetry.base import StreamMeter
 
@@ -60,6 +60,7 @@ class Context:
             per_principal=settings.limit_streams_per_principal,
             per_address=settings.limit_streams_per_address,
             refused=lambda limit: metrics.streams_refused.labels(limit).inc(),
+            trace=tracing.stream_span,
         )
         metrics.streams_limit.set(settings.limit_streams)
         return cls(settings, drain, limits, authenticator_from_settings(settings, verifier))
@@ -107,6 +108,8 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Exporters come from the variables of OpenTelemetry, where its SDK is installed.
+        telemetry={"exclude": tracing.untraced, "auto_configure": True},
         generate_unique_id_function=document.operation_id,
     )
     app.state.context = context
@@ -204,6 +207,7 @@ class RequestLog:
             return await self.app(scope, receive, send)
         request_id = jsonlog.request_id(scope)
         scope["request_id"] = request_id
+        tracing.hide_query(scope)
         started = False
 
         async def send_logged(message: Message) -> None:

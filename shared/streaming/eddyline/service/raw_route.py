@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eddyline.errors import StreamingError
 from eddyline.service import problems
+from eddyline.telemetry import tracing
 
 
 class RawRoute(APIRoute):
@@ -39,6 +40,7 @@ class RawRoutes:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
+                tracing.name_route(scope, route.path_format)
                 request = Request(scope, receive, send)
                 response = await _response(route, request)
                 return await response(scope, receive, send)

@@ -15,6 +15,9 @@ Reason = Literal[
     "complete", "client_closed", "age", "drain", "expired", "stalled", "failed", "closed", "kicked"
 ]
 
+#: Requests of probes and scrapes: not traced, and logged only where they fail.
+QUIET_PATHS: Final = frozenset(("/livez", "/readyz", "/metrics"))
+
 
 class Counter(Protocol):
     def inc(self, amount: float = 1) -> None: ...
@@ -76,6 +79,16 @@ class StreamMeter(Protocol):
 
     def reset(self, reason: str) -> None:
         """A subscriber was told of a gap."""
+
+
+class StreamTrace(Protocol):
+    """The trace of one stream."""
+
+    def count(self, events: int, size: int) -> None:
+        """Adds events and bytes of the body that were handed to its connection."""
+
+    def end(self, meter: StreamMeter, reason: Reason) -> None:
+        """The stream has ended."""
 
 
 class BusMeter(Protocol):

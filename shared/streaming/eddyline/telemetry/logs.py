@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from starlette.types import Scope
 
-from eddyline.telemetry.base import Reason, StreamMeter
+from eddyline.telemetry.base import QUIET_PATHS, Reason, StreamMeter
 from eddyline.telemetry.turn_handler import TurnHandler
 
 _root = logging.getLogger()
@@ -27,7 +27,6 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)"
 )
-_QUIET = frozenset(("/livez", "/readyz", "/metrics"))
 
 
 class JsonFormatter(logging.Formatter):
@@ -105,7 +104,7 @@ def trace_id(scope: Scope) -> str | None:
 
 
 def request(scope: Scope, status: int) -> None:
-    quiet = scope["path"] in _QUIET and status < 400
+    quiet = scope["path"] in QUIET_PATHS and status < 400
     level = logging.DEBUG if quiet else logging.INFO
     if _access.isEnabledFor(level):
         client = scope.get("client")

@@ -24,6 +24,10 @@ class Sink:
         self.framing = framing
         self.written: list[bytes] = []
         self.when_written: Any = lambda: None
+        self.counted = [0, 0]
+
+    def count(self, events: int, size: int) -> None:
+        self.counted = [self.counted[0] + events, self.counted[1] + size]
 
     def write_framed(self, data: bytes) -> None:
         self.written.append(data)
@@ -141,3 +145,20 @@ async def test_many_small_audiences_linger_where_they_keep_the_process_busy(
             group.push(entry(str(n)))
     assert (len(sink.written) < 100 * 20) == lingers
     assert all(group.pending for group in groups) == lingers
+
+
+async def test_a_reader_counts_from_when_it_joins_to_when_it_leaves():
+    early, late, group = Sink(), Sink(), audience()
+    group.join(early)
+    group.push(entry("a"))
+    group.join(late)
+    # It leaves within a flush, as one does whose connection is full: that flush is its own, too.
+    early.when_written = lambda: group.leave(early)
+    group.push(entry("b"))
+    group.push(entry("c"))
+    group.flush()
+    group.push(entry("d"))
+    group.flush()
+    group.leave(late)
+    for sink, events in ((early, 3), (late, 3)):
+        assert sink.counted == [events, sum(map(len, sink.written))]
