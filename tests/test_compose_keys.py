@@ -1,6 +1,8 @@
 """The keys of the suite in containers: deploy/keys.py and scripts/make-env."""
 
+import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -91,3 +93,44 @@ def test_the_env_file_is_made_once_and_for_its_owner(copy: Path) -> None:
     assert len(set(made)) == 3
     subprocess.run([copy / "scripts" / "make-env"], check=True)
     assert values(copy / ".env") == first
+
+
+def exchange(number: int) -> str:
+    """A block of the document, without the command that starts the services anew."""
+    text = (ROOT / "docs" / "operate" / "upgrades.md").read_text()
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[number]
+
+
+def test_keys_are_exchanged_as_the_document_says(copy: Path) -> None:
+    subprocess.run([copy / "scripts" / "make-env"], check=True)
+    first = values(copy / ".env")
+    subprocess.run(["sh", "-euc", exchange(0)], check=True, cwd=copy)
+    second = values(copy / ".env")
+    assert second["EDDYLINE_AUTH_PREVIOUS_KEY"] == first["EDDYLINE_AUTH_KEY"]
+    assert len(second["EDDYLINE_AUTH_KEY"]) == 64 != second["EDDYLINE_AUTH_PREVIOUS_KEY"]
+    assert second["REDIS_PASSWORD"] == first["REDIS_PASSWORD"]
+    subprocess.run(["sh", "-euc", exchange(0)], check=True, cwd=copy)
+    third = values(copy / ".env")
+    assert third["EDDYLINE_AUTH_PREVIOUS_KEY"] == second["EDDYLINE_AUTH_KEY"]
+
+
+KUBECTL = """#!/bin/sh
+case "$*" in
+*"get secret"*) printf b2xkLWtleQ== ;;
+*) printf "%s\\n" "$@" >>said ;;
+esac
+"""
+
+
+def test_keys_of_a_cluster_are_exchanged_as_the_document_says(tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-euc", exchange(1)], check=True, cwd=tmp_path, env=path)
+    said = (tmp_path / "said").read_text().splitlines()
+    patches = [json.loads(line) for line in said if line.startswith("{")]
+    assert len(patches) == 2
+    assert patches[0] == patches[1]
+    assert patches[0]["data"] == {"previous-auth-key": "b2xkLWtleQ=="}
+    assert len(patches[0]["stringData"]["auth-key"]) == 64
+    assert [said[said.index("-n") + 1], said.count("rollout")] == ["eddyline", 2]
