@@ -1,18 +1,17 @@
 """The store's own: a Redis that restarts, loses data, fills up; messages that are lost."""
 
-import asyncio
 import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
 from eddyline.errors import SettingsError, Unavailable, UnknownFormat
 from eddyline.redis.streams.store import RedisStore
 from eddyline.store.base import Batch, Fork, ProducerStamp, StreamConfig
-from eddyline.testing import PATIENCE, RedisServer, eventually
+from eddyline.testing import RedisServer, eventually
 from eddyline.testing.store_contract.helpers import (
     KEPT,
     Notes,
@@ -40,12 +39,14 @@ def server(tmp_path):
 
 async def once_it_is_there(call):
     """The result of a call, when Redis is reached again."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                return await call()
-            except Unavailable:
-                await asyncio.sleep(0.02)
+    results = []
+
+    async def called():
+        with suppress(Unavailable):
+            results.append(await call())
+        return results
+
+    return (await eventually(called))[0]
 
 
 async def test_a_restart_of_redis_loses_nothing_and_begins_an_epoch(server):
