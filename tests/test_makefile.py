@@ -73,3 +73,11 @@ def test_a_push_tags_and_names_every_image(
         assert f"push {remote}:{VERSION}" in commands
         named = {"name": f"localhost/eddyline/{name}", "newName": remote, "newTag": VERSION}
         assert named in images
+
+
+def test_hooks_of_commits_run_where_uv_is_not_on_the_path() -> None:
+    [local] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"] for hook in local["hooks"]]
+    assert entries
+    for entry in entries:
+        assert entry.startswith(".venv/bin/") or "PATH=$PATH:.tools/bin exec" in entry
