@@ -1,10 +1,11 @@
-"""The reference: pages that follow from docstrings, settings, metrics and OpenAPI documents."""
+"""The reference: pages that follow from docstrings, settings, metrics, help and OpenAPI."""
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from command import command
 from operations import operations
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import AliasChoices, SecretStr
@@ -26,6 +27,7 @@ Made from the code, as it is at this version.
 
 - [Settings](settings.md)
 - [Metrics](metrics.md)
+- [The command](command.md)
 - [The library](library.md)
 - [Seams](seams.md): the protocols that you may implement.
 - [HTTP](http/index.md): the requests of each service.
@@ -41,6 +43,7 @@ def pages() -> dict[str, str]:
         "index.md": INDEX,
         "settings.md": settings({"All services": Settings} | classes(services)),
         "metrics.md": every_metric(),
+        "command.md": command(),
         "library.md": "# The library\n\n" + "".join(map(_documented, eddyline.__all__)),
         "seams.md": "# Seams\n\n" + "".join(map(_module, seams())),
         "http/index.md": f"# HTTP\n\n{links}",

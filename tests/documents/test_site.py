@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from documents.blocks import ROOT
 
+from eddyline.__main__ import COMMANDS
 from eddyline.service.registry import registrations
 from eddyline.telemetry import metrics
 
@@ -37,6 +38,13 @@ def test_the_reference_has_each_metric(reference: dict[str, str]) -> None:
     names = re.findall(r"^# TYPE (eddyline_\w+) ", metrics.exposition().decode(), re.MULTILINE)
     listed = re.findall(r"^\| `(eddyline_\w+)` \|", reference["metrics.md"], re.MULTILINE)
     assert sorted(listed) == sorted(name for name in names if not name.endswith("_created"))
+
+
+def test_the_reference_has_each_command_with_its_options(reference: dict[str, str]) -> None:
+    assert all(f"## `eddyline {name}`" in reference["command.md"] for name in COMMANDS)
+    assert {"--workers", "--expires"} <= set(
+        re.findall(r"^  (--\w+)", reference["command.md"], re.M)
+    )
 
 
 def test_the_reference_has_the_routes_of_each_service(reference: dict[str, str]) -> None:
