@@ -1,8 +1,10 @@
 """A hub on a real port; streams are tested on our server and on plain uvicorn."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -11,6 +13,7 @@ import orjson
 import pytest
 
 from eddyline.testing import Running, Stream, fetch, running
+from eddyline.testing.wait import PATIENCE
 from eddyline_events.app import create_app
 from eddyline_events.settings import EventsSettings
 
@@ -30,6 +33,48 @@ def hub_of(request: pytest.FixtureRequest) -> Callable[..., AbstractAsyncContext
 async def hub(hub_of: Any) -> AsyncIterator[Running]:
     async with hub_of() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def standing_hubs() -> Iterator[Callable[..., Running]]:
+    """Hubs by their settings, each started once, in an event loop of their own."""
+    loop, started = asyncio.new_event_loop(), dict[bytes, Running]()
+    stack = AsyncExitStack()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+
+    def hub_with(**settings: Any) -> Running:
+        key = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)
+        if key not in started:
+            starting = stack.enter_async_context(running(create_app(EventsSettings(**settings))))
+            started[key] = asyncio.run_coroutine_threadsafe(starting, loop).result(PATIENCE)
+        return started[key]
+
+    try:
+        yield hub_with
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(PATIENCE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def standing_of(standing_hubs: Any) -> Callable[..., AbstractAsyncContextManager[Running]]:
+    """As `hub_of`, of hubs that other tests have used and will use: for rules that end in one
+    answer. A stream is tested on a hub of its own, on both servers.
+    """
+
+    @asynccontextmanager
+    async def find(**settings: Any) -> AsyncIterator[Running]:
+        yield standing_hubs(**settings)
+
+    return find
+
+
+@pytest.fixture
+def standing(standing_hubs: Any) -> Running:
+    return standing_hubs()
 
 
 @pytest.fixture

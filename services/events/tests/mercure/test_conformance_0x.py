@@ -1,6 +1,7 @@
 """The rules of the Mercure protocol, revision 0.x (draft-dunglas-mercure-07), one test each.
 
-The docstring names the section. Streams are tested on our server and on plain uvicorn.
+The docstring names the section. Streams are tested on our server and on plain uvicorn; rules that
+end in one answer on hubs that stand for all tests.
 """
 
 import time
@@ -58,9 +59,9 @@ async def test_a_subscriber_selects_several_topics(hub, mercure):
     assert [e.data for e in await stream.events(3)] == ["bar", BOOK, "foo"]
 
 
-async def test_a_subscription_without_topic_is_a_bad_request(hub, mercure):
+async def test_a_subscription_without_topic_is_a_bad_request(standing, mercure):
     """Subscription."""
-    async with await mercure.get(hub) as answer:
+    async with await mercure.get(standing) as answer:
         assert answer.status == 400
         assert 'Missing "topic" parameter' in (await answer.json())["detail"]
 
@@ -70,10 +71,10 @@ async def test_a_subscription_without_topic_is_a_bad_request(hub, mercure):
     [(["x" * 4097], "4097 bytes"), ([str(n) for n in range(101)], "101 topic matchers")],
 )
 async def test_a_subscription_over_the_hubs_limits_is_a_bad_request(
-    hub, mercure, topics, complaint
+    standing, mercure, topics, complaint
 ):
     """Subscription: the hub may apply an arbitrary limit."""
-    async with await mercure.get(hub, *[("topic", topic) for topic in topics]) as answer:
+    async with await mercure.get(standing, *[("topic", topic) for topic in topics]) as answer:
         assert answer.status == 400
         assert complaint in (await answer.json())["detail"]
 
@@ -113,9 +114,9 @@ async def test_head_answers_as_get_and_opens_no_stream(hub, mercure):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-async def test_other_methods_are_not_allowed(hub, mercure, method):
+async def test_other_methods_are_not_allowed(standing, mercure, method):
     """Subscription, Publication: GET and POST."""
-    async with await mercure.get(hub, ("topic", "a"), method=method) as answer:
+    async with await mercure.get(standing, ("topic", "a"), method=method) as answer:
         assert answer.status == 405
 
 
@@ -148,14 +149,14 @@ async def test_a_publishers_id_is_used_verbatim(hub, mercure, id):
 
 
 @pytest.mark.parametrize("id", ["#1", "earliest", "a\nb", "a\rb", "a\0b", "a\x7fb", "a\u200bb"])
-async def test_an_id_that_is_the_hubs_or_forges_fields_is_refused(hub, mercure, id):
+async def test_an_id_that_is_the_hubs_or_forges_fields_is_refused(standing, mercure, id):
     """Publication, `id`: not `#…`; Security (trap 6)."""
-    assert "id " in await mercure.refused(hub, 400, ("topic", "a"), ("id", id))
+    assert "id " in await mercure.refused(standing, 400, ("topic", "a"), ("id", id))
 
 
-async def test_an_update_without_topic_is_a_bad_request(hub, mercure):
+async def test_an_update_without_topic_is_a_bad_request(standing, mercure):
     """Publication, `topic`."""
-    assert 'Missing "topic"' in await mercure.refused(hub, 400, ("data", "x"))
+    assert 'Missing "topic"' in await mercure.refused(standing, 400, ("data", "x"))
 
 
 async def test_alternate_topics_reach_their_subscribers_once(hub, mercure):
@@ -188,14 +189,14 @@ async def test_data_is_split_at_every_line_end(hub, mercure):
 
 
 @pytest.mark.parametrize(("field", "value"), [("type", "a\nb"), ("retry", "1s"), ("retry", "-1")])
-async def test_a_field_that_would_forge_others_is_refused(hub, mercure, field, value):
+async def test_a_field_that_would_forge_others_is_refused(standing, mercure, field, value):
     """Publication, `type` and `retry`."""
-    assert field in await mercure.refused(hub, 400, ("topic", "a"), (field, value))
+    assert field in await mercure.refused(standing, 400, ("topic", "a"), (field, value))
 
 
-async def test_unknown_fields_are_ignored(hub, mercure):
+async def test_unknown_fields_are_ignored(standing, mercure):
     """Publication."""
-    answer, _ = await mercure.post(hub, ("topic", "a"), ("data", "x"), ("color", "red"))
+    answer, _ = await mercure.post(standing, ("topic", "a"), ("data", "x"), ("color", "red"))
     assert answer.status == 200
 
 
@@ -210,15 +211,15 @@ async def test_an_update_is_form_encoded(hub, mercure):
     assert (await stream.event()).data == "100% 漢"
 
 
-async def test_an_update_that_is_too_large_is_refused(hub_of, mercure):
+async def test_an_update_that_is_too_large_is_refused(standing_of, mercure):
     """Publication: 413."""
-    async with hub_of(max_event_bytes=1000) as hub:
+    async with standing_of(max_event_bytes=1000) as hub:
         assert "data has 1001" in await mercure.refused(
             hub, 413, ("topic", "a"), ("data", "x" * 1001)
         )
         assert "3" not in await mercure.publish(hub, "a", "x" * 1000, id="whole")
         assert "encoded" in await mercure.refused(hub, 413, ("topic", "a"), ("x", "x" * 4000))
-    async with hub_of() as hub:
+    async with standing_of() as hub:
         assert "topic has 4097" in await mercure.refused(hub, 413, ("topic", "x" * 4097))
         many = [("topic", str(n)) for n in range(1001)]
         assert "1000 topics" in await mercure.refused(hub, 413, *many)
@@ -255,10 +256,10 @@ async def test_the_query_beats_the_cookie(hub_of, mercure):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_authorization_header_is_a_bearer(hub_of, mercure, scheme):
+async def test_the_authorization_header_is_a_bearer(standing_of, mercure, scheme):
     """Authorization HTTP Header."""
     token = mercure.token_0x(publish=["*"])
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         answer, _ = await mercure.post(
             hub, ("topic", "a"), headers={"Authorization": f"{scheme} {token}"}
         )
@@ -289,18 +290,20 @@ async def test_a_subscriber_may_use_the_cookie(hub_of, mercure):
         ({}, 403),
     ],
 )
-async def test_a_publication_by_cookie_comes_from_a_trusted_page(hub_of, mercure, headers, status):
+async def test_a_publication_by_cookie_comes_from_a_trusted_page(
+    standing_of, mercure, headers, status
+):
     """Security Considerations: CSRF."""
     token = mercure.token_0x(publish=["*"])
-    async with hub_of(**mercure.secured, cors_origins=["https://app.example"]) as hub:
+    async with standing_of(**mercure.secured, cors_origins=["https://app.example"]) as hub:
         cookie = {"Cookie": f"mercureAuthorization={token}"}
         answer, _ = await mercure.post(hub, ("topic", "a"), headers=headers | cookie)
         assert answer.status == status
 
 
-async def test_a_publisher_needs_a_token(hub_of, mercure):
+async def test_a_publisher_needs_a_token(standing_of, mercure):
     """Publishers."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         await mercure.refused(hub, 401, ("topic", "a"))
         stranger = mercure.token_0x(publish=["*"], key="s" * 32)
         await mercure.refused(hub, 401, ("topic", "a"), token=stranger)
@@ -329,18 +332,18 @@ async def test_a_publisher_is_granted_every_topic_or_nothing_is_dispatched(hub_o
 
 
 @pytest.mark.parametrize("name", ["mercure", "https://mercure.rocks/"])
-async def test_the_claim_may_be_namespaced(hub_of, mercure, name):
+async def test_the_claim_may_be_namespaced(standing_of, mercure, name):
     """Publishers, of the reference hub: `https://mercure.rocks/`."""
     token = jwt.encode({name: {"publish": ["*"]}}, mercure.key, "HS256")
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         await mercure.publish(hub, "a", "x", token=token)
 
 
 @pytest.mark.parametrize("claim", ["*", ["*"], {"publish": "*"}, {"subscribe": [1]}])
-async def test_a_claim_of_another_shape_is_no_token(hub_of, mercure, claim):
+async def test_a_claim_of_another_shape_is_no_token(standing_of, mercure, claim):
     """Publishers, Subscribers."""
     token = jwt.encode({"mercure": claim}, mercure.key, "HS256")
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
 
 
@@ -407,9 +410,9 @@ async def test_a_token_needs_no_expiry(hub_of, mercure):
         await mercure.subscribe(hub, ("topic", "a"), token=mercure.token_0x(subscribe=["*"]))
 
 
-async def test_a_token_needs_no_issuer_and_no_audience(hub_of, mercure):
+async def test_a_token_needs_no_issuer_and_no_audience(standing_of, mercure):
     """Authorization: the claims of 0.x; those of others that a token does have must hold."""
-    async with hub_of(**mercure.secured, auth_audience="eddyline") as hub:
+    async with standing_of(**mercure.secured, auth_audience="eddyline") as hub:
         await mercure.publish(hub, "a", "x", token=mercure.token_0x(publish=["*"]))
         for other in ({"iss": "https://stranger.example"}, {"aud": "another"}):
             claims = {"mercure": {"publish": ["*"]}, **other}
@@ -595,9 +598,9 @@ async def test_subscription_events_are_private(hub_of, mercure, watched):
         assert (await stranger.event()).data == "x"
 
 
-async def test_nobody_forges_a_subscription_event(hub_of, mercure, watched):
+async def test_nobody_forges_a_subscription_event(standing_of, mercure, watched):
     """Subscription Events, as 1.0 reserves the hub's namespace."""
-    async with hub_of(**watched) as hub:
+    async with standing_of(**watched) as hub:
         token = mercure.token_0x(publish=["*"])
         await mercure.refused(hub, 400, ("topic", f"{SUBSCRIPTIONS}/a/b"), token=token)
 
@@ -637,9 +640,9 @@ async def test_the_subscription_api_lists_what_is_active(hub_of, mercure, watche
         assert alone == one | {"@context": "https://mercure.rocks/"}
 
 
-async def test_the_subscription_api_answers_404_for_none(hub_of, mercure, watched):
+async def test_the_subscription_api_answers_404_for_none(standing_of, mercure, watched):
     """Subscription API: also once a subscription has ended."""
-    async with hub_of(**watched) as hub:
+    async with standing_of(**watched) as hub:
         token = mercure.token_0x(subscribe=["*"])
         path = f"{SUBSCRIPTIONS}/a/urn%3Auuid%3Anobody"
         async with await mercure.get(hub, token=token, path=path) as answer:
@@ -657,10 +660,10 @@ async def test_the_subscription_api_answers_404_for_none(hub_of, mercure, watche
     ],
 )
 async def test_the_subscription_api_is_for_who_is_granted_its_url(
-    hub_of, mercure, watched, selectors, status
+    standing_of, mercure, watched, selectors, status
 ):
     """Subscription API: the URL matches at least one selector of `mercure.subscribe`."""
-    async with hub_of(**watched) as hub:
+    async with standing_of(**watched) as hub:
         token = mercure.token_0x(subscribe=selectors)
         async with await mercure.get(hub, token=token, path=SUBSCRIPTIONS) as answer:
             assert answer.status == status
@@ -689,7 +692,7 @@ async def test_the_subscription_api_revalidates(hub_of, mercure, watched):
             assert answer.status == 200
 
 
-async def test_a_hub_without_the_feature_has_no_subscription_api(hub, mercure):
+async def test_a_hub_without_the_feature_has_no_subscription_api(standing, mercure):
     """Active Subscriptions: an optional set of features."""
-    async with await mercure.get(hub, path=SUBSCRIPTIONS) as answer:
+    async with await mercure.get(standing, path=SUBSCRIPTIONS) as answer:
         assert answer.status == 404

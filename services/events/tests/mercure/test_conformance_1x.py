@@ -1,6 +1,7 @@
 """The rules of the Mercure protocol, revision 1.0 (draft-dunglas-mercure-08), one test each.
 
-The docstring names the section. Streams are tested on our server and on plain uvicorn.
+The docstring names the section. Streams are tested on our server and on plain uvicorn; rules that
+end in one answer on hubs that stand for all tests.
 """
 
 import time
@@ -49,9 +50,9 @@ async def test_an_update_that_several_matchers_select_comes_once(hub, mercure):
 @pytest.mark.parametrize(
     "name", ["match_regexp", "matches", "Match", "MATCH_EXACT", "match-exact", "match_", "match[]"]
 )
-async def test_the_whole_match_namespace_is_reserved(hub, mercure, name):
+async def test_the_whole_match_namespace_is_reserved(standing, mercure, name):
     """Subscription: case-sensitive names, compared without case for the reservation."""
-    async with await mercure.get(hub, ("match", "a"), (name, "b")) as answer:
+    async with await mercure.get(standing, ("match", "a"), (name, "b")) as answer:
         assert answer.status == 400
         assert repr(name) in (await answer.json())["detail"]
 
@@ -71,23 +72,23 @@ async def test_a_subscription_without_matcher_is_a_bad_request(hub, mercure):
 
 @pytest.mark.parametrize("name", ["match", "match_urlpattern"])
 @pytest.mark.parametrize("value", ["a\nb", "a\0b", "a\x7fb", "a\x85b", "a\u200bb", "a\u202eb"])
-async def test_a_matcher_holds_no_control_or_format_character(hub, mercure, name, value):
+async def test_a_matcher_holds_no_control_or_format_character(standing, mercure, name, value):
     """Subscription: C0, DEL, C1, Cf."""
-    async with await mercure.get(hub, (name, value)) as answer:
+    async with await mercure.get(standing, (name, value)) as answer:
         assert answer.status == 400
 
 
-async def test_a_matcher_is_utf8(hub, mercure):
+async def test_a_matcher_is_utf8(standing, mercure):
     """Subscription."""
     for query in ("match=%FF", "match=%C3"):
-        async with await fetch(f"{hub.url}{mercure.path}?{query}") as answer:
+        async with await fetch(f"{standing.url}{mercure.path}?{query}") as answer:
             assert answer.status == 400
 
 
 @pytest.mark.parametrize("value", ["https://example.com/(", "/books/:", "{", "/(?<a>x)", "+"])
-async def test_a_malformed_url_pattern_is_a_bad_request(hub, mercure, value):
+async def test_a_malformed_url_pattern_is_a_bad_request(standing, mercure, value):
     """Subscription."""
-    async with await mercure.get(hub, ("match_urlpattern", value)) as answer:
+    async with await mercure.get(standing, ("match_urlpattern", value)) as answer:
         assert answer.status == 400
         assert repr(value) in (await answer.json())["detail"]
 
@@ -103,9 +104,9 @@ async def test_a_malformed_url_pattern_is_a_bad_request(hub, mercure, value):
         [("match_urlpattern", r"/((?:\w{100}){10})")],
     ],
 )
-async def test_a_request_over_the_hubs_limits_is_a_bad_request(hub_of, mercure, matchers):
+async def test_a_request_over_the_hubs_limits_is_a_bad_request(standing_of, mercure, matchers):
     """Subscription: numbers and lengths; URL Pattern Denial of Service."""
-    async with hub_of(target_bytes=30_000) as hub, await mercure.get(hub, *matchers) as answer:
+    async with standing_of(target_bytes=30_000) as hub, await mercure.get(hub, *matchers) as answer:
         assert answer.status == 400
 
 
@@ -141,11 +142,11 @@ async def test_the_query_method_takes_matchers_from_its_body(hub, mercure):
         assert [e.data for e in await stream.events(3)] == ["a", "b", "c"]
 
 
-async def test_the_rules_hold_for_the_body_of_a_query_too(hub, mercure):
+async def test_the_rules_hold_for_the_body_of_a_query_too(standing, mercure):
     """Subscription: the reserved namespace and the constraints."""
     for body in (b"match=a&matches=b", b"match=%00", b"match=%FF", b"color=red"):
         async with await fetch(
-            hub.url + mercure.path, method="QUERY", headers={"Content-Type": FORM}, body=body
+            standing.url + mercure.path, method="QUERY", headers={"Content-Type": FORM}, body=body
         ) as answer:
             assert answer.status == 400
 
@@ -199,6 +200,7 @@ async def test_exact_is_byte_for_byte(hub, mercure):
         ("/*", "http://[broken", False),  # no URL: no URL pattern matches it
     ],
 )
+@pytest.mark.parametrize("hub_of", ["detached"], indirect=True)
 async def test_url_patterns_match_urls(hub_of, mercure, matcher, topic, matched):
     """URL Pattern: relative patterns and topics are resolved against the hub's URL."""
     async with hub_of(mercure_url=mercure.url) as hub:
@@ -231,9 +233,9 @@ async def test_a_publication_is_answered_200_text_plain_and_its_id(hub, mercure)
     assert (await stream.event()).id == id
 
 
-async def test_an_update_needs_a_topic(hub, mercure):
+async def test_an_update_needs_a_topic(standing, mercure):
     """Publication, `topic`."""
-    await mercure.refused(hub, 400, ("data", "x"))
+    await mercure.refused(standing, 400, ("data", "x"))
 
 
 @pytest.mark.parametrize(
@@ -258,9 +260,9 @@ async def test_an_update_needs_a_topic(hub, mercure):
         "",
     ],
 )
-async def test_no_topic_is_in_the_hubs_own_namespace(hub_of, mercure, topic):
+async def test_no_topic_is_in_the_hubs_own_namespace(standing_of, mercure, topic):
     """Publication, `topic`; Reserved Hub Namespace."""
-    async with hub_of(mercure_url=mercure.url) as hub:
+    async with standing_of(mercure_url=mercure.url) as hub:
         await mercure.refused(hub, 400, ("topic", topic))
         await mercure.refused(hub, 400, ("topic", "a"), ("topic", topic))  # an alternate one
 
@@ -280,27 +282,27 @@ async def test_what_is_near_the_namespace_may_be_published(hub, mercure, topic):
 @pytest.mark.parametrize(
     "character", ["\n", "\r", "\0", "\x1f", "\x7f", "\x9f", "\u200b", "\u202e"]
 )
-async def test_no_control_or_format_character_gets_in(hub, mercure, field, character):
+async def test_no_control_or_format_character_gets_in(standing, mercure, field, character):
     """Publication; Server-Sent Events Field Injection (trap 6)."""
     fields = {"topic": "a", field: f"x{character}y"}
-    await mercure.refused(hub, 400, *fields.items())
+    await mercure.refused(standing, 400, *fields.items())
 
 
 @pytest.mark.parametrize("id", ["#1", "earliest"])
-async def test_an_id_that_is_the_hubs_is_refused(hub, mercure, id):
+async def test_an_id_that_is_the_hubs_is_refused(standing, mercure, id):
     """Publication, `id`."""
-    await mercure.refused(hub, 400, ("topic", "a"), ("id", id))
+    await mercure.refused(standing, 400, ("topic", "a"), ("id", id))
 
 
-async def test_the_type_mercure_is_the_hubs(hub, mercure):
+async def test_the_type_mercure_is_the_hubs(standing, mercure):
     """Publication, `type`."""
-    await mercure.refused(hub, 400, ("topic", "a"), ("type", "mercure"))
+    await mercure.refused(standing, 400, ("topic", "a"), ("type", "mercure"))
 
 
 @pytest.mark.parametrize("retry", ["1s", "-1", "+1", "1.5", " 1", "\u0661"])
-async def test_retry_is_ascii_digits(hub, mercure, retry):
+async def test_retry_is_ascii_digits(standing, mercure, retry):
     """Publication, `retry`."""
-    await mercure.refused(hub, 400, ("topic", "a"), ("retry", retry))
+    await mercure.refused(standing, 400, ("topic", "a"), ("retry", retry))
 
 
 async def test_data_is_utf8_and_one_field_a_line(hub, mercure):
@@ -325,19 +327,19 @@ async def test_data_is_utf8_and_one_field_a_line(hub, mercure):
         [("topic", "a"), *[("x", "")] * 4096],
     ],
 )
-async def test_an_update_over_the_hubs_limits_is_too_large(hub, mercure, fields):
+async def test_an_update_over_the_hubs_limits_is_too_large(standing, mercure, fields):
     """Publication: 413."""
-    await mercure.refused(hub, 413, *fields)
+    await mercure.refused(standing, 413, *fields)
 
 
 # Presenting the Access Token
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_scheme_of_the_authorization_header_has_no_case(hub_of, mercure, scheme):
+async def test_the_scheme_of_the_authorization_header_has_no_case(standing_of, mercure, scheme):
     """Authorization HTTP Header."""
     token = mercure.token_1x(EVERYTHING)
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         answer, _ = await mercure.post(
             hub, ("topic", "a"), headers={"Authorization": f"{scheme} {token}"}
         )
@@ -354,9 +356,9 @@ async def test_a_browser_may_present_the_token_in_a_cookie(hub_of, mercure):
         assert (await stream.event()).data == "x"
 
 
-async def test_the_header_beats_the_cookie(hub_of, mercure):
+async def test_the_header_beats_the_cookie(standing_of, mercure):
     """Presenting the Access Token: the cookie is ignored, not an error."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         cookie = {"Cookie": "__Secure-mercure_access_token=nonsense"}
         answer, _ = await mercure.post(
             hub, ("topic", "a"), token=mercure.token_1x(EVERYTHING), headers=cookie
@@ -368,17 +370,17 @@ async def test_the_header_beats_the_cookie(hub_of, mercure):
 
 
 @pytest.mark.parametrize("name", ["access_token", "authorization"])
-async def test_no_access_token_is_taken_from_the_query(hub_of, mercure, name):
+async def test_no_access_token_is_taken_from_the_query(standing_of, mercure, name):
     """Presenting the Access Token (RFC 9700)."""
-    async with hub_of(**mercure.secured | {"anonymous": False}) as hub:
+    async with standing_of(**mercure.secured | {"anonymous": False}) as hub:
         token = mercure.token_1x(EVERYTHING)
         async with await mercure.get(hub, ("match", "a"), (name, token)) as answer:
             assert answer.status == 401
 
 
-async def test_a_publication_by_cookie_comes_from_a_trusted_page(hub_of, mercure):
+async def test_a_publication_by_cookie_comes_from_a_trusted_page(standing_of, mercure):
     """Security Considerations: CSRF."""
-    async with hub_of(**mercure.secured, cors_origins=["https://app.example"]) as hub:
+    async with standing_of(**mercure.secured, cors_origins=["https://app.example"]) as hub:
         cookie = {"Cookie": f"__Secure-mercure_access_token={mercure.token_1x(EVERYTHING)}"}
         for origin, status in [
             ({"Origin": "https://app.example"}, 200),
@@ -400,43 +402,43 @@ async def challenge(answer) -> str:
     return value
 
 
-async def test_without_a_token_the_challenge_has_no_error_code(hub_of, mercure):
+async def test_without_a_token_the_challenge_has_no_error_code(standing_of, mercure):
     """Error Responses: 401."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         answer, _ = await mercure.post(hub, ("topic", "a"))
         assert answer.status == 401
         assert "error=" not in await challenge(answer)
 
 
-async def test_a_token_that_fails_is_an_invalid_token(hub_of, mercure):
+async def test_a_token_that_fails_is_an_invalid_token(standing_of, mercure):
     """Error Responses: 401 `invalid_token` for every failure."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         for token in ("nonsense", mercure.token_1x(EVERYTHING, key="s" * 32)):
             answer, _ = await mercure.post(hub, ("topic", "a"), token=token)
             assert answer.status == 401
             assert 'error="invalid_token"' in await challenge(answer)
 
 
-async def test_a_token_that_does_not_grant_it_has_insufficient_scope(hub_of, mercure):
+async def test_a_token_that_does_not_grant_it_has_insufficient_scope(standing_of, mercure):
     """Error Responses: 403."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(("publish", ["b"]))
         answer, _ = await mercure.post(hub, ("topic", "a"), token=token)
         assert answer.status == 403
         assert 'error="insufficient_scope"' in await challenge(answer)
 
 
-async def test_a_malformed_presentation_is_an_invalid_request(hub_of, mercure):
+async def test_a_malformed_presentation_is_an_invalid_request(standing_of, mercure):
     """Error Responses: 400."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         answer, _ = await mercure.post(hub, ("topic", "a"), headers={"Authorization": "Bearer"})
         assert answer.status == 400
         assert 'error="invalid_request"' in await challenge(answer)
 
 
-async def test_a_bad_request_without_fault_of_the_token_has_no_challenge(hub_of, mercure):
+async def test_a_bad_request_without_fault_of_the_token_has_no_challenge(standing_of, mercure):
     """Error Responses: a problem document (RFC 9457)."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         answer, _ = await mercure.post(hub, ("data", "x"), token=mercure.token_1x(EVERYTHING))
         assert answer.status == 400
         assert answer.headers["content-type"] == "application/problem+json"
@@ -447,26 +449,26 @@ async def test_a_bad_request_without_fault_of_the_token_has_no_challenge(hub_of,
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"])
-async def test_the_type_of_an_access_token_may_be_written_in_two_ways(hub_of, mercure, typ):
+async def test_the_type_of_an_access_token_may_be_written_in_two_ways(standing_of, mercure, typ):
     """Token Validation: `typ`."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(EVERYTHING, typ=typ)
         await mercure.publish(hub, "a", "x", token=token)
 
 
 @pytest.mark.parametrize("typ", ["JWT", None, "id+jwt", "at+jwt2"])
-async def test_a_token_of_another_type_grants_no_authorization_details(hub_of, mercure, typ):
+async def test_a_token_of_another_type_grants_no_authorization_details(standing_of, mercure, typ):
     """Token Validation: an ID token is none; without audience it is one of revision 0.x."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(EVERYTHING, typ=typ)
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
         token = mercure.token_1x(EVERYTHING, typ=typ, aud=...)
         await mercure.refused(hub, 403, ("topic", "a"), token=token)
 
 
-async def test_an_access_token_gets_nothing_by_the_claim_of_0x(hub_of, mercure):
+async def test_an_access_token_gets_nothing_by_the_claim_of_0x(standing_of, mercure):
     """Token Validation: the type decides which rules hold, in full."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(mercure={"publish": ["*"]})
         await mercure.refused(hub, 403, ("topic", "a"), token=token)
 
@@ -487,43 +489,43 @@ async def test_an_access_token_gets_nothing_by_the_claim_of_0x(hub_of, mercure):
         {"iss": "https://stranger.example"},
     ],
 )
-async def test_expiry_audience_and_issuer_are_enforced(hub_of, mercure, changed):
+async def test_expiry_audience_and_issuer_are_enforced(standing_of, mercure, changed):
     """Token Validation: `exp`, `nbf`, `aud`, `iss`."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(EVERYTHING, **changed)
         answer, _ = await mercure.post(hub, ("topic", "a"), token=token)
         assert answer.status == 401
         assert 'error="invalid_token"' in await challenge(answer)
 
 
-async def test_the_audience_may_be_a_list(hub_of, mercure):
+async def test_the_audience_may_be_a_list(standing_of, mercure):
     """Token Validation: `aud`."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(EVERYTHING, aud=["https://x.example", mercure.url])
         await mercure.publish(hub, "a", "x", token=token)
 
 
-async def test_claims_that_only_issuers_need_are_not_asked_for(hub_of, mercure):
+async def test_claims_that_only_issuers_need_are_not_asked_for(standing_of, mercure):
     """Token Validation: `sub`, `client_id`, `iat` and `jti` are the issuer's obligations."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         claims = jwt.decode(mercure.token_1x(EVERYTHING), options={"verify_signature": False})
         assert set(claims) == {"iss", "aud", "exp", "authorization_details"}
         await mercure.publish(hub, "a", "x", token=mercure.token_1x(EVERYTHING))
 
 
 @pytest.mark.parametrize("alg", ["none", "HS384", "HS512"])
-async def test_the_algorithm_is_the_keys_never_the_tokens(hub_of, mercure, alg):
+async def test_the_algorithm_is_the_keys_never_the_tokens(standing_of, mercure, alg):
     """Token Validation: an allow-list, no `none`, no confusion."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         claims = jwt.decode(mercure.token_1x(EVERYTHING), options={"verify_signature": False})
         key = None if alg == "none" else mercure.key * 2
         token = jwt.encode(claims, key, alg, {"typ": "at+jwt"})
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
 
 
-async def test_no_key_is_taken_from_the_token(hub_of, mercure):
+async def test_no_key_is_taken_from_the_token(standing_of, mercure):
     """Token Validation: `jwk`, `jku`, `x5u`."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         claims = jwt.decode(mercure.token_1x(EVERYTHING), options={"verify_signature": False})
         secret = "s" * 32
         header = {"typ": "at+jwt", "jwk": {"kty": "oct", "k": "c3Nzc3Nz"}, "jku": hub.url}
@@ -531,11 +533,11 @@ async def test_no_key_is_taken_from_the_token(hub_of, mercure):
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
 
 
-async def test_a_hub_that_knows_no_resource_or_issuer_takes_no_access_token(hub_of, mercure):
+async def test_a_hub_that_knows_no_resource_or_issuer_takes_no_access_token(standing_of, mercure):
     """Token Validation: hubs must be configured with both."""
     for missing in ("mercure_url", "auth_issuer"):
         settings = {name: v for name, v in mercure.secured.items() if name != missing}
-        async with hub_of(**settings) as hub:
+        async with standing_of(**settings) as hub:
             token = mercure.token_1x(EVERYTHING)
             assert "EVENTS_MERCURE_URL" in await mercure.refused(
                 hub, 401, ("topic", "a"), token=token
@@ -569,9 +571,9 @@ async def test_a_hub_that_knows_no_resource_or_issuer_takes_no_access_token(hub_
         {"payload": None},
     ],
 )
-async def test_one_malformed_detail_makes_the_token_invalid(hub_of, mercure, change):
+async def test_one_malformed_detail_makes_the_token_invalid(standing_of, mercure, change):
     """Authorization Details, Topic Matcher List: no partial acceptance."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         bad = mercure.detail("publish", ["*"]) | change
         answer, body = await mercure.post(
             hub, ("topic", "a"), token=mercure.token_1x(EVERYTHING, bad)
@@ -581,31 +583,31 @@ async def test_one_malformed_detail_makes_the_token_invalid(hub_of, mercure, cha
 
 
 @pytest.mark.parametrize("details", [{}, "x", 7, ["x"], [None]])
-async def test_details_of_another_shape_make_the_token_invalid(hub_of, mercure, details):
+async def test_details_of_another_shape_make_the_token_invalid(standing_of, mercure, details):
     """Authorization Details (RFC 9396): an array of objects."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(authorization_details=details)
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
 
 
-async def test_too_many_details_make_the_token_invalid(hub_of, mercure):
+async def test_too_many_details_make_the_token_invalid(standing_of, mercure):
     """Authorization Details: implementation-defined maximums."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(*[EVERYTHING] * 101)
         await mercure.refused(hub, 401, ("topic", "a"), token=token)
 
 
-async def test_unknown_actions_grant_nothing_and_harm_nothing(hub_of, mercure):
+async def test_unknown_actions_grant_nothing_and_harm_nothing(standing_of, mercure):
     """Authorization Details."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         token = mercure.token_1x(("dance", ["*"]), ("sing publish", ["a"]))
         await mercure.publish(hub, "a", "x", token=token)
         await mercure.refused(hub, 403, ("topic", "b"), token=token)
 
 
-async def test_details_of_other_types_are_none_of_the_hubs(hub_of, mercure):
+async def test_details_of_other_types_are_none_of_the_hubs(standing_of, mercure):
     """Authorization Details: a token without any of Mercure's grants nothing."""
-    async with hub_of(**mercure.secured) as hub:
+    async with standing_of(**mercure.secured) as hub:
         other = {"type": "payment", "actions": 1}
         token = mercure.token_1x(other, mercure.detail(*EVERYTHING) | {"type": "HTTPS://x"})
         await mercure.refused(hub, 403, ("topic", "a"), token=token)
@@ -886,10 +888,10 @@ async def test_the_subscription_api_before_any_event_says_earliest(hub_of, mercu
     [("/exact/a/urn%3Auuid%3Anobody", 404), ("/a/b/c/d", 404), ("/exact", 404), ("/exact/a", 200)],
 )
 async def test_a_subscription_that_does_not_exist_is_not_found(
-    hub_of, mercure, watched, path, status
+    standing_of, mercure, watched, path, status
 ):
     """Subscription API: 404; a collection may be empty."""
-    async with hub_of(**watched) as hub:
+    async with standing_of(**watched) as hub:
         token = mercure.token_1x(EVERYTHING)
         async with await mercure.get(hub, token=token, path=SUBSCRIPTIONS + path) as answer:
             assert answer.status == status
@@ -910,10 +912,10 @@ async def test_a_subscription_that_does_not_exist_is_not_found(
     ],
 )
 async def test_the_subscription_api_is_for_who_is_granted_its_url(
-    hub_of, mercure, watched, matcher, path, status
+    standing_of, mercure, watched, matcher, path, status
 ):
     """Subscription API: the relative URL is the topic that `subscribe` must be granted on."""
-    async with hub_of(**watched) as hub:
+    async with standing_of(**watched) as hub:
         token = mercure.token_1x(("subscribe", [matcher]), ("publish", ["*"]))
         async with await mercure.get(hub, token=token, path=SUBSCRIPTIONS + path) as answer:
             assert answer.status == status
@@ -922,9 +924,9 @@ async def test_the_subscription_api_is_for_who_is_granted_its_url(
 # Discovery
 
 
-async def test_the_hub_describes_itself_as_a_protected_resource(hub_of, mercure, watched):
+async def test_the_hub_describes_itself_as_a_protected_resource(standing_of, mercure, watched):
     """Protected Resource Metadata (RFC 9728)."""
-    async with hub_of(**watched) as hub, await mercure.get(hub, path=METADATA) as answer:
+    async with standing_of(**watched) as hub, await mercure.get(hub, path=METADATA) as answer:
         assert answer.status == 200
         assert answer.headers["content-type"] == "application/json"
         assert await answer.json() == {
@@ -937,7 +939,10 @@ async def test_the_hub_describes_itself_as_a_protected_resource(hub_of, mercure,
         }
 
 
-async def test_a_feature_that_is_off_is_not_advertised(hub_of, mercure):
+async def test_a_feature_that_is_off_is_not_advertised(standing_of, mercure):
     """Protected Resource Metadata: `mercure_subscriptions`."""
-    async with hub_of(**mercure.secured) as hub, await mercure.get(hub, path=METADATA) as answer:
+    async with (
+        standing_of(**mercure.secured) as hub,
+        await mercure.get(hub, path=METADATA) as answer,
+    ):
         assert "mercure_subscriptions" not in await answer.json()
