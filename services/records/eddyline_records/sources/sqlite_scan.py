@@ -11,14 +11,19 @@ from eddyline_records.sources.base import Encode, Key
 #: Bytes that a page is to have at least.
 PAGE = 64 * 1024
 
-#: Rows that are fetched at once; a page is never more than these above its size.
+#: Rows that are fetched at once, where they are small: SQLite's own reading is a step for each.
 FETCH = 32
+
+#: KiB of pages that a connection keeps; SQLite would keep 2,000. A scan reads each page once.
+CACHE = 256
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Read-only; for one thread at a time, whichever it is."""
     address = f"file:{quote(str(path))}?mode=ro"
-    return sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
+    return connection
 
 
 def query(table: str, key: str, columns: Sequence[str], *, after: bool) -> str:
@@ -65,9 +70,13 @@ class SqliteScan:
         text = self._first if self._after is None else self._following
         parameters = {"after": self._after, "limit": self._left}
         page = bytearray()
+        # Rows of unknown size: one, then as many as are likely to fill the page.
+        count = 1
         with closing(connection.execute(text, parameters)) as cursor:
-            while len(page) < PAGE and (rows := cursor.fetchmany(FETCH)):
-                page += encode(rows)
+            while len(page) < PAGE and (rows := cursor.fetchmany(count)):
+                encoded = encode(rows)
+                page += encoded
+                count = max(1, min(FETCH, PAGE * len(rows) // max(1, len(encoded))))
                 self._after = rows[-1][-1]
                 if self._after is None:
                     # SQLite lets it be in a primary key; the next page would be the first again.

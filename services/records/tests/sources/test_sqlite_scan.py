@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from eddyline_records.formats import ndjson
 from eddyline_records.sources.base import Schema
 from eddyline_records.sources.sqlite import SqliteSource
-from eddyline_records.sources.sqlite_scan import FETCH, PAGE, SqliteScan
+from eddyline_records.sources.sqlite_scan import CACHE, FETCH, PAGE, SqliteScan, connect
 
 Make = Callable[..., SqliteSource]
 
@@ -148,3 +149,26 @@ def test_interrupting_before_and_after_does_nothing(make: Make) -> None:
     whole.interrupt()
     assert len(rows(whole)) == 1
     whole.interrupt()
+
+
+def test_large_rows_are_fetched_one_by_one(make: Make) -> None:
+    """Five readers of rows of 4 MB took 1.7 GB: 32 rows were fetched at once."""
+    size = 2_000_000
+    dataset = make((i, "x" * size) for i in range(40))
+    tracemalloc.start()
+    assert sum(page.count(b"\n") for page in pages(scan(dataset))) == 40
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * size  # a row, its encodings, and the page
+
+
+def test_small_rows_are_fetched_together(make: Make) -> None:
+    first, *more = pages(scan(make((i, "x") for i in range(20_000))))
+    assert len(first) >= PAGE
+    assert sum(page.count(b"\n") for page in (first, *more)) == 20_000
+
+
+def test_a_connection_keeps_few_pages(make: Make) -> None:
+    """SQLite's own default is 2 MB for each connection."""
+    with closing(connect(make([(1, "x")]).path)) as connection:
+        assert connection.execute("PRAGMA cache_size").fetchone() == (-CACHE,)

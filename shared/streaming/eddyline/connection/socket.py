@@ -18,11 +18,43 @@ from eddyline.connection.transport import (
 #: Bytes that the client sends and nobody wants: so many are taken at once.
 DROPPED = 64 * 1024
 
+#: Pieces that are sent by one call; the system takes 1,024 (IOV_MAX).
+PIECES = 64
+
 #: Callbacks keep the context that they are registered in: not that of a request.
 _NO_REQUEST = contextvars.Context()
 
 #: The protocol that a transport which is let go tells of its end.
 _NOBODY = asyncio.Protocol()
+
+
+class Unsent:
+    """Bytes that wait for a slow peer, by reference: a large event that a thousand do not read is
+    there once.
+    """
+
+    __slots__ = ("_pieces", "_sent", "size")
+
+    def __init__(self, data: bytes, sent: int) -> None:
+        self.size: int = len(data) - sent
+        self._pieces = [data]  # a deque takes 0.7 kB, and there are never many
+        #: Bytes of the first piece that the kernel has.
+        self._sent = sent
+
+    def add(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self.size += len(data)
+
+    def buffers(self) -> list[memoryview | bytes]:
+        """The next bytes, in as many pieces as one call may take."""
+        return [memoryview(self._pieces[0])[self._sent :], *self._pieces[1:PIECES]]
+
+    def taken(self, sent: int) -> None:
+        """The kernel has taken so many bytes."""
+        self.size -= sent
+        self._sent += sent
+        while self._pieces and self._sent >= len(self._pieces[0]):
+            self._sent -= len(self._pieces.pop(0))
 
 
 class SocketConnection:
@@ -39,7 +71,7 @@ class SocketConnection:
         self._peers = peers
         self._state: Literal["open", "closing", "closed"] = "open"
         #: Bytes that the kernel has not taken; None where it takes all.
-        self._unsent: bytearray | None = None
+        self._unsent: Unsent | None = None
         self.framing: Final = framing
         self.full: bool = False
         self.listener: Listener | None = None
@@ -50,7 +82,7 @@ class SocketConnection:
 
     @property
     def buffered(self) -> int:
-        return len(self._unsent) if self._unsent is not None else 0
+        return self._unsent.size if self._unsent is not None else 0
 
     def write(self, data: bytes) -> None:
         if data:
@@ -60,7 +92,7 @@ class SocketConnection:
         if self._state != "open":
             return
         if self._unsent is not None:
-            self._unsent += data
+            self._unsent.add(data)
         else:
             try:
                 sent = self._socket.send(data)
@@ -71,10 +103,10 @@ class SocketConnection:
                 return
             if sent == len(data):
                 return
-            self._unsent = bytearray(data[sent:])
+            self._unsent = Unsent(data, sent)
             loop = asyncio.get_running_loop()
             _NO_REQUEST.run(loop.add_writer, self._socket.fileno(), self._on_sendable)
-        if len(self._unsent) > HIGH_WATER and not self.full:
+        if self._unsent.size > HIGH_WATER and not self.full:
             self.full = True
             if self.listener is not None:
                 self.listener.on_full()
@@ -111,18 +143,18 @@ class SocketConnection:
     def _on_sendable(self) -> None:
         assert self._unsent is not None
         try:
-            sent = self._socket.send(self._unsent)
+            sent = self._socket.sendmsg(self._unsent.buffers())
         except BlockingIOError:
             return
         except OSError:
             self._drop()
             return
-        del self._unsent[:sent]
+        self._unsent.taken(sent)
         if self.full and self.buffered <= LOW_WATER:
             self.full = False
             if self.listener is not None:
                 self.listener.on_writable()
-        if not self._unsent:
+        if not self._unsent.size:
             self._unsent = None
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
             if self._state == "closing":

@@ -1,6 +1,7 @@
 """The journal of a single process, bounded by bytes and by age, and the backend around it."""
 
 import itertools
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,15 +14,30 @@ from eddyline.journal.base import (
     Follower,
     Gap,
     NewEntry,
-    Outcome,
     Page,
     Receipt,
 )
 from eddyline.journal.cursor import Cursor, new_epoch
+from eddyline.journal.keys import Keys
 from eddyline.journal.state import MemoryState
 
-#: Bytes that an entry costs beside its frame: objects, indexes.
+#: Bytes that an entry costs beside its frame: objects, indexes, a topic of usual length.
 ENTRY_OVERHEAD = 500
+
+#: Bytes that a further topic costs beside its text: its places in a tuple and an index.
+TOPIC_OVERHEAD = 150
+
+#: Bytes that idempotency keys may take beside the entries: as many as these, and not fewer than
+#: this.
+LEAST_KEYS = 16 * 1024 * 1024
+
+
+def size_of(entry: Entry) -> int:
+    """The bytes that an entry takes in memory. A character of a topic takes up to four of them."""
+    size = ENTRY_OVERHEAD + len(entry.frame) + sys.getsizeof(entry.topic) - sys.getsizeof("")
+    for topic in entry.alternates:
+        size += TOPIC_OVERHEAD + sys.getsizeof(topic)
+    return size
 
 
 class Window:
@@ -49,7 +65,7 @@ class Window:
     def add(self, entry: Entry) -> list[Entry]:
         """Adds the next entry; returns those that had to go."""
         self._entries[entry.cursor.sequence] = entry
-        self._bytes += len(entry.frame) + ENTRY_OVERHEAD
+        self._bytes += size_of(entry)
         self.head = entry.cursor
         return self.trim(entry.time)
 
@@ -57,7 +73,7 @@ class Window:
         gone = []
         while self._entries and self._is_over(self._entries[self._first], now):
             entry = self._entries.pop(self._first)
-            self._bytes -= len(entry.frame) + ENTRY_OVERHEAD
+            self._bytes -= size_of(entry)
             self._first += 1
             self._base = entry.cursor
             gone.append(entry)
@@ -101,11 +117,10 @@ class MemoryJournal:
         self._own_ids: dict[str, Cursor] = {}
         #: The cursor of the newest entry of each topic, in the order of these entries.
         self._topics: dict[str, Cursor] = {}
-        #: The time, digest and receipt of each idempotency key, the oldest first.
-        self._keys: dict[str, tuple[float, str, Receipt]] = {}
-        self._key_age = key_age
+        self._keys = Keys(self._window.head.epoch, key_age, max(max_bytes, LEAST_KEYS))
 
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
+        self._keys.make_room(batch)
         return [self._append_once(new) for new in batch]
 
     def append_now(self, new: NewEntry) -> Entry:
@@ -155,16 +170,12 @@ class MemoryJournal:
         if new.key is None:
             entry = self.append_now(new)
             return Receipt(entry.cursor, entry.id)
-        now = time.time()
-        while self._keys and now - next(iter(self._keys.values()))[0] > self._key_age:
-            del self._keys[next(iter(self._keys))]
-        known = self._keys.get(new.key)
+        known = self._keys.find(new)
         if known is not None:
-            outcome: Outcome = "repeated" if known[1] == new.digest() else "conflict"
-            return Receipt(known[2].cursor, known[2].id, outcome)
+            return known
         entry = self.append_now(new)
         receipt = Receipt(entry.cursor, entry.id)
-        self._keys[new.key] = (now, new.digest(), receipt)
+        self._keys.add(new, receipt)
         return receipt
 
     def _forget(self, gone: list[Entry]) -> None:

@@ -8,6 +8,7 @@ import gc
 import os
 import socket
 import sys
+import tracemalloc
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from eddyline.connection import socket as socket_connection
-from eddyline.connection.base import BARE, HIGH_WATER, LOW_WATER
+from eddyline.connection.base import BARE, CHUNKED, HIGH_WATER, LOW_WATER
 from eddyline.connection.socket import SocketConnection, take_over
 from eddyline.connection.transport import TransportConnection
 from eddyline.testing import eventually, fetch
@@ -171,3 +172,31 @@ async def test_a_peer_that_reads_no_more_has_some_seconds_after_a_close(pair, mo
     assert pair.listener.told == []
     await eventually(lambda: pair.listener.told == ["close"])
     assert pair.connection.buffered == 0
+
+
+async def test_a_large_event_that_many_do_not_read_is_there_once() -> None:
+    """One event of 250 kB took 213 kB for each of a thousand readers that read nothing."""
+    event = CHUNKED.frame(bytes(range(256)) * 8192)
+    pairs = [socket.socketpair() for _ in range(50)]
+    peers: set[Any] = set()
+    for ours, _ in pairs:
+        ours.setblocking(False)
+    connections = [SocketConnection(ours, peers, CHUNKED) for ours, _ in pairs]
+    tracemalloc.start()
+    for connection in connections:
+        connection.write_framed(event)
+        connection.write_framed(CHUNKED.frame(b"small"))
+        assert connection.buffered > len(event) // 2
+        assert connection.full
+    assert tracemalloc.get_traced_memory()[0] < 50 * 2000
+    tracemalloc.stop()
+    reader, writer = await asyncio.open_connection(sock=pairs[0][1])
+    whole = event + b"5\r\nsmall\r\n"
+    assert await reader.readexactly(len(whole)) == whole
+    await eventually(lambda: connections[0].buffered == 0 and not connections[0].full)
+    writer.close()
+    for connection in connections:
+        connection.abort()
+    await eventually(lambda: not peers)
+    for _, theirs in pairs[1:]:
+        theirs.close()
