@@ -102,7 +102,7 @@ class BodyCycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             if self.more_body and message["status"] >= 400:
-                self.keep_alive = False
+                self.keep_alive: bool = False
             return await super().send(message)
         early = self.more_body and not self.keep_alive and not message.get("more_body", False)
         # Else uvicorn closes the connection, and the client's next bytes are answered by a reset.

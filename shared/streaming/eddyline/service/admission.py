@@ -151,7 +151,7 @@ class TracedPermit(Permit):
         trace: StreamTrace,
     ) -> None:
         super().__init__(limits, subject, network, request_id)
-        self.trace = trace
+        self.trace: StreamTrace = trace
 
 
 @dataclass(frozen=True)

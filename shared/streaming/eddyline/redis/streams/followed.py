@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import Record, StreamFollower, StreamInfo
@@ -12,15 +13,15 @@ class Followed:
     """A stream, its followers in this process, and how far these are."""
 
     def __init__(self, key: str, channel: bytes, info: StreamInfo) -> None:
-        self.key = key
-        self.channel = channel
-        self.life = info.life
-        self.ttl = info.config.ttl
+        self.key: Final = key
+        self.channel: Final = channel
+        self.life: Final = info.life
+        self.ttl: Final = info.config.ttl
         #: Those that follow it, or are about to.
-        self.waiting = 0
-        self.confirmed = asyncio.Event()
+        self.waiting: int = 0
+        self.confirmed: Final = asyncio.Event()
         self.subscribing: asyncio.Future[None] | None = None
-        self.begun = False
+        self.begun: bool = False
         self._head = info.head
         self._end: str | None = None
         self._is_gone = False

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from eddyline.errors import NotFound
 from eddyline.store.files.catalog import folder_of, used_at
@@ -27,9 +28,9 @@ class Observed:
     """A stream, and the file that says how far it may be read."""
 
     def __init__(self, stream: FileStream, committed: int) -> None:
-        self.stream = stream
+        self.stream: Final = stream
         #: When its use was last noted, in unix seconds.
-        self.used = 0.0
+        self.used: float = 0.0
         self._committed = committed
         self._inode = os.fstat(committed).st_ino
 

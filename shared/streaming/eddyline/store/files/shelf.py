@@ -30,7 +30,7 @@ class Shelf:
         #: Those that are loaded, in the order of their last use.
         self._loaded: OrderedDict[str, Entry] = OrderedDict()
         #: Bytes of all files, about.
-        self.bytes = 0
+        self.bytes: int = 0
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property

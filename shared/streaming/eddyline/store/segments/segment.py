@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from eddyline.store.segments.frames import frames
@@ -42,13 +42,13 @@ class Segment:
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        self.first = first
-        self.log = folder / f"{first:018}.log"
-        self.data = folder / f"{first:018}.data"
+        self.first: Final = first
+        self.log: Path = folder / f"{first:018}.log"
+        self.data: Path = folder / f"{first:018}.data"
         #: The sequence after that of the last record, and the bytes of whole frames and records.
-        self.next = first
-        self.log_bytes = 0
-        self.data_bytes = 0
+        self.next: int = first
+        self.log_bytes: int = 0
+        self.data_bytes: int = 0
         self._marks: list[Mark] = []
 
     def move(self, folder: Path) -> None:

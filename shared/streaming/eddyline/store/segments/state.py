@@ -105,18 +105,19 @@ class StreamState:
         inherited: Iterable[Span] = (),
         start: Cursor | None = None,
     ) -> None:
-        self.config = config
-        self.life = life
-        self.fork = fork
+        self.config: StreamConfig = config
+        self.life: str = life
+        self.fork: Fork | None = fork
         #: The position that it begins at, and for a fork the oldest one of its source.
-        self.base = Cursor(life, 0) if fork is None else fork.at
-        self.start = start
+        self.base: Cursor = Cursor(life, 0) if fork is None else fork.at
+        self.start: Cursor | None = start
         #: The sequences of the oldest record of its own, and of the next one.
-        self.first = self.next = self.base.sequence + 1
+        self.first: int = self.base.sequence + 1
+        self.next: int = self.first
         #: Bytes that its own records count for.
-        self.size = 0
+        self.size: int = 0
         self.end: str | None = None
-        self.writers = Writers()
+        self.writers: Writers = Writers()
         self._spans = [*inherited, Span(life, self.next, self.next - 1)]
         # Of each record that it keeps; only a stream that trims needs them.
         self._sizes: deque[int] | None = deque() if config.trim else None

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from eddyline.store.base import Record, StreamFollower
 from eddyline.store.segments.loading import Loaded
@@ -19,9 +19,9 @@ class FileStream:
     """
 
     def __init__(self, folder: Path, loaded: Loaded, source: Self | None) -> None:
-        self.folder = folder
-        self.loaded = loaded
-        self.source = source
+        self.folder: Final = folder
+        self.loaded: Final = loaded
+        self.source: Final[Self | None] = source
         self.followers: tuple[StreamFollower, ...] = ()
         self._indexing = threading.Lock()
 
