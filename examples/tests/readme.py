@@ -119,7 +119,8 @@ class Terminal:
         except AssertionError:
             if not _UNREACHABLE.search(self.errors):
                 raise
-            message = f"the registry of `{self.commands.strip()}` can't be reached"
+            command = self.commands.strip()
+            message = f"the registry of `{command}` can't be reached: connect this machine"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
 
     def _has_npm_packages(self) -> bool:

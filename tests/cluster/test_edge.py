@@ -36,7 +36,7 @@ def authority(suite: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gateway(authority: Path) -> Iterator[str]:
     """The address of the Gateway."""
     if not exists("gatewayclass/traefik"):
-        pytest.skip("this cluster has no GatewayClass traefik")
+        pytest.skip("no GatewayClass traefik: helm install traefik, with its Gateway provider on")
     kubectl("apply", "-k", "k8s/tests/gateway-api")
     kubectl("wait", "gateway/eddyline", "-n", "eddyline", "--for=condition=Programmed")
     status = get("gateway/eddyline", "-n", "eddyline")["status"]
@@ -49,7 +49,7 @@ def gateway(authority: Path) -> Iterator[str]:
 def ingress(authority: Path) -> Iterator[str]:
     """The address of the Ingress."""
     if not get("ingressclasses")["items"]:
-        pytest.skip("this cluster has no IngressClass")
+        pytest.skip("no IngressClass: install an ingress controller, such as Traefik")
     kubectl("apply", "-k", "k8s/tests/ingress")
     yield wait(address, "the Ingress has an address")
     for namespace in ("eddyline", "eddyline-logs"):

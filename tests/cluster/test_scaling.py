@@ -10,7 +10,7 @@ from kube import HerdPod, exists, is_ready, kubectl, pods, rolled_out, wait
 def scaled(suite: None) -> Iterator[None]:
     """A hundred streams a pod, two pods at least and four at most."""
     if not exists("crd/scaledobjects.keda.sh"):
-        pytest.skip("this cluster has no KEDA")
+        pytest.skip("no KEDA: helm install keda kedacore/keda")
     # Else it would be set to one pod for a moment: see k8s/components/keda.
     remembered = "kubectl.kubernetes.io/last-applied-configuration-"
     kubectl("annotate", "deployment/events", "-n", "eddyline", remembered)

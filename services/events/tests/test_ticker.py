@@ -37,7 +37,7 @@ async def until(journal: Journal, count: int) -> None:
 async def test_it_counts_until_the_process_drains() -> None:
     journal, drain = MemoryJournal(), Drain()
     ticking = asyncio.create_task(tick(journal, MemoryState(), drain, 0.001))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await until(journal, 3)
         drain.draining = True
         await ticking

@@ -28,7 +28,9 @@ def test_a_free_port_is_in_the_url(host: str) -> None:
         assert url_of(listener) == f"http://127.0.0.1:{port}"
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+@pytest.mark.skipif(
+    not socket.has_ipv6, reason="this Python has no IPv6: use one that was built with it"
+)
 def test_ipv6_is_in_brackets() -> None:
     with listen(Settings(host="::1", port=0)) as listener:
         assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"

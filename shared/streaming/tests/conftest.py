@@ -61,7 +61,7 @@ class Bench:
         return self.running.url
 
     async def connection(self) -> tuple[Connection, Recorder]:
-        return await asyncio.wait_for(self.opened.get(), 10)
+        return await asyncio.wait_for(self.opened.get(), 20)
 
 
 def bare_app(opened: "asyncio.Queue[tuple[Connection, Recorder]]", abandoned: list[str]) -> FastAPI:

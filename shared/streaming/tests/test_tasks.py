@@ -88,7 +88,7 @@ async def test_changes_are_written_in_their_order_and_so_many_together(store: St
 
 async def test_changes_that_linger_are_written_once_and_at_the_end_at_once(store: Store) -> None:
     behind = WriteBehind(store.write, together=9, linger=60, patience=60)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         async with behind.run():
             behind.put("a", 1)
             behind.put("b", 1)
@@ -128,7 +128,7 @@ async def test_the_end_asks_a_store_that_is_away_once_or_for_as_long_as_it_has_p
     store.failure = Unavailable("away")
     for patience, least in ((0.0, 1), (0.1, 2)):
         store.asked = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             behind = WriteBehind(store.write, together=9, patience=patience)
             async with behind.run():
                 behind.put("a", 1)

@@ -208,7 +208,7 @@ async def test_no_server_there_is_an_error(upstream: Make, unused_tcp_port: int)
 async def test_silence_is_given_up(fake: Any, upstream: Make) -> None:
     fake.answer = _steps()
     await fails(upstream(idle_timeout=0.05), [], "sent nothing for 0.05 seconds")
-    await asyncio.wait_for(fake.connections[0].closed.wait(), 5)
+    await asyncio.wait_for(fake.connections[0].closed.wait(), 20)
 
 
 async def test_comments_alone_are_silence(fake: Any, upstream: Make) -> None:
@@ -227,7 +227,7 @@ async def test_closing_between_tokens_closes_the_connection(fake: Any, upstream:
     tokens = upstream().complete(QUESTION)
     await anext(tokens)
     await tokens.aclose()
-    await asyncio.wait_for(fake.connections[0].closed.wait(), 1)
+    await asyncio.wait_for(fake.connections[0].closed.wait(), 20)
 
 
 async def test_cancelling_before_the_first_token_closes_the_connection(
@@ -239,7 +239,7 @@ async def test_cancelling_before_the_first_token_closes_the_connection(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(fake.connections[0].closed.wait(), 1)
+    await asyncio.wait_for(fake.connections[0].closed.wait(), 20)
 
 
 def _steps(*steps: Callable[[Any], object]) -> Callable[[Any], Awaitable[None]]:

@@ -122,7 +122,7 @@ async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
         writer.write(b"POST /events HTTP/1.1\r\nHost: localhost\r\n")
         writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
         writer.write(b"7d0\r\n" + b"x" * 2000 + b"\r\n")
-        assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413 ")
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 413 ")
         writer.close()
 
 

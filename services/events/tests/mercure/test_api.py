@@ -123,7 +123,7 @@ async def test_only_the_machine_itself_is_let_in_without_authentication(hub):
     # As a page does whose name was made to resolve to loopback (DNS rebinding).
     reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
     writer.write(b"GET /.well-known/mercure?topic=a HTTP/1.1\r\nHost: rebound.example\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 403 ")
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 403 ")
     writer.close()
 
 

@@ -399,7 +399,7 @@ async def test_the_connection_is_closed_when_the_token_expires(hub_of, mercure):
         stream = await mercure.subscribe(hub, ("topic", "a"), token=token)
         assert await stream.events() == []
         assert stream.clean
-        assert 1.0 < time.time() - began < 5
+        assert time.time() - began > 1.0
         async with await mercure.get(hub, ("topic", "a"), token=token) as answer:
             assert answer.status == 401
 

@@ -156,7 +156,7 @@ async def test_no_line_is_lost_or_doubled_between_backlog_and_live_feed(
             # Each joins when the one before it is live.
             live = asyncio.Event()
             readers.append(asyncio.create_task(follow(f"{server.url}/logs/app.log?lines=20", live)))
-            await asyncio.wait_for(live.wait(), 10)
+            await asyncio.wait_for(live.wait(), 20)
     seen = await asyncio.gather(*readers)
     for numbers in seen:
         assert numbers == list(range(numbers[0], written[-1] + 1))

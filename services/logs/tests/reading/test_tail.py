@@ -69,10 +69,10 @@ class Followed:
         await eventually(read)
 
     async def has(self, line: str) -> None:
-        await eventually(lambda: line in self.published, 5)
+        await eventually(lambda: line in self.published)
 
     async def sees(self, *expected: str) -> None:
-        await eventually(lambda: len(self.published) >= len(expected), 5)
+        await eventually(lambda: len(self.published) >= len(expected))
         assert self.published == list(expected)
 
 
@@ -147,7 +147,7 @@ async def test_a_rename_rotation_loses_nothing_and_keeps_order(start: Start, pat
         # A writer that has not noticed the rotation yet.
         writer.write(b"late\n")
         append(path, b"4\n")
-        await eventually(lambda: len(followed.published) == 6, 5)
+        await eventually(lambda: len(followed.published) == 6)
         assert sorted(followed.published[4:]) == ["4", "late"]
 
 
@@ -222,7 +222,7 @@ async def test_a_name_that_is_swapped_back_repeats_nothing(start: Start, path: P
     await followed.sees("1", "<rotated>", "2")
     link(path, "one")
     append(one, b"3\n")
-    await eventually(lambda: len(followed.published) == 5, 5)
+    await eventually(lambda: len(followed.published) == 5)
     # The old file is still read, so that either may come first.
     assert sorted(followed.published[3:]) == ["3", "<rotated>"]
 
@@ -309,7 +309,7 @@ async def test_an_unreadable_file_is_told(
     followed = await start()
     await followed.sees("<unreadable>")
     monkeypatch.setattr(os, "open", opened)
-    await eventually(lambda: followed.tail.state == "reading", 5)
+    await eventually(lambda: followed.tail.state == "reading")
     append(path, b"new\n")
     await followed.sees("<unreadable>", "new")
 

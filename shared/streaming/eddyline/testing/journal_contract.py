@@ -117,7 +117,7 @@ async def test_followers_get_each_entry_once_in_order(journal: Journal) -> None:
     notes = Notes()
     async with journal.follow(notes):
         entries = await fill(journal, 3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not notes.entries or notes.entries[-1] != entries[-1]:
                 await asyncio.sleep(0)
     await fill(journal, 1)
@@ -133,7 +133,7 @@ async def test_a_signal_reaches_every_follower(journal: Journal, signals: Signal
     one, two = Notes(), Notes()
     async with journal.follow(one), journal.follow(two):
         await signals.signal(b"hello")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not (one.signals and two.signals):
                 await asyncio.sleep(0)
     assert one.signals == two.signals == [b"hello"]

@@ -72,7 +72,7 @@ async def test_a_flush_comes_by_itself_after_the_interval():
     group.push(entry("a"))
     sink.when_written = written.set
     group.push(entry("b"))
-    await asyncio.wait_for(written.wait(), 10)
+    await asyncio.wait_for(written.wait(), 20)
     assert sink.written[1].count(b"data: b") == 1
 
 

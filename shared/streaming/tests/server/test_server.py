@@ -153,7 +153,7 @@ async def test_http_1_0_gets_no_chunks_of_an_attached_stream_either(bench_of):
         assert isinstance(connection, AsgiConnection)
         connection.write(b"bare")
         connection.close()
-        received = await asyncio.wait_for(reader.read(), 10)
+        received = await asyncio.wait_for(reader.read(), 20)
         assert received.endswith(b"\r\n\r\nfirstbare")
         writer.close()
 
@@ -189,10 +189,10 @@ async def test_a_first_request_on_its_way_is_answered_by_a_server_that_stops(ben
         stopping = asyncio.create_task(bench.running.stop())
         await eventually(lambda: not server.is_serving())
         writer.write(request_bytes("GET", "/plain", {}))
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 20)
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert b"connection: close" in answer
-        assert await asyncio.wait_for(idle_reader.read(), 10) == b""
+        assert await asyncio.wait_for(idle_reader.read(), 20) == b""
         await stopping
         writer.close()
         idle_writer.close()

@@ -11,7 +11,7 @@ from eddyline.testing import eventually
 
 async def test_an_empty_process_is_drained_at_once() -> None:
     drain = Drain(window=60)
-    await asyncio.wait_for(drain.run(), 5)
+    await asyncio.wait_for(drain.run(), 20)
     assert drain.draining
 
 
@@ -53,7 +53,7 @@ async def test_it_ends_as_soon_as_the_last_stream_does() -> None:
     drain.closed()
     assert (drain.open, running.done()) == (1, False)
     drain.closed()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 20)
     assert cut == []
 
 
@@ -68,7 +68,7 @@ async def test_what_outlives_the_window_is_cut_after_it() -> None:
 
     drain.on_begin(1, lambda window: told.append("end"))
     drain.on_deadline(1, cut)
-    await asyncio.wait_for(drain.run(), 5)
+    await asyncio.wait_for(drain.run(), 20)
     assert told == ["end", "cut"]
     assert time.monotonic() - began >= 0.05
 
@@ -76,7 +76,7 @@ async def test_what_outlives_the_window_is_cut_after_it() -> None:
 async def test_a_stream_that_never_ends_does_not_hold_the_process() -> None:
     drain = Drain(window=0.0)
     drain.opened()
-    await asyncio.wait_for(drain.run(), 5)
+    await asyncio.wait_for(drain.run(), 20)
     assert drain.open == 1
 
 
@@ -88,7 +88,7 @@ async def test_who_is_forgotten_is_not_told() -> None:
     drain.on_deadline("a", lambda: told.append("cut"))
     drain.forget("a")
     drain.forget("never there")
-    await asyncio.wait_for(drain.run(), 5)
+    await asyncio.wait_for(drain.run(), 20)
     assert told == []
 
 
@@ -103,7 +103,7 @@ async def test_an_ender_may_forget_itself_and_others() -> None:
             drain.forget("b")
 
         drain.on_begin(owner, ender)
-    await asyncio.wait_for(drain.run(), 5)
+    await asyncio.wait_for(drain.run(), 20)
     assert told == ["a", "b"]
 
 
@@ -116,7 +116,7 @@ async def test_how_long_it_takes_shows_at_each_end() -> None:
     await asyncio.sleep(0.05)  # sleep: the time that is measured
     drain.closed()
     (sample,) = next(iter(metrics.drain_seconds.collect())).samples
-    assert 0.04 <= sample.value < 5
+    assert 0.04 <= sample.value < 60
     drain.closed()
     await running
 
@@ -125,4 +125,4 @@ async def test_how_long_it_took_is_measured() -> None:
     metrics.drain_seconds.set(-1)
     await Drain(0.05, 0.0, metrics.drain_seconds.set).run()
     (sample,) = next(iter(metrics.drain_seconds.collect())).samples
-    assert 0.05 <= sample.value < 5
+    assert 0.05 <= sample.value < 60

@@ -102,7 +102,7 @@ async def test_a_process_does_not_wait_long_for_a_journal_that_is_away(journal, 
     monkeypatch.setattr(mercure_subscriptions, "PATIENCE", 0.05)
     journal.away = True
     subscriptions = Subscriptions(MemoryState(), journal)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with subscriptions.run():
             announced(subscriptions).begin()
 
