@@ -30,7 +30,7 @@ class Polling:
 
     @staticmethod
     async def sleep(seconds: float) -> None:
-        await asyncio.sleep(seconds / 4)
+        await asyncio.sleep(seconds / 4)  # sleep: between two looks of uvicorn
 
 
 @pytest.fixture(scope="session", autouse=True)
