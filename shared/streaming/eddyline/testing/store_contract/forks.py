@@ -199,7 +199,7 @@ async def test_a_source_that_was_not_deleted_stays_when_its_forks_are_gone(
 
 
 async def test_a_source_that_expires_is_kept_for_its_forks(store: StreamStore) -> None:
-    await made(store, b"a", config=StreamConfig(ttl=0.05))
+    await made(store, b"a", config=StreamConfig(ttl=0.5))
     await forked(store, "fork", "k")
 
     async def deleted() -> bool:
