@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from documents.blocks import ROOT
 
 from eddyline.__main__ import COMMANDS
@@ -62,15 +64,28 @@ def test_the_reference_has_each_seam(reference: dict[str, str]) -> None:
     assert reference["seams.md"].count(".. automodule:: ") == len(seams)
 
 
-@pytest.mark.slow
-def test_it_is_built_without_a_warning_and_asks_nobody(tmp_path: Path) -> None:
-    command = [sys.executable, str(SITE / "build.py"), str(tmp_path)]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the site, built without a warning."""
+    work = tmp_path_factory.mktemp("docs")
+    command = [sys.executable, str(SITE / "build.py"), str(work)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path}/site/index.html\n"
-    assert done.stderr == ""
-    for page in (tmp_path / "site").glob("**/*.html"):
-        loaded = re.findall(
-            r'<(?:script|link|img)[^>]*?(?:src|href)="(?:https?:)?//', page.read_text()
-        )
-        assert loaded == [], page
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{work}/site/index.html\n"
+    return work / "site"
+
+
+@pytest.mark.slow
+def test_the_site_asks_nobody(site: Path) -> None:
+    for page in site.glob("**/*.html"):
+        loads = r'<(?:script|link|img)[^>]*?(?:src|href)="(?:https?:)?//'
+        assert re.findall(loads, page.read_text()) == [], page
+
+
+@pytest.mark.slow
+def test_the_site_has_the_runbook_that_each_alert_links_to(site: Path) -> None:
+    groups = yaml.safe_load((ROOT / "observability" / "alerts.yml").read_text())["groups"]
+    links = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]]
+    assert len(links) > 10
+    for link in map(urlsplit, links):
+        assert f'id="{link.fragment}"' in (site / link.path.lstrip("/")).read_text(), link
