@@ -1,5 +1,7 @@
 """The service as a server asks for it."""
 
+import importlib
+import os
 import subprocess
 import sys
 
@@ -38,11 +40,24 @@ def test_importing_the_module_reads_no_environment() -> None:
         ("EVENTS_REDIS", "1"),
     ],
 )
-def test_bad_settings_end_the_process_with_code_3(variable: str, value: str) -> None:
-    code = f"import os; os.environ[{variable!r}] = {value!r}; from eddyline_events.app import app"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+def test_bad_settings_end_the_process_with_code_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    importlib.reload(eddyline_events.app)
+    with pytest.raises(SystemExit) as raised:
+        _ = eddyline_events.app.app
+    assert raised.value.code == 3
+    assert variable in capsys.readouterr().err
+
+
+def test_a_fresh_process_ends_so_too_without_a_traceback() -> None:
+    environment = os.environ | {"EVENTS_JOURNAL_BYTES": "many"}
+    code = "from eddyline_events.app import app"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
-    assert variable in done.stderr
+    assert "EVENTS_JOURNAL_BYTES" in done.stderr
     assert "Traceback" not in done.stderr
 
 
