@@ -17,28 +17,28 @@ from eddyline_events.http import browser_files
 CLIENT = Path(browser_files.__file__).parents[1] / "static" / "eddyline.js"
 
 
-async def test_the_client_is_served_as_a_module_for_any_origin(hub):
-    async with await fetch(hub.url + "/events/static/eddyline.js") as answer:
+async def test_the_client_is_served_as_a_module_for_any_origin(standing):
+    async with await fetch(standing.url + "/events/static/eddyline.js") as answer:
         assert answer.status == 200
         assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["cache-control"] == "no-cache"
         assert await answer.body() == CLIENT.read_bytes()
     headers = {"If-None-Match": answer.headers["etag"]}
-    async with await fetch(hub.url + "/events/static/eddyline.js", headers=headers) as again:
+    async with await fetch(standing.url + "/events/static/eddyline.js", headers=headers) as again:
         assert (again.status, await again.body()) == (304, b"")
-    async with await fetch(hub.url + "/events/static/eddyline.js", method="HEAD") as head:
+    async with await fetch(standing.url + "/events/static/eddyline.js", method="HEAD") as head:
         assert head.headers["content-length"] == str(CLIENT.stat().st_size)
 
 
-async def test_nothing_else_is_under_static(hub):
+async def test_nothing_else_is_under_static(standing):
     for path in ("debug.html", "../app.py", "%2e%2e/app.py", "eddyline.js/"):
-        async with await fetch(f"{hub.url}/events/static/{path}") as answer:
+        async with await fetch(f"{standing.url}/events/static/{path}") as answer:
             assert answer.status in (307, 404)
 
 
-async def test_the_debug_page_may_load_nothing_from_elsewhere(hub):
-    async with await fetch(hub.url + "/events/debug") as answer:
+async def test_the_debug_page_may_load_nothing_from_elsewhere(standing):
+    async with await fetch(standing.url + "/events/debug") as answer:
         page = (await answer.body()).decode()
         assert answer.headers["content-type"].startswith("text/html")
         policy = answer.headers["content-security-policy"]

@@ -97,8 +97,8 @@ async def test_private_events_are_not_among_all_public_ones(hub, publish, subscr
         ({"topic": "a", "id": "1f.7"}, "id:"),
     ],
 )
-async def test_a_bad_publication_is_refused_by_name(hub, publish, body, complaint):
-    status, problem = await publish(hub, body)
+async def test_a_bad_publication_is_refused_by_name(standing, publish, body, complaint):
+    status, problem = await publish(standing, body)
     assert status == 400
     assert complaint in problem["detail"]
 
@@ -138,8 +138,8 @@ async def test_too_large_an_event_is_refused_however_framed(hub_of, publish):
         ("?" + "topic=a&" * 257, "257"),
     ],
 )
-async def test_a_bad_subscription_is_refused_by_name(hub, query, complaint):
-    async with await fetch(f"{hub.url}/events{query}") as stream:
+async def test_a_bad_subscription_is_refused_by_name(standing, query, complaint):
+    async with await fetch(f"{standing.url}/events{query}") as stream:
         assert stream.status == 400
         assert complaint in (await stream.json())["detail"]
 
@@ -203,8 +203,8 @@ async def test_the_demo_ticks_as_the_lesson_prints_it(hub_of, subscribed):
         await stream.close()
 
 
-async def test_the_openapi_document_names_the_parameters(hub):
-    async with await fetch(hub.url + "/openapi.json") as stream:
+async def test_the_openapi_document_names_the_parameters(standing):
+    async with await fetch(standing.url + "/openapi.json") as stream:
         paths = (await stream.json())["paths"]["/events"]
     names = {"topic", "after", "Last-Event-ID", "poll", "timeout", "envelope", "ticket"}
     assert {p["name"] for p in paths["get"]["parameters"]} == names

@@ -36,8 +36,10 @@ async def test_events_of_the_hubs_own_api_and_of_mercure_are_the_same(
         ({"topic": "a", "event": "mercure"}, "hub's own events"),
     ],
 )
-async def test_nobody_forges_the_hubs_events_by_its_own_api_either(hub, publish, event, complaint):
-    status, problem = await publish(hub, {"data": "x", **event})
+async def test_nobody_forges_the_hubs_events_by_its_own_api_either(
+    standing, publish, event, complaint
+):
+    status, problem = await publish(standing, {"data": "x", **event})
     assert status == 400
     assert complaint in problem["detail"]
 
@@ -78,13 +80,13 @@ async def test_a_page_of_a_listed_origin_may_read_with_credentials(hub_of, mercu
 
 
 @pytest.mark.parametrize("path", ["", "/subscriptions", "/subscriptions/exact/a", "oauth"])
-async def test_a_page_asks_first_where_it_must(hub_of, mercure, path):
+async def test_a_page_asks_first_where_it_must(standing_of, mercure, path):
     where = (
         "/.well-known/oauth-protected-resource/.well-known/mercure"
         if path == "oauth"
         else mercure.path + path
     )
-    async with hub_of(cors_origins=[APP], mercure_subscriptions=True) as hub:
+    async with standing_of(cors_origins=[APP], mercure_subscriptions=True) as hub:
         asked = {"Access_Control_Request_Method": "GET"}
         async with await mercure.get(
             hub, method="OPTIONS", path=where, Origin=APP, **asked
@@ -99,8 +101,8 @@ async def test_a_page_asks_first_where_it_must(hub_of, mercure, path):
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_star_among_the_origins_lets_nobody_publish_by_cookie(hub_of, mercure):
-    async with hub_of(cors_origins=["*"], **mercure.secured) as hub:
+async def test_a_star_among_the_origins_lets_nobody_publish_by_cookie(standing_of, mercure):
+    async with standing_of(cors_origins=["*"], **mercure.secured) as hub:
         token = mercure.token_0x(publish=["*"])
         for origin in ("*", "https://evil.example", "null"):
             headers = {"Cookie": f"mercureAuthorization={token}", "Origin": origin}
@@ -168,8 +170,8 @@ async def test_nothing_is_left_of_who_went(hub, mercure):
     await eventually(lambda: hub.app.state.context.limits.open == 0)
 
 
-async def test_the_openapi_document_names_parameters_and_fields(hub, mercure):
-    async with await mercure.get(hub, path="/openapi.json") as answer:
+async def test_the_openapi_document_names_parameters_and_fields(standing, mercure):
+    async with await mercure.get(standing, path="/openapi.json") as answer:
         paths = (await answer.json())["paths"][mercure.path]
     assert {"topic", "match", "match_urlpattern"} <= {p["name"] for p in paths["get"]["parameters"]}
     [form] = paths["post"]["requestBody"]["content"].values()
