@@ -579,3 +579,21 @@ async def test_without_a_journal_yet_nobody_is_given_a_place(hub_of):
         hub.broadcast.synced = False
         with pytest.raises(Unavailable, match="not reached yet"):
             await hub.broadcast.locate(None, Topics(frozenset("t")))
+
+
+class Granted(Topics):
+    """The selector of a client that may read private entries."""
+
+    def matches(self, entry: Entry) -> bool:
+        return not self.topics.isdisjoint(entry.topics)
+
+
+async def test_the_id_of_a_private_event_is_to_strangers_one_that_nobody_gave(hub_of):
+    async with hub_of() as hub:
+        batch = [NewEntry("t", "x", id="private", private=True), NewEntry("t", "y", id="public")]
+        private, public = [receipt.cursor for receipt in await hub.journal.append(batch)]
+        stranger, granted = Topics(frozenset("t")), Granted(frozenset("t"))
+        for id in ("private", "of-nobody"):
+            assert await hub.broadcast.locate(id, stranger) == "unknown"
+        assert await hub.broadcast.locate("private", granted) == private
+        assert await hub.broadcast.locate("public", stranger) == public
