@@ -68,6 +68,10 @@ test-redis: .venv/.synced ## Run the tests of the Redis journal on another serve
 mutants: .venv/.synced ## Sabotage a copy of the product, and see that tests notice: ARGS="--all", ARGS="cursor"
 	@exec $(PYTHON) scripts/mutants.py $(ARGS)
 
+container-test: ## Run `make test` in a clean container of the images' base (needs Docker): AS=tester or root, BASE_IMAGE=
+	@scripts/need-docker
+	@BASE_IMAGE=$(BASE_IMAGE) scripts/container-test $(or $(AS),tester) $(ARGS)
+
 compose-test: .venv/.synced ## Run the suite in containers and try it: under faults, scaled, and from inside (needs Docker)
 	@scripts/need-docker
 	@exec $(PYTHON) -m pytest -q -s --junit-xml=.pytest_cache/compose.xml tests/compose/suite.py
