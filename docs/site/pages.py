@@ -7,6 +7,7 @@ to pages follow them there, and each other file is copied and can be downloaded.
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +25,6 @@ for _readme in sorted(ROOT.glob("examples/*/README.md")):
     OUTSIDE[str(_readme.relative_to(ROOT))] = f"examples/{_readme.parent.name}.md"
 
 TOCTREE = "\n```{{toctree}}\n:hidden:\n:maxdepth: 2\n\n{}\n```\n"
-
-#: On GitHub there is none: it is made with the site.
-REFERENCE = TOCTREE.format("reference/index")
 
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 _ENTRY = re.compile(r"^([-|]) \[(.*?)\]\(([^)#:]+)\.md\)", re.MULTILINE)
@@ -52,7 +50,15 @@ def write(site: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = _with_links(document, target, site, places)
         target.write_text(with_contents(text) if target.name == "index.md" else text)
-    (site / "index.md").open("a").write(REFERENCE)
+    _add_unlisted(site / "index.md", places.values())
+
+
+def _add_unlisted(index: Path, places: Iterable[str]) -> None:
+    """The start names no reference, which is made with the site, and may name no new paper."""
+    text = index.read_text()
+    papers = [each for each in places if "/" not in each and f"({each})" not in text]
+    names = [each.removesuffix(".md") for each in papers if each != index.name]
+    index.write_text(text + TOCTREE.format("\n".join([*names, "reference/index"])))
 
 
 def with_contents(index: str) -> str:
