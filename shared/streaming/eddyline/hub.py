@@ -12,10 +12,14 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.broadcast.formats import POLL, POLL_SECONDS, accepted
 from eddyline.connection.refusal import refusal
+from eddyline.durable import store_source
+from eddyline.durable.app import DurableStreams, Mounted
+from eddyline.durable.reader import Admission, ReadPolicy
 from eddyline.errors import BadRequest, StreamingError, Unavailable
 from eddyline.journal.backends import backend_from_url
 from eddyline.journal.base import Backend, Bounds, NewEntry
@@ -23,6 +27,7 @@ from eddyline.journal.cursor import EARLIEST
 from eddyline.policy import ProducePolicy, StreamPolicy
 from eddyline.produce.generator_run import Source
 from eddyline.produce.producer import Producer
+from eddyline.produce.stream_feeds import StreamFeeds
 from eddyline.server.stopping import on_stop
 from eddyline.service.admission import Limits
 from eddyline.service.drain import Drain
@@ -90,12 +95,15 @@ class Hub:
         broadcast = Broadcast(backend.journal, self._meter, self._policy, drain)
         store = MemoryStore(self._produce_policy.total_bytes)
         producer = Producer(store, self._policy, drain, self._meter, self._produce_policy)
+        feeds = StreamFeeds(store, store_source.entry, self._meter, self._policy, drain)
+        durable = DurableStreams(store, feeds, ReadPolicy())
         loop = asyncio.get_running_loop()
-        running = _Running(loop, backend, broadcast, producer, drain, Limits(drain))
+        running = _Running(loop, backend, broadcast, producer, durable, drain, Limits(drain))
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(backend.run())
             await stack.enter_async_context(broadcast.run())
             await stack.enter_async_context(producer.run())
+            await stack.enter_async_context(feeds.run())
             stack.callback(running.close)
             await stack.enter_async_context(on_stop(running.stop))
             self._running = running
@@ -191,6 +199,22 @@ class Hub:
         except StreamingError as error:
             return refusal(request, error)
 
+    def durable(self) -> ASGIApp:
+        """An app that serves the streams of `produce` by the protocol Durable Streams, read-only:
+
+            app.mount("/streams", hub.durable())
+
+        The path is the key: the values of `produce(request, "answers/7", …)` are read at
+        `/streams/answers/7`, each as a JSON message, by any client of that protocol.
+        https://github.com/durable-streams/durable-streams
+        """
+
+        def find() -> tuple[DurableStreams, Admission]:
+            running = self._require_running()
+            return running.durable, Admission(running.limits.admit)
+
+        return Mounted(find)
+
     async def cancel(self, key: str) -> bool:
         """Ends the generator of `produce` under `key`, and tells its clients. False where there is
         none, or it has ended.
@@ -220,6 +244,7 @@ class _Running:
     backend: Backend
     broadcast: Broadcast
     producer: Producer
+    durable: DurableStreams
     drain: Drain
     limits: Limits
     draining: asyncio.Task[None] | None = None

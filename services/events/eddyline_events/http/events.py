@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, TooLarge, Unavailable
+from eddyline.rate import Rate
 from eddyline.service.body import read_body
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
@@ -22,7 +23,6 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
 from eddyline_events.hub.publishing.publication import entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
-from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.selecting.subscription import Subscription
 from eddyline_events.settings import EventsSettings
@@ -37,7 +37,9 @@ class EventsApi:
     def __init__(self, hub: Hub, access: Access, links: Sequence[str] = ()) -> None:
         self._hub = hub
         self._access = access
-        self._publisher = Publisher(hub.journal, Rate(hub.settings.publish_rate))
+        self._publisher = Publisher(
+            hub.journal, Rate(hub.settings.publish_rate, "events", "EVENTS_PUBLISH_RATE")
+        )
         self._pulled = metrics.StreamMetrics("events", "pull")
         self._headers = STREAM_HEADERS | ({"Link": ", ".join(links)} if links else {})
 

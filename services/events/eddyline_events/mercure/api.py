@@ -15,13 +15,13 @@ from fastapi.responses import JSONResponse
 from eddyline.broadcast.catch_up import Start
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.cursor import EARLIEST, Cursor
+from eddyline.rate import Rate
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publishing.publisher import Publisher
-from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.mercure import openapi
 from eddyline_events.mercure.auth.authenticator import MercureAuthenticator
 from eddyline_events.mercure.auth.challenge import METADATA_PATH, metadata, refusal
@@ -53,7 +53,9 @@ class MercureApi:
         self._url = settings.mercure_url or PATH
         self._base = settings.mercure_url or f"http://localhost:{settings.port}{PATH}"
         self._auth = MercureAuthenticator(hub, self._base)
-        self._publisher = Publisher(hub.journal, Rate(settings.publish_rate))
+        self._publisher = Publisher(
+            hub.journal, Rate(settings.publish_rate, "events", "EVENTS_PUBLISH_RATE")
+        )
         self._subscriptions: Subscriptions | None = None
         if settings.mercure_subscriptions:
             self._subscriptions = Subscriptions(hub.state, hub.journal)

@@ -1,6 +1,7 @@
 """Audiences: subscribers that get the same bytes, with one fan-out and coalescing for all."""
 
 import asyncio
+import logging
 import time
 from typing import Final, Protocol
 
@@ -20,6 +21,9 @@ LONGEST_LINGER = 0.1
 
 #: The weight of the newest flush in the running average of events a second.
 RATE_WEIGHT = 0.1
+
+
+logger: Final = logging.getLogger(__name__)
 
 
 class Selector(Protocol):
@@ -168,7 +172,14 @@ class Audience:
         if self._flushing or not self._pending:
             return
         began = time.monotonic()
-        data = self.format.join(self._pending, self._last)
+        try:
+            data = self.format.join(self._pending, self._last)
+        except ValueError as error:
+            logger.error("entries could not be told: %s", error)
+            self._pending.clear()
+            self._pending_bytes = 0
+            self._end_readers("failed")
+            return
         events = len(self._pending)
         self._pending.clear()
         self._pending_bytes = 0
@@ -193,7 +204,7 @@ class Audience:
         if self._governor.sampled(now):
             self._meter.lag.observe(max(0.0, time.time() - self._oldest))
         if self.format.once:
-            self._complete()
+            self._end_readers("complete")
 
     def _linger(self, events: int, began: float, now: float) -> float:
         """Seconds until the next flush.
@@ -213,14 +224,14 @@ class Audience:
             return max(governor.interval, worked, min(2 * by_all - worked, LONGEST_LINGER))
         return max(governor.interval, worked) if self._rate * worked > BUSY else governor.interval
 
-    def _complete(self) -> None:
+    def _end_readers(self, reason: Reason) -> None:
         """Long-poll responses end after one write. End them in the next turn of the loop: ending
         the last subscriber drops this audience while `Broadcast._push` iterates over the audiences.
         """
         served = [reader for readers in self._by_framing.values() for reader in readers]
         self._by_framing.clear()
         for reader in served:
-            asyncio.get_running_loop().call_soon(reader.end, "complete")
+            asyncio.get_running_loop().call_soon(reader.end, reason)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -132,7 +132,14 @@ class CatchUp:
             subscriber.reset(page.gap, page.oldest)
             return
         before = self._after
-        if self._write_entries(page) and self._audience.format.once:
+        try:
+            written = self._write_entries(page)
+        except ValueError as error:
+            self._after = before
+            pages.log_failure(error)
+            subscriber.end("failed")
+            return
+        if written and self._audience.format.once:
             subscriber.end("complete")
         elif self._after == pages.head:
             subscriber.go_live()

@@ -28,6 +28,10 @@ class Format(Protocol):
     def once(self) -> bool:
         """Whether the body ends with the first entries."""
 
+    @property
+    def ends_at_gap(self) -> bool:
+        """Whether the body ends where entries are missing, in place of going on after them."""
+
     def entry(self, entry: Entry) -> bytes:
         """One entry; called for each audience, and for each subscriber that catches up."""
 
@@ -35,6 +39,7 @@ class Format(Protocol):
         """Entries that are written together; `last` is the cursor of the last one.
 
         Called once for each flush of an audience. `frames` is not empty where `once` is not set.
+        Raises ValueError where this format cannot tell them: their readers are ended, without them.
         """
 
     def heartbeat(self, cursor: Cursor | None) -> bytes:
@@ -50,12 +55,16 @@ class Format(Protocol):
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         """The last bytes of a body that ends at `cursor`; `retry` is in milliseconds."""
 
+    def complete(self, cursor: Cursor) -> bytes:
+        """The last bytes of a body that has all there will ever be."""
+
 
 class ServerSentEvents:
     """`text/event-stream`; an entry is the bytes that its journal holds."""
 
     media_type = sse.EVENT_STREAM
     once = False
+    ends_at_gap = False
 
     def entry(self, entry: Entry) -> bytes:
         return entry.frame
@@ -74,6 +83,9 @@ class ServerSentEvents:
 
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         return sse.retry_frame(retry)
+
+    def complete(self, cursor: Cursor) -> bytes:
+        return b""
 
 
 class Rendered(ABC):
@@ -107,6 +119,7 @@ class NdjsonLines(Rendered):
 
     media_type = ndjson.NDJSON
     once = False
+    ends_at_gap = False
 
     def render(self, entry: Entry) -> bytes:
         return ndjson.encode(message(entry))
@@ -123,12 +136,16 @@ class NdjsonLines(Rendered):
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         return ndjson.encode({"cursor": str(cursor), "retry": retry})
 
+    def complete(self, cursor: Cursor) -> bytes:
+        return b""
+
 
 class LongPoll(Rendered):
     """One JSON object, as soon as there is an entry: `{"events": […], "cursor": …}`."""
 
     media_type = "application/json"
     once = True
+    ends_at_gap = True
 
     def render(self, entry: Entry) -> bytes:
         return orjson.dumps(message(entry))
@@ -145,6 +162,9 @@ class LongPoll(Rendered):
 
     def ending(self, cursor: Cursor, retry: int) -> bytes:
         return self.join([], cursor)
+
+    def complete(self, cursor: Cursor) -> bytes:
+        return b""
 
 
 def message(entry: Entry) -> dict[str, Any]:

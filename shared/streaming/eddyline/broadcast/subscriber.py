@@ -106,7 +106,6 @@ class Subscriber:
 
     @property
     def selector(self) -> Selector:
-        """The selection of its entries, which is that of its audience."""
         return self._audience.selector
 
     def start(self, after: Start, first: bytes) -> None:
@@ -186,8 +185,8 @@ class Subscriber:
         feed, format = self._feed, self._audience.format
         feed.meter.reset(gap)
         self._resumed(gap)
-        self.connection.write(format.reset(gap, oldest, feed.head))
-        if format.once:
+        self._write(format.reset(gap, oldest, feed.head))
+        if format.ends_at_gap:
             self._finish_body("complete", b"")
         else:
             self.go_live()
@@ -265,9 +264,11 @@ class Subscriber:
         self._finish_body(reason, self._last_bytes(reason))
 
     def _last_bytes(self, reason: Reason) -> bytes:
-        if reason == "complete":
-            return b""
         at = (self._catch_up and self._catch_up.cursor) or self._feed.head
+        if reason == "complete":
+            return self._audience.format.complete(at)
+        if reason == "failed" and self._state == "live":
+            return b""  # entries before the head are missing
         return self._audience.format.ending(at, random.randint(*RETRY))
 
     def _finish_body(self, reason: Reason, last: bytes) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from eddyline.broadcast.audience import Audience
@@ -25,6 +25,7 @@ from eddyline.journal.base import Entry, Page
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import Window
 from eddyline.policy import StreamPolicy
+from eddyline.produce.polls import Polls
 from eddyline.service.admission import Permit
 from eddyline.service.drain import Drain
 from eddyline.store.base import Record, StreamStore
@@ -86,6 +87,7 @@ class StreamFeed:
         "holders",
         "key",
         "on_end",
+        "polls",
         "recent",
         "subscribers",
         "unused",
@@ -103,6 +105,7 @@ class StreamFeed:
         self.recent: Window = Window(Cursor(epoch, 0), RECENT_BYTES)
         self.subscribers: set[Subscriber] = set()
         self.holders: int = 0
+        self.polls: Polls = Polls()
         self.unused: asyncio.Event = asyncio.Event()
         self.following: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = context
@@ -125,21 +128,29 @@ class StreamFeed:
         format: Format,
         *,
         first: bytes = b"",
+        at_head: Callable[[Cursor], bytes] = lambda head: b"",
         expires: float | None = None,
+        seconds: float | None = None,
+        headers: Mapping[str, str] = sse.STREAM_HEADERS,
     ) -> StreamResponse:
         """The records after a cursor, until the stream has ended or the client leaves.
 
         Takes over the permit, and the caller's hold. `first`: bytes for this client alone, before
-        all others. `expires`: unix seconds.
+        all others; `at_head` makes those for a client that has all records already. `expires`: unix
+        seconds. `seconds`: the longest that it may last, in place of the policy's.
         """
         requested = time.monotonic()
         permit.hand_over()
 
         def open(connection: Connection) -> None:
             self.meter.begin()
-            subscriber = Subscriber(self, self._audience(format), connection, permit, expires)
+            audience = self._audience(format)
+            subscriber = Subscriber(self, audience, connection, permit, expires, None, seconds)
             self.subscribers.add(subscriber)
-            subscriber.start(after, first)
+            if after == self.head:
+                subscriber.start(None, first + at_head(self.head))
+            else:
+                subscriber.start(after, first)
             self.meter.first_byte.observe(time.monotonic() - requested)
             if self._context.drain.draining:
                 self.end_within(self._context.drain.window, [subscriber])
@@ -148,7 +159,16 @@ class StreamFeed:
             permit.release()
             self.release()
 
-        return StreamResponse(open, abandon, format.media_type, sse.STREAM_HEADERS)
+        return StreamResponse(open, abandon, format.media_type, headers)
+
+    async def changed(self, after: Cursor) -> None:
+        """Returns once the stream is not at `after`, has ended or is gone, or its process drains.
+
+        A caller that is cancelled waits no more.
+        """
+        if after != self.head or self.finished or self._context.drain.draining:
+            return
+        await self.polls.wait()
 
     def end_within(self, window: float, subscribers: Iterable[Subscriber]) -> None:
         """Ends subscribers for a drain, each at its own random moment of `window` seconds."""
@@ -177,18 +197,20 @@ class StreamFeed:
             subscriber.fall_behind()
         self.recent = Window(head, RECENT_BYTES)
         self._resume(self.subscribers)
+        self.polls.answer()
 
     def deliver(self, records: Sequence[Record]) -> None:
         if not self.subscribers:
             # Nothing is rendered or kept for a stream that nobody reads.
             self.recent = Window(records[-1].cursor, RECENT_BYTES)
-            return
-        for record in records:
-            entry = self._context.render(record)
-            self.recent.add(entry)
-            for audience in self._audiences.values():
-                audience.push(entry)
-        self._resume(self._waiting)
+        else:
+            for record in records:
+                entry = self._context.render(record)
+                self.recent.add(entry)
+                for audience in self._audiences.values():
+                    audience.push(entry)
+            self._resume(self._waiting)
+        self.polls.answer()
 
     def ended(self, reason: str | None) -> None:
         self.finished = True
@@ -197,6 +219,7 @@ class StreamFeed:
         for subscriber in list(self.subscribers):
             subscriber.complete()
         self._resume(self._waiting)
+        self.polls.answer()
         self.on_end()
 
     # Asked by subscribers (`Feed`).

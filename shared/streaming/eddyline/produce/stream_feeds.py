@@ -49,6 +49,7 @@ class StreamFeeds:
             self._context.drain.forget(self)
             for feed in list(self._feeds.values()):
                 feed.end_all("closed")
+                feed.polls.answer()
             self._context.timer_wheel.close()
             following = list(self._following)
             for task in following:
@@ -93,3 +94,4 @@ class StreamFeeds:
     def _end_within(self, window: float) -> None:
         for feed in list(self._feeds.values()):
             feed.end_within(window, feed.subscribers)
+            feed.polls.answer(window)

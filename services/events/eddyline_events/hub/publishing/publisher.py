@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.base import Journal, NewEntry, Receipt
+from eddyline.rate import Rate
 from eddyline.telemetry import metrics
-from eddyline_events.hub.publishing.rate import Rate
 
 
 class KeyConflict(StreamingError):

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "QUERY")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "QUERY")
 ALLOWED = (
     "authorization",
     "cache-control",
@@ -20,7 +20,17 @@ ALLOWED = (
     "if-unmodified-since",
     "last-event-id",
     "prefer",
+    "producer-epoch",
+    "producer-id",
+    "producer-seq",
     "range",
+    "stream-closed",
+    "stream-expires-at",
+    "stream-fork-offset",
+    "stream-fork-sub-offset",
+    "stream-forked-from",
+    "stream-seq",
+    "stream-ttl",
     "x-request-id",
 )
 EXPOSED = (
@@ -32,9 +42,21 @@ EXPOSED = (
     "Idempotent-Replayed",
     "Last-Event-ID",
     "Link",
+    "Location",
     "Mercure-Last-Event-ID",
     "Preference-Applied",
+    "Producer-Epoch",
+    "Producer-Expected-Seq",
+    "Producer-Received-Seq",
+    "Producer-Seq",
     "Retry-After",
+    "Stream-Closed",
+    "Stream-Cursor",
+    "Stream-Expires-At",
+    "Stream-Next-Offset",
+    "Stream-SSE-Data-Encoding",
+    "Stream-TTL",
+    "Stream-Up-To-Date",
     "WWW-Authenticate",
     "X-Chat-Upstream",
     "X-Request-ID",

@@ -2,9 +2,13 @@
 
 import pytest
 
+from eddyline import rate
 from eddyline.errors import Overloaded
-from eddyline_events.hub.publishing import rate
-from eddyline_events.hub.publishing.rate import Rate
+from eddyline.rate import Rate
+
+
+def rate_of(per_second: float) -> Rate:
+    return Rate(per_second, "events", "EVENTS_PUBLISH_RATE")
 
 
 @pytest.fixture
@@ -15,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_seconds_worth_at_once_then_as_fast_as_the_rate(clock: list[float]) -> None:
-    limit = Rate(8)
+    limit = rate_of(8)
     for _ in range(9):
         limit.take("alice", 1)
     with pytest.raises(Overloaded, match="8 events per second") as refused:
@@ -27,7 +31,7 @@ def test_a_seconds_worth_at_once_then_as_fast_as_the_rate(clock: list[float]) ->
 
 
 def test_a_batch_larger_than_the_bucket_is_taken_and_paid_for(clock: list[float]) -> None:
-    limit = Rate(10)
+    limit = rate_of(10)
     limit.take("alice", 100)
     with pytest.raises(Overloaded) as refused:
         limit.take("alice", 1)
@@ -38,11 +42,11 @@ def test_a_batch_larger_than_the_bucket_is_taken_and_paid_for(clock: list[float]
 
 def test_a_rate_of_zero_is_no_limit() -> None:
     for _ in range(100):
-        Rate(0).take("alice", 10_000)
+        rate_of(0).take("alice", 10_000)
 
 
 def test_full_buckets_are_forgotten(clock: list[float]) -> None:
-    limit = Rate(10)
+    limit = rate_of(10)
     for number in range(100):
         limit.take(number, 5)
     clock[0] += 1
