@@ -23,7 +23,7 @@ LONG = 100.0
 
 #: How uv and npm say that there is no way to their registries.
 _UNREACHABLE = re.compile(
-    r"[Ff]ailed to fetch|dns error|error sending request|EAI_AGAIN|ENOTFOUND|ECONN|ETIMEDOUT"
+    r"[Ff]ailed to (fetch|download)|dns error|tcp connect error|EAI_AGAIN|ENOTFOUND|ECONN|ETIMEDOUT"
 )
 
 
