@@ -200,7 +200,7 @@ async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
             for _ in range(3):
                 async with post(server, path, body) as stream:
                     assert stream.status == 500
-                assert server.app.state.context.limits.open == 0
+                await eventually(lambda: server.app.state.context.limits.open == 0)
         async with post(server, path, body) as stream:
             assert b"Hello" in await stream.body()
 

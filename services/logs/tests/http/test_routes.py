@@ -288,7 +288,7 @@ async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
             for _ in range(3):
                 async with opened(url) as stream:
                     assert stream.status == 500
-                assert server.app.state.context.limits.open == 0
+                await eventually(lambda: server.app.state.context.limits.open == 0)
         async with opened(url) as stream:
             assert told(await stream.events(1)) == ["a"]
 

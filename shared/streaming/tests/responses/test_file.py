@@ -15,6 +15,7 @@ from eddyline import testing
 from eddyline.connection.sendfile import READ
 from eddyline.responses import file as file_response
 from eddyline.responses.file import TAIL, FileResponse, strong_etag
+from eddyline.server.intake import PIPELINED
 from eddyline.service.app import Context
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
@@ -446,9 +447,9 @@ async def test_a_small_file_that_is_not_in_the_page_cache_or_whose_file_system_c
 async def test_small_files_to_a_client_that_does_not_wait(run: Running, small: bytes) -> None:
     """Answers stay in order, and none overtakes bytes that a slow reader has not taken yet."""
     stream = await fetch(run.url, receive_buffer=8192)
-    stream.writer.write(request_bytes("GET", "/", {}) * 100)
+    stream.writer.write(request_bytes("GET", "/", {}) * PIPELINED)
     assert await stream.body() == small
-    for _ in range(100):
+    for _ in range(PIPELINED):
         await stream.read_head("GET")
         assert await stream.body() == small
 

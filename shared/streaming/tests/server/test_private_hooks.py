@@ -125,6 +125,10 @@ def test_no_other_private_attribute_of_others_is_used() -> None:
     assert found - listed == set()
 
 
+#: Public, in spite of their underscore: documentation of collections.namedtuple.
+OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
+
+
 def foreign(module: ast.Module) -> set[str]:
     """Names with a leading underscore that a module takes from others, and does not make itself."""
     taken, made = set(), set()
@@ -140,7 +144,8 @@ def foreign(module: ast.Module) -> set[str]:
                 taken.add(name)
             case ast.ImportFrom(module=str(origin), names=names):
                 taken |= set(private_imports(origin, names))
-    return {name for name in taken - made if name.startswith("_") and not name.endswith("__")}
+    taken -= made | OF_NAMED_TUPLES
+    return {name for name in taken if name.startswith("_") and not name.endswith("__")}
 
 
 def private_imports(origin: str, names: list[ast.alias]) -> Iterator[str]:
