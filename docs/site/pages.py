@@ -20,9 +20,11 @@ OUTSIDE = {
     "SECURITY.md": "security.md",
     "UPGRADE.md": "upgrade.md",
     "examples/README.md": "examples/index.md",
+    **{
+        str(readme.relative_to(ROOT)): f"examples/{readme.parent.name}.md"
+        for readme in sorted(ROOT.glob("examples/*/README.md"))
+    },
 }
-for _readme in sorted(ROOT.glob("examples/*/README.md")):
-    OUTSIDE[str(_readme.relative_to(ROOT))] = f"examples/{_readme.parent.name}.md"
 
 TOCTREE = "\n```{{toctree}}\n:hidden:\n:maxdepth: 2\n\n{}\n```\n"
 
