@@ -12,7 +12,7 @@ from typing import Final, Protocol
 Headers = Iterable[tuple[bytes, bytes]]
 
 #: Requests that a client may send before the first of them is answered.
-PIPELINED = 64
+PIPELINED = 128
 
 #: Seconds between two looks at the connections that wait.
 TICK = 1.0
