@@ -1,6 +1,5 @@
 """The store that is a folder."""
 
-import asyncio
 import errno
 import os
 from contextlib import closing
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from eddyline.errors import Unavailable
 from eddyline.responses.file import strong_etag
+from eddyline.threads import FILES
 from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
 from eddyline_downloads.stores.listing import walk
 from eddyline_downloads.stores.safe_open import open_beneath, open_nonblocking
@@ -49,10 +49,10 @@ class FolderStore:
         if file is not None:
             return FileIO(file, "rb")
         # The kernel has to wait for a disk, or the path names no file.
-        return await asyncio.to_thread(self._open, path)
+        return await FILES.lane(self.folder).run(self._open, path)
 
     async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
-        return await asyncio.to_thread(self._page, prefix, after, limit, may_read)
+        return await FILES.lane(self.folder).run(self._page, prefix, after, limit, may_read)
 
     def _open(self, path: str) -> FileIO:
         self._require_folder()

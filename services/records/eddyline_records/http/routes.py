@@ -12,6 +12,7 @@ from eddyline.responses.pull import PullResponse
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.threads import PULLS
 from eddyline.wire.ndjson import NDJSON
 from eddyline_records.formats import ndjson
 from eddyline_records.http.openapi import EVERY_ROW, ROWS, DatasetList
@@ -91,6 +92,7 @@ class RecordsApi:
                 stream,
                 media_type=NDJSON,
                 interrupt=scan.interrupt,
+                lane=PULLS.lane(("records", name)),
             )
 
     def _find(self, caller: Principal, name: str) -> Source:

@@ -1,6 +1,5 @@
 """A table of a SQLite database: `sqlite:////srv/users.db?table=users&key=id`."""
 
-import asyncio
 import logging
 import sqlite3
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Self
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from eddyline.errors import Unavailable
+from eddyline.threads import PULLS
 from eddyline_records.sources.base import Key, Schema
 from eddyline_records.sources.sqlite_scan import SqliteScan, connect, query
 
@@ -43,7 +43,7 @@ class SqliteSource:
         return cls(name, path, options["table"][0], options["key"][0])
 
     async def schema(self) -> Schema:
-        return await asyncio.to_thread(self._read_schema)
+        return await PULLS.lane(self.path).run(self._read_schema)
 
     def key_of(self, schema: Schema, text: str) -> Key:
         """A key as SQLite compares it: a text is greater than every number."""

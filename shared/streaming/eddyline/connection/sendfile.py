@@ -13,12 +13,20 @@ from eddyline.connection.base import (
     StreamStalled,
 )
 from eddyline.connection.transport import _LINUX, reset
+from eddyline.threads import FILES
 
 #: Bytes of a file that are sent between two looks at it, and that sendfile(2) is asked for at once.
 SLICE = 4 * 1024 * 1024
 
-#: Bytes of one read where sendfile(2) cannot be used.
+#: Bytes that are looked for in memory at once: the most that may be gone from there by the time
+#: that a slow peer has room.
+PIECE = 1024 * 1024
+
+#: Bytes of one read in a thread.
 READ = 512 * 1024
+
+#: Bytes between two looks into the page cache; the kernel reads so many ahead.
+LOOK = 128 * 1024
 
 _TCP_INFO_SIZE = 128
 _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
@@ -42,6 +50,40 @@ def acked(transport: asyncio.Transport) -> int:
     if len(info) < _TCP_INFO_SIZE:
         return -1
     return int(struct.unpack_from("Q", info, _BYTES_ACKED)[0])
+
+
+def tells_what_waits(file: int) -> bool:
+    """Whether the file's system can say that a read would wait for a disk. Those of a network, of
+    FUSE and of memory can not.
+    """
+    return _LINUX and _cached(file, 0, 1) is not None
+
+
+async def cached(file: int, offset: int, count: int) -> int:
+    """The bytes from `offset` on, at least one, that sendfile(2) finds in memory; read there in a
+    thread where they are not. 0: the file's system cannot tell, or keeps nothing in memory.
+    """
+    known = _cached(file, offset, count)
+    if known == 0:
+        count = min(count, READ)
+        await FILES.lane(os.fstat(file).st_dev).run(os.pread, file, count, offset)
+        known = _cached(file, offset, count)
+    return known or 0
+
+
+def _cached(file: int, offset: int, count: int) -> int | None:
+    """The bytes that are in the page cache, by a look at each LOOK; None where nobody can tell."""
+    byte = [bytearray(1)]
+    known = 0
+    for at in (*range(0, count, LOOK), count - 1):
+        try:
+            os.preadv(file, byte, offset + at, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return known
+        except OSError:
+            return None
+        known = at + 1
+    return known
 
 
 def can_sendfile(transport: asyncio.Transport) -> bool:
@@ -98,10 +140,10 @@ async def read_slice(
     offset: int,
     count: int,
 ) -> int:
-    """The same by large reads in a thread, for transports that sendfile(2) cannot serve."""
-    sent = 0
+    """The same by large reads in a thread, where sendfile(2) cannot be used or might wait."""
+    lane, sent = FILES.lane(os.fstat(file).st_dev), 0
     while sent < count:
-        data = await asyncio.to_thread(os.pread, file, min(READ, count - sent), offset + sent)
+        data = await lane.run(os.pread, file, min(READ, count - sent), offset + sent)
         if not data:
             break
         transport.write(data)

@@ -13,6 +13,7 @@ from eddyline.produce.stream_feeds import StreamFeeds
 from eddyline.produce.yielded import EndReason, encode, ending, safe_detail
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.store.base import Batch, StaleWriter, StreamEnded, StreamFull, StreamStore
+from eddyline.threads import PRODUCERS, source_of
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -134,7 +135,8 @@ def as_async(source: Source) -> AsyncIterator[Any]:
     """A blocking generator runs in threads, a step at a time."""
     if isinstance(source, AsyncIterable):
         return aiter(source)
-    return ThreadedIterator(iter(source))
+    steps = iter(source)
+    return ThreadedIterator(steps, PRODUCERS.lane(source_of(steps)))
 
 
 async def close(source: object) -> None:

@@ -1,6 +1,5 @@
 """Files, sent by sendfile(2) where the server can, by large reads where not; memory is constant."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from eddyline.connection.base import StreamClosed
 from eddyline.connection.refusal import refusal
-from eddyline.connection.sendfile import READ
+from eddyline.connection.sendfile import READ, tells_what_waits
 from eddyline.errors import NotFound, StreamingError
 from eddyline.responses.body import Body, send_whole
 from eddyline.responses.ranges import (
@@ -32,6 +31,7 @@ from eddyline.responses.regular import open_regular
 from eddyline.responses.stream import ByteStream, transport_of
 from eddyline.responses.threaded import ThreadedIterator
 from eddyline.service.admission import StreamContext
+from eddyline.threads import FILES
 
 #: The end of a range is read, not sent by the kernel: a change shows before the range is whole.
 TAIL = 64 * 1024
@@ -93,12 +93,15 @@ class FileResponse(Response):
         """Takes an open file over; the headers that tell its version."""
         self.file = file
         self.version: os.stat_result = os.fstat(file.fileno())
+        self._lane = FILES.lane(self.version.st_dev)
+        self._waits = not tells_what_waits(file.fileno())
         return _version_headers(self.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._to_open is not None:
             try:
-                file = await asyncio.to_thread(open_regular, self._to_open)
+                lane = FILES.lane(os.path.dirname(self._to_open))
+                file = await lane.run(open_regular, self._to_open)
                 self.headers.update(self._use(file))
             except BaseException as error:
                 self.context.permit.release()
@@ -118,7 +121,8 @@ class FileResponse(Response):
             else:
                 await send_whole(self.context, Body(send, 200, self.raw_headers), whole)
         finally:
-            self.file.close()
+            # A file system that cannot tell which calls wait may let closing wait, too.
+            await self._lane.run(self.file.close) if self._waits else self.file.close()
 
     def _whole(self, scope: Scope) -> bytes | None:
         """The file, if it is small, all of it is asked for, and no disk has to be waited for."""
@@ -126,7 +130,7 @@ class FileResponse(Response):
             return None
         data = _read_cached(self.file.fileno(), self.version.st_size)
         # One that has changed is for `_stream`, which cuts it off and counts it.
-        return None if self._is_changed() else data
+        return None if data is None or self._is_changed() else data
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream: ByteStream = ByteStream(self.context, scope, send)
@@ -196,11 +200,11 @@ class FileResponse(Response):
         return body
 
     async def _send_range(self, body: Body, start: int, end: int, *, last: bool = False) -> None:
-        if self.stream.transport is not None:
+        if self.stream.transport is not None and not self._waits:
             zero_copy_end = max(start, end - TAIL)
             await self._send_by_kernel(start, zero_copy_end)
             start = zero_copy_end
-        reads = ThreadedIterator(self._reads(start, end))
+        reads = ThreadedIterator(self._reads(start, end), self._lane)
         try:
             async for chunk in reads:
                 start += len(chunk)

@@ -5,25 +5,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Lock
 
-from eddyline.responses.threaded import close_source, pool
+from eddyline.responses.threaded import close_source
+from eddyline.threads import Lane
 
 
 class GatheringIterator:
     """Yields the chunks that `source` has made since the last time, as one; texts as UTF-8.
 
-    A step in a thread goes on until `ahead` bytes wait for the caller: for each line of a table a
-    step of its own would cost more than the line. No chunk waits for the one after it. `interrupt`
-    makes a step that runs return early; it is called from the event loop.
+    A step in a thread goes on until `ahead` bytes wait for the caller, or another step for the
+    thread: for each line of a table a step of its own would cost more than the line. No chunk waits
+    for the one after it. `interrupt` makes a step that runs return early; it is called from the
+    event loop.
     """
 
     def __init__(
         self,
         source: Iterator[bytes | str],
         ahead: int,
+        lane: Lane,
         interrupt: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
         self._ahead = ahead
+        self._lane = lane
         self._interrupt = interrupt
         self._loop = asyncio.get_running_loop()
         #: Its result: whether the source has ended.
@@ -55,12 +59,12 @@ class GatheringIterator:
         return b"".join(chunks)
 
     async def aclose(self) -> None:
-        """Waits for the step that runs, then closes the source in the pool."""
+        """Waits for the step that runs, then closes the source in a thread."""
         self._closing = True
-        await close_source(self._source, self._step, self._interrupt)
+        await close_source(self._source, self._step, self._lane, self._interrupt)
 
     def _start(self) -> Future[bool]:
-        self._step = pool().submit(self._make)
+        self._step = self._lane.submit(self._make)
         self._step.add_done_callback(self._notify)
         return self._step
 
@@ -74,7 +78,7 @@ class GatheringIterator:
             with self._lock:
                 self._made.append(data)
                 self._size += len(data)
-                if self._size >= self._ahead:
+                if self._size >= self._ahead or self._lane.is_contended:
                     return False
             self._notify()
         return False

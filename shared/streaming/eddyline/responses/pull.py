@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from eddyline.responses.body import Body, BodyResponse
 from eddyline.responses.gathering import GatheringIterator
 from eddyline.service.admission import StreamContext
+from eddyline.threads import PULLS, Lane, source_of
 from eddyline.wire.sse import STREAM_HEADERS
 
 #: Bytes that a blocking producer makes ahead of its client, and one chunk.
@@ -24,6 +25,7 @@ class PullResponse(BodyResponse):
     runs in threads; small chunks that it makes while the client is busy are joined. `interrupt`
     makes its next chunk come early, for a client that has left. An exception ends the body without
     its regular end, so that the client can tell. `context`: the limits and measures of a service.
+    `lane`: the threads of a blocking iterator; by default its code has some of those of all bodies.
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class PullResponse(BodyResponse):
         headers: Mapping[str, str] | None = None,
         status_code: int = 200,
         interrupt: Callable[[], None] | None = None,
+        lane: Lane | None = None,
     ) -> None:
         self.chunks = chunks
         self.interrupt = interrupt
+        self.lane = lane
         super().__init__(
             context or StreamContext.from_defaults("pull"),
             media_type=media_type,
@@ -48,11 +52,13 @@ class PullResponse(BodyResponse):
     async def send_body(self, body: Body) -> None:
         await body.begin()
         source = self.chunks() if callable(self.chunks) else self.chunks
-        chunks: AsyncIterator[bytes | str] = (
-            aiter(source)
-            if isinstance(source, AsyncIterable)
-            else GatheringIterator(iter(source), AHEAD, self.interrupt)
-        )
+        chunks: AsyncIterator[bytes | str]
+        if isinstance(source, AsyncIterable):
+            chunks = aiter(source)
+        else:
+            steps = iter(source)
+            lane = self.lane or PULLS.lane(source_of(steps))
+            chunks = GatheringIterator(steps, AHEAD, lane, self.interrupt)
         try:
             async for chunk in chunks:
                 await body.write(chunk.encode() if isinstance(chunk, str) else chunk)

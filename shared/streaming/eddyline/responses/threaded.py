@@ -1,28 +1,19 @@
-"""A blocking iterator, awaited: one step at a time in a bounded pool of threads.
+"""A blocking iterator, awaited: one step at a time in a thread.
 
 A slow client holds no thread: between two steps there is none.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
+
+from eddyline.threads import Lane
 
 T = TypeVar("T")
 
-#: More would only queue at the disk or the database; a step is short.
-THREADS = min(32, (os.cpu_count() or 1) + 4)
-
 #: A step without a value. None cannot say it, because a source may yield None.
 _END: Any = object()
-
-
-@cache
-def pool() -> ThreadPoolExecutor:
-    """The threads in which producers run; apart from asyncio's own, which name look-ups share."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="eddyline-pull")
 
 
 class ThreadedIterator(Generic[T]):
@@ -31,8 +22,11 @@ class ThreadedIterator(Generic[T]):
     `interrupt` makes a step that runs return early; it is called from the event loop.
     """
 
-    def __init__(self, source: Iterator[T], interrupt: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, source: Iterator[T], lane: Lane, interrupt: Callable[[], None] | None = None
+    ) -> None:
         self._source = source
+        self._lane = lane
         self._interrupt = interrupt
         self._step: Future[T] | None = None
 
@@ -47,19 +41,22 @@ class ThreadedIterator(Generic[T]):
         return chunk
 
     async def aclose(self) -> None:
-        """Waits for the step that runs, then closes the source in the pool."""
+        """Waits for the step that runs, then closes the source in a thread."""
         step, self._step = self._step, None
-        await close_source(self._source, step, self._interrupt)
+        await close_source(self._source, step, self._lane, self._interrupt)
 
     def _start(self) -> Future[T]:
-        self._step = pool().submit(next, self._source, _END)
+        self._step = self._lane.submit(next, self._source, _END)
         return self._step
 
 
 async def close_source(
-    source: Iterator[Any], step: Future[Any] | None, interrupt: Callable[[], None] | None
+    source: Iterator[Any],
+    step: Future[Any] | None,
+    lane: Lane,
+    interrupt: Callable[[], None] | None,
 ) -> None:
-    """Closes an iterator in the pool, once the step that runs has ended."""
+    """Closes an iterator in a thread, once the step that runs has ended."""
 
     async def close() -> None:
         if step is not None and not step.cancel():
@@ -68,7 +65,7 @@ async def close_source(
             # A generator that is closed while a thread runs it raises ValueError and stays open.
             await asyncio.gather(asyncio.wrap_future(step), return_exceptions=True)
         if (closing := getattr(source, "close", None)) is not None:
-            await asyncio.wrap_future(pool().submit(closing))
+            await lane.run(closing)
 
-    # A second cancellation would take the closing out of the pool's queue.
+    # A second cancellation would take the closing out of the queue.
     await asyncio.shield(asyncio.create_task(close()))

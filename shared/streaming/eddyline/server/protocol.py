@@ -10,7 +10,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from eddyline.connection.base import BARE, CHUNKED, EXTENSION, Connection, StreamClosed
 from eddyline.connection.sendfile import (
+    PIECE,
     acked,
+    cached,
     can_sendfile,
     corked,
     read_slice,
@@ -172,17 +174,12 @@ class HttpTransport:
     async def _send_slice(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
         cycle, transport = self._protocol.running, self._protocol.transport
         assert cycle is not None
-        native = can_sendfile(transport)
         while count > 0:
             if cycle.disconnected or transport.is_closing():
                 cycle.disconnected = True
                 raise StreamClosed("the peer left")
             try:
-                sent = sendfile_now(transport, file, offset, count) if native else 0
-                if sent:
-                    await asyncio.sleep(0)
-                else:
-                    sent = await self._send_when_writable(file, offset, count, stall_timeout)
+                sent = await self._send_some(file, offset, count, stall_timeout)
             except BaseException:
                 # Else uvicorn logs a response that was not completed, for each client that leaves.
                 cycle.disconnected = True
@@ -190,11 +187,16 @@ class HttpTransport:
             cycle.expected_content_length -= sent
             offset, count = offset + sent, count - sent
 
-    async def _send_when_writable(
-        self, file: int, offset: int, count: int, stall_timeout: float
-    ) -> int:
+    async def _send_some(self, file: int, offset: int, count: int, stall_timeout: float) -> int:
         transport = self._protocol.transport
-        if can_sendfile(transport):
+        # Only bytes that are in memory: sendfile(2) would wait for a disk, and all streams with it.
+        native = can_sendfile(transport)
+        ready = await cached(file, offset, min(count, PIECE)) if native else 0
+        if ready and (sent := sendfile_now(transport, file, offset, ready)):
+            await asyncio.sleep(0)
+            return sent
+        if ready:
+            count = ready
             work = sendfile_slice(transport, file, offset, count)
         else:
             work = read_slice(transport, self._protocol.flow.drain, file, offset, count)
