@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from eddyline.service.registry import registrations
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("browser: docs")
 
 #: Milliseconds.
 PATIENCE = 30_000

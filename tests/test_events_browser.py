@@ -16,7 +16,7 @@ from eddyline.testing import PATIENCE, FaultProxy, Running, eventually, fetch, r
 from eddyline_events.app import create_app
 from eddyline_events.settings import EventsSettings
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("browser: events")
 
 #: Milliseconds.
 QUICK = {"maxDelay": 50}
