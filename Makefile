@@ -143,6 +143,9 @@ k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: 
 	@scripts/install-kubernetes-tools
 	@$(PYTHON) -m pytest -q tests/test_manifests.py tests/test_manifest_schemas.py
 
+k8s-up: ## Run the suite on the cluster of kubectl's context, and say how to use it: CLUSTER_LOAD= K8S=k8s
+	@CLUSTER_LOAD="$(if $(filter command line environment,$(origin CLUSTER_LOAD)),$(CLUSTER_LOAD))" TAG=$(TAG) NAMES="$(IMAGES)" scripts/k8s-up $(or $(K8S),k8s)
+
 cluster-test: .venv/.synced images ## Run the suite on the current kubectl context: CLUSTER_LOAD="kind load image-archive"
 	@CLUSTER_LOAD="$(CLUSTER_LOAD)" TAG=$(TAG) SERVICES="$(SERVICES)" scripts/cluster-test $(ARGS)
 

@@ -72,7 +72,7 @@ def test_actions_are_pinned_by_commit_and_rights_are_few(workflow: Path) -> None
     for step in steps(workflow):
         if "actions/checkout" in step.get("uses", ""):
             assert step["with"]["persist-credentials"] is False
-        # An expression within a script is code, and its value may be the name of a stranger's branch.
+        # An expression in a script is code, and its value may be a stranger's branch.
         assert "${{" not in step.get("run", "")
 
 
