@@ -72,7 +72,11 @@ def fault(mutation: Mutation, root: Path = ROOT) -> str | None:
 
 def main(arguments: Sequence[str]) -> int:
     options = _arguments().parse_args(arguments)
-    chosen = [each for each in mutations() if all(word in each.name for word in options.words)]
+    chosen = [
+        each
+        for each in mutations()
+        if all(word in f"{each.file} {each.name}" for word in options.words)
+    ]
     faults = [f"{each.name}: {why}" for each in chosen if (why := fault(each)) is not None]
     if faults or not chosen:
         print("\n".join(faults) or f"no sabotage is named {options.words}", file=sys.stderr)
@@ -88,7 +92,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/mutants.py", description="Sabotage a copy of the product, and run its tests."
     )
-    parser.add_argument("words", nargs="*", help="only sabotages whose names hold all of these")
+    parser.add_argument(
+        "words", nargs="*", help="only sabotages whose names or files hold all of these"
+    )
     parser.add_argument("--all", action="store_true", help="run all of `make test` for each")
     return parser
 
