@@ -102,7 +102,7 @@ class Terminal:
                 start_new_session=True,
             )
 
-    async def run(self, seconds: float = PATIENCE) -> str:
+    async def run(self, seconds: float = 3 * PATIENCE) -> str:
         """The output, once all commands have succeeded."""
         self.start()
         assert self._process is not None
@@ -138,7 +138,7 @@ class Terminal:
         assert self._process is not None
         assert self._process.poll() is None, str(self)
 
-    async def says(self, text: str, seconds: float = PATIENCE) -> None:
+    async def says(self, text: str, seconds: float = 3 * PATIENCE) -> None:
         """Waits until `text` is printed, also as an error."""
 
         def said() -> bool:

@@ -9,7 +9,7 @@ from eddyline.testing import FaultProxy, fetch
 
 from .readme import LONG, Readme
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chat_ui")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("chat_ui")]
 
 ANSWER = "Here is my response to '{}': This is a streaming response that appears word by word. "
 

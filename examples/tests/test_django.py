@@ -7,7 +7,7 @@ from eddyline.testing import fetch
 
 from .readme import Readme
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("django")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("django")]
 
 STATES = ["new", *(f"packing, {percent} %" for percent in (20, 40, 60, 80, 100)), "packed"]
 
