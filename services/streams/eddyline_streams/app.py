@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from fastapi import APIRouter
+
 from eddyline.durable import store_source
 from eddyline.errors import SettingsError
 from eddyline.produce.stream_feeds import StreamFeeds
@@ -12,7 +14,10 @@ from eddyline.service.registry import Example, Registration
 from eddyline.store.stores import RunnableStore, store_from_url
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_streams.http.routes import StreamsApi
+from eddyline_streams.http.subscriptions import SubscriptionsApi
 from eddyline_streams.settings import StreamsSettings
+from eddyline_streams.subscriptions.subscriptions import Subscriptions
+from eddyline_streams.subscriptions.webhook import Webhooks
 
 #: Schemes of stores that one process alone can write.
 ONE_PROCESS = ("memory", "file")
@@ -28,13 +33,21 @@ def service(context: Context, settings: StreamsSettings) -> Service:
     store = store_from_url(url)
     meter = StreamMetrics("streams", "broadcast")
     feeds = StreamFeeds(store, store_source.entry, meter, context.settings.policy, context.drain)
-    api = StreamsApi(context, settings, store, feeds)
-    return Service("streams", api.routes(), partial(_run, store, feeds))
+    # Webhooks of this machine are for development, where nobody else can reach the service.
+    local = settings.on_loopback
+    subscriptions = Subscriptions(store, Webhooks(local=local))
+    routes = APIRouter()
+    # First: its paths are below those of streams.
+    routes.include_router(SubscriptionsApi(context, subscriptions, local=local).routes())
+    routes.include_router(StreamsApi(context, settings, store, feeds, subscriptions).routes())
+    return Service("streams", routes, partial(_run, store, feeds, subscriptions))
 
 
 @asynccontextmanager
-async def _run(store: RunnableStore, feeds: StreamFeeds) -> AsyncIterator[None]:
-    async with store.run(), feeds.run():
+async def _run(
+    store: RunnableStore, feeds: StreamFeeds, subscriptions: Subscriptions
+) -> AsyncIterator[None]:
+    async with store.run(), feeds.run(), subscriptions.run():
         yield
 
 

@@ -12,6 +12,8 @@ from eddyline.errors import (
     NotFound,
     StreamingError,
     TooLarge,
+    Unauthorized,
+    Unavailable,
 )
 from eddyline.service.openapi.operation import ADMISSION, BEARER, parameter, problems
 
@@ -54,6 +56,29 @@ def _operation(
         "openapi_extra": {"parameters": [_PATH, *parameters]},
     }
 
+
+_JSON = {"application/json": {"schema": {"type": "object"}}}
+_REFUSALS = (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, Unavailable)
+
+#: Of each route of subscriptions: its answers, and refusals with a code for programs.
+SUBSCRIPTION: Operation = {
+    "response_class": Response,
+    "responses": {
+        201: {"description": "Made", "content": _JSON},
+        200: {
+            "description": "Done",
+            "content": {**_JSON, "application/jwk-set+json": {"schema": {"type": "object"}}},
+        },
+        204: {"description": "Done"},
+        **{
+            error.status: {
+                "description": error.title,
+                "content": {**_JSON, **response["content"]},
+            }
+            for error, response in ((error, problems(error)[error.status]) for error in _REFUSALS)
+        },
+    },
+}
 
 OPERATIONS: dict[str, Operation] = {
     "GET": _operation(

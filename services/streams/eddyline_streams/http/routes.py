@@ -1,7 +1,6 @@
 """HTTP of the streams service: Durable Streams at `/v1/stream/{path}`."""
 
 import functools
-from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,12 +17,9 @@ from eddyline.service.raw_route import RawRoute
 from eddyline.store.base import StreamStore
 from eddyline.telemetry import metrics
 from eddyline_streams.http.openapi import OPERATIONS
+from eddyline_streams.paths import ROOT, is_reserved, key_of
 from eddyline_streams.settings import StreamsSettings
-
-ROOT = "/v1/stream/"
-
-#: The first segment of paths that are the service's own (section 6 of the protocol).
-RESERVED = "__ds"
+from eddyline_streams.subscriptions.subscriptions import Subscriptions
 
 _ACTIONS = {"GET": "read", "HEAD": "read", "PUT": "create", "POST": "append", "DELETE": "delete"}
 
@@ -32,11 +28,17 @@ class StreamsApi:
     """The routes of the service. One for each process."""
 
     def __init__(
-        self, context: Context, settings: StreamsSettings, store: StreamStore, feeds: StreamFeeds
+        self,
+        context: Context,
+        settings: StreamsSettings,
+        store: StreamStore,
+        feeds: StreamFeeds,
+        subscriptions: Subscriptions,
     ) -> None:
         self._context = context
         self._rate = Rate(settings.write_rate, "writes", "STREAMS_WRITE_RATE")
-        policy = WritePolicy(key_of, settings.write_bytes, settings.stream_bytes or None)
+        most = settings.stream_bytes or None
+        policy = WritePolicy(key_of, settings.write_bytes, most, subscriptions.wrote)
         writer = Writer(store, policy)
         self._streams = DurableStreams(store, feeds, settings.reading, writer)
 
@@ -95,14 +97,3 @@ class StreamsApi:
         if source is not None and (key := key_of(source)) is not None:
             # A fork reads as well as it writes.
             caller.require("streams", "read", key)
-
-
-def key_of(path: str) -> str | None:
-    """The key of the stream at the path of a URL, which may be a whole URL of this service."""
-    path = unquote(urlsplit(path).path)
-    key = path.removeprefix(ROOT)
-    return None if key == path or not key or is_reserved(key) else key
-
-
-def is_reserved(key: str) -> bool:
-    return key == RESERVED or key.startswith(f"{RESERVED}/")
