@@ -41,7 +41,15 @@ async def conform(vitest: Path, url: str, folder: Path) -> tuple[int, list[str]]
     report = folder / "report.json"
     process = await asyncio.create_subprocess_exec(
         vitest,
-        *("run", "--dir", ".", here.name, "--reporter=json", f"--outputFile={report}"),
+        *(
+            "run",
+            "--dir",
+            ".",
+            "--testTimeout=60000",
+            here.name,
+            "--reporter=json",
+            f"--outputFile={report}",
+        ),
         cwd=here.parent,
         env=os.environ | {"DS_URL": url, "DS_SUBSCRIPTIONS": "1"},
         stdin=asyncio.subprocess.DEVNULL,
@@ -62,7 +70,7 @@ async def conform(vitest: Path, url: str, folder: Path) -> tuple[int, list[str]]
 async def test_every_conformance_test_passes(
     vitest: Path, tmp_path: Path, redis_url: str, store: str
 ) -> None:
-    # Some of them wait for the end of a long poll, and have 5 s.
+    # Some of them wait for the end of a long poll.
     url = SecretStr(store.format(folder=tmp_path, redis=redis_url))
     settings = StreamsSettings(store=url, long_poll=2, cors_origins=("*",))
     async with running(create_app(settings)) as server:
