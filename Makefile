@@ -143,6 +143,9 @@ k8s-validate: .venv/.synced ## Build every kustomization of k8s/, and check it: 
 	@scripts/install-kubernetes-tools
 	@$(PYTHON) -m pytest -q tests/test_manifests.py tests/test_manifest_schemas.py
 
+chart: .venv/.synced ## Make a Helm chart of k8s/ in dist/chart/eddyline: REGISTRY=registry.example.org/team
+	@$(PYTHON) scripts/make_chart.py "$(REGISTRY)"
+
 k8s-up: ## Run the suite on the cluster of kubectl's context, and say how to use it: CLUSTER_LOAD= K8S=k8s
 	@CLUSTER_LOAD="$(if $(filter command line environment,$(origin CLUSTER_LOAD)),$(CLUSTER_LOAD))" TAG=$(TAG) NAMES="$(IMAGES)" scripts/k8s-up $(or $(K8S),k8s)
 

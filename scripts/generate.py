@@ -240,6 +240,15 @@ def runbooks(_: Iterable[Served]) -> str:
     return re.sub(r"^( +runbook_url: )\S*#", links, text, flags=re.MULTILINE)
 
 
+def releases(services: Iterable[Served]) -> str:
+    """The workflow of a release, which has an image of each service."""
+    names = ", ".join([*(each.name for each in services), "loadtests"])
+    text = (ROOT / RELEASE).read_text()
+    return re.sub(r"^( +service: )\[.*\]$", rf"\g<1>[{names}]", text, flags=re.MULTILINE)
+
+
+RELEASE = ".github/workflows/release.yml"
+
 ALERTS = "observability/alerts.yml"
 
 IMAGES = "k8s/components/images/kustomization.yaml"
@@ -253,6 +262,7 @@ FILES: dict[str, Callable[[list[Served]], str]] = {
     "k8s/components/loadtest/services.env": addresses,
     IMAGES: images,
     ALERTS: runbooks,
+    RELEASE: releases,
     "observability/kustomization.yaml": grafana,
 }
 
