@@ -345,7 +345,7 @@ async def test_the_file_is_closed_when_the_client_leaves(
     assert path in open_files()
     stream.reset()
     await eventually(lambda: ended(request.node.name, "client_closed") == 1)
-    assert path not in open_files()
+    await eventually(lambda: path not in open_files())
 
 
 async def test_a_client_that_stalls_is_cut_off(
