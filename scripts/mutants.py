@@ -34,7 +34,7 @@ PATIENCE_FOR_ALL = 3600
 #: pytest's exit code where tests ran, and one failed. Any other but 0 is a fault of the run.
 FAILED = 1
 
-_FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 
 Result = Literal["caught", "MISSED", "BROKEN"]
 

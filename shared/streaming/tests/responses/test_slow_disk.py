@@ -55,7 +55,7 @@ class Disk:
             self.reads += 1
             if threading.get_ident() == self._loop:
                 self.on_loop.append(f"{name} {offset} {count}")
-            time.sleep(self.delay)
+            time.sleep(self.delay)  # sleep: the pace of a slow disk
 
     def pread(self, file: int, count: int, offset: int) -> bytes:
         if self._is_mine(file):
