@@ -258,7 +258,7 @@ async def live_through(  # type: ignore[no-untyped-def]
             await seen(rate('eddyline_slow_consumers_total{service="logs"}'))
             await seen(rate('eddyline_resets_total{service="logs"}'))
             for _ in range(10):  # a bus that drops messages looks like this
-                redis.command(r'PUBLISH eddyline:{events}:bus "x 1 0\n"')
+                redis.command(r'PUBLISH eddyline:{events}:bus@0 "x 1 0\n"')
                 await asyncio.sleep(0.2)  # sleep: the pace of faults
             await seen(rate("eddyline_bus_gaps_total"))
             await at_the_limit(suite.url, server)

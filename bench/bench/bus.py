@@ -22,7 +22,7 @@ from bench.rivals import OURS_ON_REDIS
 from bench.servers import Running, free_port, serve
 from bench.tools import Load, build, event_data, own_core
 
-BUS = "eddyline:{events}:bus"
+BUS = "eddyline:{events}:bus@0"
 BATCH_EVENTS = 512
 CROWD = 50  # publishers at once: then Redis writes once to each process for many messages
 MESSAGE_BYTES = 240  # of an event of EVENT_BYTES, as the bus carries it

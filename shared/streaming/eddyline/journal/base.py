@@ -1,12 +1,13 @@
 """Journals: ordered entries, read from a cursor; and the backend that keeps those of a hub."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, Protocol
 
-from eddyline.journal.cursor import Cursor
+from eddyline.errors import BadRequest
+from eddyline.journal.cursor import Cursor, check_own_id
 from eddyline.journal.state import State
 from eddyline.wire import sse
 
@@ -15,9 +16,21 @@ from eddyline.wire import sse
 Gap = Literal["trimmed", "epoch", "future", "unknown"]
 
 
-#: How an append went: added now; added before, under the same idempotency key; or refused, because
-#: that key was used for another entry.
-Outcome = Literal["appended", "repeated", "conflict"]
+#: How an append went: added now; added before, under the same idempotency key or own id; or
+#: refused, because another entry has that key (`conflict`), or that id (`taken`).
+Outcome = Literal["appended", "repeated", "conflict", "taken"]
+
+
+#: Types of events that begin so are ours: clients trust them (`eddyline.reset`).
+OWN_TYPES = "eddyline."
+
+
+def check_event_type(event: str | None) -> None:
+    """Raises BadRequest for an event type that no publisher may use."""
+    if event is not None and event.startswith(OWN_TYPES):
+        raise BadRequest(
+            f"event: must not begin with {OWN_TYPES!r}, as our own events do (got {event[:80]!r})"
+        )
 
 
 #: Seconds for which an idempotency key is remembered, where nothing else is said.
@@ -73,6 +86,8 @@ class Entry:
 
     @classmethod
     def from_new(cls, new: NewEntry, cursor: Cursor, at: float) -> "Entry":
+        if new.id is not None:
+            check_own_id(new.id)
         id = new.id if new.id is not None else str(cursor)
         frame = sse.encode(new.data, event=new.event, id=id, retry=new.retry)
         return cls(cursor, new.topic, frame, new.private, at, id, new.alternates, new.json)
@@ -111,13 +126,19 @@ class Page:
     """Entries that follow a cursor, or the reason why they cannot be read.
 
     `oldest` is the cursor that reads all that is retained, `head` that of the newest entry
-    (sequence 0 where there was none).
+    (sequence 0 where there was none). `lost`: the topics of entries after the cursor that are not
+    retained any more. `gap` is `trimmed` only where that is not known.
     """
 
     entries: list[Entry]
     oldest: Cursor
     head: Cursor
     gap: Gap | None = None
+    lost: tuple[str, ...] = ()
+
+    def gap_of(self, may_match: Callable[[str], bool]) -> Gap | None:
+        """The gap for a reader of the topics that match."""
+        return self.gap or ("trimmed" if any(map(may_match, self.lost)) else None)
 
 
 class Follower(Protocol):
@@ -148,14 +169,18 @@ class Journal(Protocol):
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         """Adds entries, in order; they are in the journal when this returns, one receipt each.
 
-        Raises Unavailable where the journal cannot promise that.
+        An own id names one retained entry: the same entry again is `repeated`, another one `taken`.
+        Raises BadRequest for an own id like a cursor (`check_own_id`), and Unavailable where the
+        journal cannot promise that the entries are there.
         """
 
     async def read(self, after: Cursor | None, limit: int) -> Page:
         """Up to `limit` entries after a cursor; None reads from the oldest."""
 
-    async def locate(self, id: str) -> Cursor | None:
-        """The cursor of the oldest entry with a publisher's own id."""
+    async def locate(self, id: str) -> Entry | None:
+        """The entry with a publisher's own id; its `frame` may be missing. The time that it takes
+        must not tell a stranger whether there is one.
+        """
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
         """Retained topics with their newest entries, the newest first; `before`: a sequence."""

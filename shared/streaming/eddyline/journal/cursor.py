@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 import orjson
 
-from eddyline.errors import BadCursor
+from eddyline.errors import BadCursor, BadRequest
 
 #: Safe as an event id: a cross-origin reconnect needs no CORS preflight for it (WHATWG fetch).
 SAFE_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
@@ -40,6 +40,18 @@ class Cursor:
         if match is None:
             raise BadCursor(f"{text[:80]!r} is not a cursor: expected <epoch>.<sequence>")
         return cls(match[1], int(match[2]))
+
+
+def check_own_id(id: str) -> None:
+    """Raises BadRequest for a publisher's id that stands for a place in the journal.
+
+    A client that resumed from it would be taken there, and would miss events of other topics.
+    """
+    if id in ("", EARLIEST) or _CURSOR.match(id) is not None:
+        raise BadRequest(
+            f"id: must name one event, and not be empty, {EARLIEST!r}, or like an id of the hub's"
+            f" own, <epoch>.<sequence> (got {id[:80]!r})"
+        )
 
 
 def new_epoch() -> str:

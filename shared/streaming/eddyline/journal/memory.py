@@ -3,8 +3,9 @@
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from eddyline.journal.base import (
@@ -26,6 +27,10 @@ ENTRY_OVERHEAD = 500
 
 #: Bytes that a further topic costs beside its text: its places in a tuple and an index.
 TOPIC_OVERHEAD = 150
+
+#: Topics of which it is remembered that they lost entries, and as many as a page names.
+LOST_TOPICS = 10_000
+LOST_TOLD = 1000
 
 #: Bytes that idempotency keys may take beside the entries: as many as these, and not fewer than
 #: this.
@@ -114,9 +119,13 @@ class MemoryJournal:
     ) -> None:
         self._window = Window(Cursor(new_epoch(), 0), max_bytes, max_age)
         self._followers: list[Follower] = []
-        self._own_ids: dict[str, Cursor] = {}
+        self._own_ids: dict[str, Entry] = {}
         #: The cursor of the newest entry of each topic, in the order of these entries.
         self._topics: dict[str, Cursor] = {}
+        #: The sequence of the newest entry of each topic that is not retained, in their order; of
+        #: losses up to `_floor` nobody knows.
+        self._lost: dict[str, int] = {}
+        self._floor = 0
         self._keys = Keys(self._window.head.epoch, key_age, max(max_bytes, LEAST_KEYS))
 
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
@@ -128,7 +137,7 @@ class MemoryJournal:
         head = self._window.head
         entry = Entry.from_new(new, Cursor(head.epoch, head.sequence + 1), time.time())
         if new.id is not None:
-            self._own_ids.setdefault(new.id, entry.cursor)
+            self._own_ids[new.id] = entry
         for topic in entry.topics:
             self._topics.pop(topic, None)
             self._topics[topic] = entry.cursor
@@ -139,9 +148,19 @@ class MemoryJournal:
 
     async def read(self, after: Cursor | None, limit: int) -> Page:
         self._forget(self._window.trim(time.time()))
-        return self._window.page(after, limit)
+        page = self._window.page(after, limit)
+        if after is None or page.gap != "trimmed" or after.sequence < self._floor:
+            return page
+        later = itertools.takewhile(lambda lost: lost[1] > after.sequence, self._newest_lost())
+        topics = tuple(topic for topic, _ in itertools.islice(later, LOST_TOLD + 1))
+        if len(topics) > LOST_TOLD:
+            return page
+        return replace(self._window.page(page.oldest, limit), lost=topics)
 
-    async def locate(self, id: str) -> Cursor | None:
+    def _newest_lost(self) -> Iterator[tuple[str, int]]:
+        return reversed(self._lost.items())
+
+    async def locate(self, id: str) -> Entry | None:
         return self._own_ids.get(id)
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
@@ -168,23 +187,34 @@ class MemoryJournal:
 
     def _append_once(self, new: NewEntry) -> Receipt:
         if new.key is None:
-            entry = self.append_now(new)
-            return Receipt(entry.cursor, entry.id)
+            return self._append_new(new)
         known = self._keys.find(new)
         if known is not None:
             return known
-        entry = self.append_now(new)
-        receipt = Receipt(entry.cursor, entry.id)
-        self._keys.add(new, receipt)
+        receipt = self._append_new(new)
+        if receipt.outcome == "appended":
+            self._keys.add(new, receipt)
         return receipt
+
+    def _append_new(self, new: NewEntry) -> Receipt:
+        owner = self._own_ids.get(new.id) if new.id is not None else None
+        if owner is not None:
+            same = Entry.from_new(new, owner.cursor, owner.time) == owner
+            return Receipt(owner.cursor, owner.id, "repeated" if same else "taken")
+        entry = self.append_now(new)
+        return Receipt(entry.cursor, entry.id)
 
     def _forget(self, gone: list[Entry]) -> None:
         for entry in gone:
-            if self._own_ids.get(entry.id) == entry.cursor:
+            if self._own_ids.get(entry.id) is entry:
                 del self._own_ids[entry.id]
             for topic in entry.topics:
                 if self._topics.get(topic) == entry.cursor:
                     del self._topics[topic]
+                self._lost.pop(topic, None)
+                self._lost[topic] = entry.cursor.sequence
+                if len(self._lost) > LOST_TOPICS:
+                    self._floor = self._lost.pop(next(iter(self._lost)))
 
 
 class MemoryBackend:

@@ -15,8 +15,8 @@ class State(Protocol):
     shared: bool
 
     async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
-        """Keeps a value. It belongs to this process: `drop` removes it, or the state does, about
-        30 s after the process died. With `seconds` it has no owner and expires after that time.
+        """Keeps a value. It belongs to this process: `drop` removes it, or the state does, less
+        than 10 s after the process died. With `seconds` it has no owner and expires after these.
         """
 
     async def drop(self, kind: str, key: str) -> None:
@@ -34,6 +34,13 @@ class State(Protocol):
         `leave`: the value stays for the next caller.
         """
 
+    async def charge(self, key: str, seconds: float, burst: float) -> float:
+        """Adds to a debt that all processes share, and that time pays off: one second a second.
+
+        A debt of more than `burst` seconds stays as it is: the answer is how long to wait until it
+        is no more than that. Otherwise the answer is 0.
+        """
+
 
 class MemoryState:
     """The state of a hub that is one process."""
@@ -45,6 +52,8 @@ class MemoryState:
         self._expiring: dict[str, dict[str, tuple[float, bytes]]] = {}
         #: The oldest first: as a rule that one expires first.
         self._once: dict[str, tuple[float, bytes]] = {}
+        #: When each debt is paid, on the monotonic clock; the soonest come first, more or less.
+        self._debts: dict[str, float] = {}
 
     async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
         if seconds is None:
@@ -76,6 +85,17 @@ class MemoryState:
         if not leave:
             self._once.pop(key, None)
         return value if until > time.monotonic() else None
+
+    async def charge(self, key: str, seconds: float, burst: float) -> float:
+        now = time.monotonic()
+        while self._debts and next(iter(self._debts.values())) <= now:
+            del self._debts[next(iter(self._debts))]
+        paid_at = max(now, self._debts.get(key, 0.0))
+        if paid_at - now > burst:
+            return paid_at - now - burst
+        self._debts.pop(key, None)
+        self._debts[key] = paid_at + seconds
+        return 0.0
 
 
 def shrink(value: bytes) -> bytes:

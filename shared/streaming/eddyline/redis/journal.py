@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.exceptions import ResponseError
 
 from eddyline.errors import Unavailable, UnknownFormat
-from eddyline.journal.base import KEY_AGE, Follower, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.base import KEY_AGE, Entry, Follower, NewEntry, Outcome, Page, Receipt
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.redis import record as redis_record
 from eddyline.redis.keys import HubKeys
@@ -40,6 +40,7 @@ SEND_AGAIN = 0.1
 
 _PUBLISH = Script.load("state.lua", "append.lua")
 _READ = Script.load("state.lua", "read.lua")
+_LOCATE = Script.load("locate.lua")
 
 
 @dataclass(slots=True, eq=False)
@@ -74,14 +75,16 @@ class RedisJournal:
         key_age: float = KEY_AGE,
         meter: BusMeter | None = None,
     ) -> None:
-        self.keys: Final = HubKeys.from_hub(hub)
-        primary = Primary(url, self.keys.prefix)
+        primary = Primary(url, HubKeys.from_hub(hub).prefix)
+        self.keys: Final = HubKeys.from_hub(hub, primary.database)
         #: The link for reads and small calls. Appends have their own: no long read delays them.
         self.link: Final = RedisLink(primary)
         self._publishing = RedisLink(primary)
         self._meter = meter or NoBusMeter()
         self._bounds = (max_entries, max_bytes, int(max_age * 1000))
         self._key_age = int(key_age * 1000)
+        #: The newest entry that a call has told of.
+        self._known = Cursor("", 0)
         self._batch_key = self.keys.key(f"batch:{secrets.token_hex(8)}")
         self._batch = 0
         self._queue: deque[_Append] = deque()
@@ -131,21 +134,21 @@ class RedisJournal:
 
     async def read(self, after: Cursor | None, limit: int) -> Page:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
-        arguments = (new_epoch(), *self._bounds, epoch, sequence, limit, PAGE_BYTES)
+        arguments = (*self._state(), epoch, sequence, limit, PAGE_BYTES)
         answer = await self._run(self.link, _READ, self.keys.journal, arguments)
-        name, head, first, gap, rows = answer
+        name, head, first, gap, rows, lost = answer
         epoch = name.decode()
         oldest = Cursor(epoch, first - 1)
         entries = redis_record.from_stream(rows)
-        return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None)
+        self._learn(Cursor(epoch, head))
+        topics = tuple(topic.decode() for topic in lost)
+        return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None, topics)
 
-    async def locate(self, id: str) -> Cursor | None:
-        sequence = await self.link.call("ZSCORE", self.keys.key("ids"), id)
-        if sequence is None:
-            return None
-        at = int(sequence)
-        epoch = await self.link.call("HGET", self.keys.key("meta"), "epoch")
-        return Cursor(epoch.decode(), at) if epoch is not None else None
+    async def locate(self, id: str) -> Entry | None:
+        # One call, whether there is such an entry or not: the time would tell a stranger.
+        keys = (self.keys.key("journal"), self.keys.key("ids"))
+        row = await self.link.run(_LOCATE, keys, (id,))
+        return redis_record.from_stream([row])[0] if row else None
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
         newest = "+inf" if before is None else f"({before}"
@@ -172,6 +175,19 @@ class RedisJournal:
                 yield
         finally:
             self._listeners.discard(listener)
+
+    def _state(self) -> tuple[str | int, ...]:
+        """The arguments of state.lua, but for the first one."""
+        heads = (listener.head for listener in self._listeners if listener.head is not None)
+        known = self._known
+        for head in heads:
+            if head.epoch == known.epoch and head.sequence > known.sequence:
+                known = head
+        return (new_epoch(), *self._bounds, known.epoch, known.sequence)
+
+    def _learn(self, cursor: Cursor) -> None:
+        if cursor.epoch != self._known.epoch or cursor.sequence > self._known.sequence:
+            self._known = cursor
 
     # Appending: one batch is on its way, those that come meanwhile go together in the next.
 
@@ -232,7 +248,7 @@ class RedisJournal:
                     key, digest = len(keys), new.digest()
                 topics = (new.topic, *new.alternates)
                 entries += (record, new.id or "", key, digest, len(topics), *topics)
-        fixed = (new_epoch(), *self._bounds, self.keys.bus, self._batch, self._key_age)
+        fixed = (*self._state(), self.keys.bus, self._batch, self._key_age)
         hub_keys = (*self.keys.journal, self._batch_key, *keys)
         return await self._run(self._publishing, _PUBLISH, hub_keys, (*fixed, count, *entries))
 
@@ -252,6 +268,7 @@ class RedisJournal:
         name, sequence, *others = answer
         epoch = name.decode()
         known = {other[0]: other for other in others}
+        self._learn(Cursor(epoch, sequence - 1))
         index = 0
         for append in appends:
             receipts = []
@@ -261,6 +278,7 @@ class RedisJournal:
                 else:
                     cursor = Cursor(epoch, sequence)
                     receipts.append(Receipt(cursor, new.id or str(cursor)))
+                    self._learn(cursor)
                     sequence += 1
                 index += 1
             self._waiting -= append.size
@@ -275,5 +293,4 @@ class RedisJournal:
 
 def _known_receipt(outcome: bytes, epoch: bytes, sequence: bytes | int, id: bytes) -> Receipt:
     cursor = Cursor(epoch.decode(), int(sequence))
-    answer: Outcome = "conflict" if outcome == b"conflict" else "repeated"
-    return Receipt(cursor, id.decode() or str(cursor), answer)
+    return Receipt(cursor, id.decode() or str(cursor), cast(Outcome, outcome.decode()))

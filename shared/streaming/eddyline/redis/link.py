@@ -12,6 +12,7 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     ConnectionError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -31,7 +32,10 @@ BACKOFF = (0.05, 1.0)
 
 #: Error answers that say: not this server, or not now.
 _ELSEWHERE = (AskError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_NOT_NOW = {"MISCONF", "BUSY", "NOREPLICAS", "UNKILLABLE"}
+_NOT_NOW = {"MISCONF", "BUSY", "NOREPLICAS", "UNKILLABLE", "LOADING", "MASTERDOWN"}
+#: Error answers to a command that this user may not give, or that was renamed: also in a script.
+_NOT_ALLOWED = {"NOPERM", "NOAUTH", "WRONGPASS"}
+_NOT_ALLOWED_TEXTS = ("unknown command", "can't run this command", "no permissions to run")
 
 #: A piece of work on a connection.
 _Work = Callable[[RedisConnection], Awaitable[Any]]
@@ -150,8 +154,13 @@ class RedisLink:
 
 
 def _is_away(error: ResponseError) -> bool:
-    """Whether an error answer says: not this server, or not now."""
-    return isinstance(error, _ELSEWHERE) or _first_word(error) in _NOT_NOW
+    """Whether an error answer says: not this server, not now, or not you."""
+    if isinstance(error, (*_ELSEWHERE, NoPermissionError)):
+        return True
+    text = str(error)
+    return _first_word(error) in _NOT_NOW | _NOT_ALLOWED or any(
+        part in text for part in _NOT_ALLOWED_TEXTS
+    )
 
 
 def _first_word(error: Exception) -> str:

@@ -29,7 +29,7 @@ PROBE_INTERVAL = 1.0
 PROBE_TIMEOUT = 4.0
 
 #: Probes to one look at how full Redis is.
-PROBES_TO_A_LOOK = 10
+PROBES_TO_A_LOOK = 3
 
 #: Seconds between two attempts to connect, doubled up to the second.
 BACKOFF = (0.05, 2.0)
@@ -58,6 +58,8 @@ class RedisListener:
         meter: BusMeter,
     ) -> None:
         """`read` is the journal's, over the same link."""
+        #: The last entry that was delivered, or the cursor last skipped to.
+        self.head: Cursor | None = None
         #: Set after the first attempt, whether it succeeded or not.
         self.tried: Final = asyncio.Event()
         self._keys = keys
@@ -65,10 +67,10 @@ class RedisListener:
         self._read_journal = read
         self._follower = follower
         self._meter = meter
-        self._head: Cursor | None = None
         self._probe_channel = keys.key(f"probe:{secrets.token_hex(8)}").encode()
         self._proven_at: float | None = None
         self._last_fault = "it was not reached yet"
+        self._full: str | None = None
         #: The probe that is on its way: its text, and the head that was seen before it.
         self._probe: tuple[bytes, Cursor] | None = None
 
@@ -76,7 +78,7 @@ class RedisListener:
     def fault(self) -> str | None:
         now = time.monotonic()
         if self._proven_at is not None and now - self._proven_at < PROBE_TIMEOUT:
-            return None
+            return self._full
         return f"the bus (Redis) is not proven: {self._last_fault}"
 
     async def run(self) -> None:
@@ -136,40 +138,42 @@ class RedisListener:
                 self._follower.deliver_ephemeral(topic, data.decode(errors="replace"))
 
     async def _on_entries(self, data: bytes) -> None:
-        assert self._head is not None
+        assert self.head is not None
         first, _, _ = redis_record.place_in_bus(data)
-        if first.epoch != self._head.epoch or first.sequence > self._head.sequence + 1:
+        if first.epoch != self.head.epoch or first.sequence > self.head.sequence + 1:
             self._meter.gaps.inc()
             await self._refill()
+        if first.epoch != self.head.epoch:
+            return  # of an epoch that the stream has no entry of, or that the refill has ended
         # An entry that was read in the stream already comes twice.
-        for entry in redis_record.from_bus(data, self._head.sequence + 1 - first.sequence):
-            if entry.cursor.sequence == self._head.sequence + 1:
-                self._head = entry.cursor
+        for entry in redis_record.from_bus(data, self.head.sequence + 1 - first.sequence):
+            if entry.cursor.sequence == self.head.sequence + 1:
+                self.head = entry.cursor
                 self._follower.deliver(entry)
 
     async def _refill(self) -> None:
         """Reads the entries that the bus did not bring in the stream, up to the head."""
-        if self._head is None:
+        if self.head is None:
             page = await self._read_journal(None, 0)
             first = max(page.oldest.sequence, page.head.sequence - BACKLOG)
             self._skip(Cursor(page.head.epoch, first))
         while True:
-            assert self._head is not None
-            page = await self._read_journal(self._head, PAGE)
-            if page.gap is not None:
-                self._skip(page.head)
+            assert self.head is not None
+            page = await self._read_journal(self.head, PAGE)
+            if page.gap is not None or page.lost:
+                self._skip(page.head)  # each subscriber asks whether it missed anything
                 return
             for entry in page.entries:
-                self._head = entry.cursor
+                self.head = entry.cursor
                 self._follower.deliver(entry)
             self._meter.refilled.inc(len(page.entries))
-            if self._head.sequence >= page.head.sequence:
+            if self.head.sequence >= page.head.sequence:
                 break
-        if self._head.epoch != page.head.epoch:
+        if self.head.epoch != page.head.epoch:
             self._skip(page.head)  # an epoch has begun, and no entry of it yet
 
     def _skip(self, head: Cursor) -> None:
-        self._head = head
+        self.head = head
         self._follower.skip(head)
 
     # Whether the bus brings anything: a connection can be open and silent for ever.
@@ -197,6 +201,10 @@ class RedisListener:
         memory = info(await self._link.call("INFO", "memory"))
         self._meter.memory.set(int(memory["used_memory"]))
         self._meter.memory_limit.set(int(memory["maxmemory"]))
+        used, limit = int(memory["used_memory"]), int(memory["maxmemory"])
+        evicts = memory["maxmemory_policy"] != "noeviction"
+        full = limit and used >= limit and not evicts
+        self._full = f"Redis is full ({used} of {limit} bytes): no event is taken" if full else None
 
     async def _on_probe(self, text: bytes) -> None:
         if self._probe is None or text != self._probe[0]:
@@ -204,8 +212,8 @@ class RedisListener:
         # Each entry that was in the journal before the probe came over the bus before it.
         _, head = self._probe
         self._probe = None
-        assert self._head is not None
-        if head.epoch != self._head.epoch or head.sequence > self._head.sequence:
+        assert self.head is not None
+        if head.epoch != self.head.epoch or head.sequence > self.head.sequence:
             self._meter.gaps.inc()
             await self._refill()
         self._proven_at = time.monotonic()

@@ -72,6 +72,11 @@ class Primary:
         timeout = {"socket_timeout": CONNECT_TIMEOUT / 2}
         self._sentinel_options: dict[str, Any] = timeout | tls | of_sentinel
 
+    @property
+    def database(self) -> int:
+        """The number of the database; 0 where the URL names none."""
+        return int(self._options.get("db", 0))
+
     async def connect(self) -> "RedisConnection":
         """A connection to the primary of this moment; raises one of `Failure`."""
         async with asyncio.timeout(CONNECT_TIMEOUT):

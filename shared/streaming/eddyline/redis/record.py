@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from eddyline.journal.base import Entry, NewEntry
-from eddyline.journal.cursor import Cursor
+from eddyline.journal.cursor import Cursor, check_own_id
 from eddyline.wire import sse
 
 _SIZE = struct.Struct(">I")
@@ -22,6 +22,7 @@ def encode(new: NewEntry) -> bytes:
     """A record; raises BadRequest as `sse.encode` does."""
     before, after = sse.halves(new.data, event=new.event, retry=new.retry)
     if new.id is not None:
+        check_own_id(new.id)
         sse.id_field(new.id)
     topics = (new.topic, *new.alternates)
     head = orjson.dumps((topics, new.private, new.json, new.id, len(before)))

@@ -4,19 +4,25 @@
 --
 -- KEYS[1] eddyline:{hub}:meta     HASH    format    of all keys of the hub: FORMAT, below
 --                                         epoch     the name of the journal's present epoch
---                                         run_id    run id of the server that this epoch is of
+--                                         server    the server that this epoch is of: run id,
+--                                                   a space, replication id (changes where a
+--                                                   replica is promoted, also without a restart)
 --                                         sequence  of the newest entry; 0: there was none
 --                                         first     sequence of the oldest retained entry
 --                                         bytes     retained, with OVERHEAD for each entry
 --                                         oldest    when the oldest retained entry came, in ms
+--                                         marked    the newest trimmed entry that KEYS[6] tells of
+--                                         floor     KEYS[6] tells of no loss up to this sequence
 -- KEYS[2] eddyline:{hub}:journal  STREAM  <sequence>-0: e epoch, t time in ms, b the entry's record
 -- KEYS[3] eddyline:{hub}:epochs   HASH    an ended epoch -> the last sequence that is its own
 -- KEYS[4] eddyline:{hub}:ids      ZSET    a publisher's own id -> sequence of its oldest entry
 -- KEYS[5] eddyline:{hub}:topics   ZSET    topic -> sequence of its newest entry
+-- KEYS[6] eddyline:{hub}:lost     ZSET    topic -> sequence of its newest entry that was trimmed
 --
 -- ARGV[1] run id of the server that the caller's connection reaches
 -- ARGV[2] a fresh name, should an epoch begin
 -- ARGV[3] entries, ARGV[4] bytes, ARGV[5] milliseconds: the most that is retained
+-- ARGV[6] epoch and ARGV[7] sequence of an entry that the caller knows was here
 --
 -- Returns the error 'FORMAT <found> <newest known>' where a later version wrote the keys.
 
@@ -26,11 +32,13 @@ local FORMAT = 1
 local OVERHEAD = 500
 -- Trimmed in one call at most, so that no caller holds Redis for long.
 local TRIM_LIMIT = 4096
+-- Topics of KEYS[6] at most: of those that lost something longest ago no one knows.
+local LOST_LIMIT = 10000
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'run_id', 'sequence', 'first', 'bytes', 'oldest',
-  'format')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'server', 'sequence', 'first', 'bytes', 'oldest',
+  'format', 'marked', 'floor', 'run_id')
 local format = tonumber(meta[7] or 1)
 if not format or format > FORMAT then
   return redis.error_reply('FORMAT ' .. meta[7] .. ' ' .. FORMAT)
@@ -40,49 +48,83 @@ local sequence = tonumber(meta[3] or 0)
 local first = tonumber(meta[4] or 1)
 local bytes = tonumber(meta[5] or 0)
 local oldest = tonumber(meta[6] or 0)
+local marked = tonumber(meta[8] or 0)
+local floor = tonumber(meta[9] or 0)
+local server = ARGV[1] .. ' '
+  .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+
+-- Earlier versions knew the run id alone.
+local last_server = meta[2] or (meta[10] == ARGV[1] and server)
 
 if not epoch then
   -- A new hub, or one whose data were lost: no cursor of before means anything.
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'run_id', ARGV[1], 'sequence', 0,
+  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'server', server, 'sequence', 0,
     'first', 1, 'bytes', 0, 'oldest', 0)
-elseif meta[2] ~= ARGV[1] then
-  -- Another server, or another life of it: a replica that was promoted, or a file that was read,
-  -- may lack the newest entries, and their sequences would be given again. So the epoch ends with
-  -- the entries that are here; cursors up to its end stay good, and those beyond it are known to be lost.
+elseif last_server ~= server or (ARGV[6] == epoch and tonumber(ARGV[7]) > sequence) then
+  -- Another server, or another life of it, or a backup that was restored into it: a replica that
+  -- was promoted, or a file that was read, may lack the newest entries, and their sequences would
+  -- be given again. So the epoch ends with the entries that are here; cursors up to its end stay
+  -- good, and those beyond it are known to be lost.
   -- Removes nothing: a Redis that is full refuses a script's HSET, unless it has written before.
   redis.call('HDEL', KEYS[3], '')
   redis.call('HSET', KEYS[3], epoch, sequence)
   epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'run_id', ARGV[1])
+  redis.call('HSET', KEYS[1], 'format', FORMAT, 'epoch', epoch, 'server', server)
   local ended = redis.call('HGETALL', KEYS[3])
   for i = 1, #ended, 2 do
-    if tonumber(ended[i + 1]) < first - 1 then redis.call('HDEL', KEYS[3], ended[i]) end
+    if tonumber(ended[i + 1]) < floor then redis.call('HDEL', KEYS[3], ended[i]) end
   end
+end
+
+-- An earlier version trimmed without a mark, or the marks were evicted: no one knows their topics.
+if first - 1 > marked or (first - 1 > floor and redis.call('EXISTS', KEYS[6]) == 0) then
+  marked, floor = first - 1, first - 1
+end
+
+local function topics_of(record)
+  local head = string.match(record, '^[^\n]*')
+  local single = string.match(head, '^%[%["([^"\\]*)"%],')
+  return single and {single} or cjson.decode(head)[1]
+end
+
+-- Remembers which topics lost entries: a client that missed nothing of its own is not told.
+local function mark(lost)
+  for topic, at in pairs(lost) do redis.call('ZADD', KEYS[6], at, topic) end
+  local over = redis.call('ZCARD', KEYS[6]) - LOST_LIMIT
+  if over > 0 then
+    local gone = redis.call('ZPOPMIN', KEYS[6], over)
+    floor = math.max(floor, tonumber(gone[#gone]))
+  end
+  marked = first - 1
 end
 
 -- Drops the oldest entries while there is more than may be retained; the newest always stays.
 local function trim()
   local before = first
   local excess = true
+  local lost = {}
   while excess and first - before < TRIM_LIMIT do
     local old = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 64)
     excess = #old > 0
-    if #old == 0 then first, bytes = sequence + 1, 0 end
+    if #old == 0 then first, bytes, floor = sequence + 1, 0, sequence end
     for _, entry in ipairs(old) do
       oldest = tonumber(entry[2][4])
       excess = oldest < now - ARGV[5] or (first < sequence
         and (bytes > tonumber(ARGV[4]) or sequence - first >= tonumber(ARGV[3])))
       if not excess then break end
       bytes = bytes - #entry[2][6] - OVERHEAD
+      for _, topic in ipairs(topics_of(entry[2][6])) do lost[topic] = first end
       first = first + 1
     end
     redis.call('XTRIM', KEYS[2], 'MINID', '=', first)
   end
   redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', first - 1)
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', first - 1)
-  redis.call('HSET', KEYS[1], 'first', first, 'bytes', bytes, 'oldest', oldest)
+  mark(lost)
+  redis.call('HSET', KEYS[1], 'first', first, 'bytes', bytes, 'oldest', oldest,
+    'marked', marked, 'floor', floor)
 end
 
 local function trim_if_needed()

@@ -7,6 +7,7 @@ Keys, all with the hub's hash tag; `P` is the random name of a process:
 - `state:<kind>:P`: a hash, the values of one kind that the process owns; it expires likewise.
 - `state:<kind>`: a hash, the values without an owner: expiry (unix seconds), a space, the value.
 - `state:once:<key>`: a value that one caller gets.
+- `state:debt:<key>`: when a debt is paid, in microseconds.
 """
 
 import asyncio
@@ -20,15 +21,17 @@ from typing import Any
 from eddyline.errors import Unavailable
 from eddyline.journal.state import shrink
 from eddyline.redis.keys import HubKeys
-from eddyline.redis.link import RedisLink
+from eddyline.redis.link import RedisLink, Script
 from eddyline.tasks import background
 
 #: Seconds for which a process's values outlive it, and seconds between two signs of life.
-LIFE = 30.0
-REFRESH = 10.0
+LIFE = 8.0
+REFRESH = 2.5
 
 #: Fields that one command writes.
 FIELDS = 500
+
+_CHARGE = Script.load("charge.lua")
 
 _log = logging.getLogger("eddyline.redis")
 
@@ -85,6 +88,11 @@ class RedisState:
         command = "GET" if leave else "GETDEL"
         value: bytes | None = await self._link.call(command, f"{self._prefix}once:{key}")
         return value
+
+    async def charge(self, key: str, seconds: float, burst: float) -> float:
+        arguments = (int(seconds * 1e6), int(burst * 1e6))
+        wait: int = await self._link.run(_CHARGE, (f"{self._prefix}debt:{key}",), arguments)
+        return wait / 1e6
 
     async def _kept(self, kind: str) -> dict[str, bytes]:
         now = time.time()

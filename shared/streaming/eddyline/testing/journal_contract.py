@@ -9,6 +9,9 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
+from eddyline.errors import BadRequest
 from eddyline.journal.base import Entry, Journal, NewEntry, Signals
 from eddyline.journal.cursor import Cursor
 from eddyline.wire.sse import Parser
@@ -172,13 +175,33 @@ async def test_what_a_publisher_said_is_kept(journal: Journal) -> None:
 
 async def test_a_publishers_own_id_is_sent_and_found(journal: Journal) -> None:
     await fill(journal, 1)
-    entry = await append(journal, "t", "x", id="order-7")
-    again = await append(journal, "t", "y", id="order-7")
+    entry = await append(journal, "t", "x", id="order-7", alternates=("u",), private=True)
     (event,) = Parser().feed(entry.frame)
     assert event.id == "order-7"
-    assert again.cursor != entry.cursor
-    assert await journal.locate("order-7") == entry.cursor
+    found = await journal.locate("order-7")
+    assert found is not None
+    assert (found.cursor, found.id) == (entry.cursor, "order-7")
+    assert (found.topics, found.private) == (("t", "u"), True)
     assert await journal.locate("order-8") is None
+
+
+async def test_an_own_id_names_one_entry(journal: Journal) -> None:
+    """An entry that comes twice under its id is one; resuming from an id of many repeats them."""
+    first = await append(journal, "t", "x", id="order-7")
+    [same, other] = await journal.append(
+        [NewEntry("t", "x", id="order-7"), NewEntry("t", "y", id="order-7")]
+    )
+    assert (same.outcome, same.cursor, same.id) == ("repeated", first.cursor, "order-7")
+    assert (other.outcome, other.cursor, other.id) == ("taken", first.cursor, "order-7")
+    assert await head(journal) == first.cursor
+
+
+@pytest.mark.parametrize("id", ["", "earliest", "0.0", "d3310548.5", "abc.999999999999999999"])
+async def test_an_id_like_a_cursor_is_refused(journal: Journal, id: str) -> None:
+    """A client that resumes from a cursor of an ended epoch would be taken to this entry."""
+    with pytest.raises(BadRequest):
+        await journal.append([NewEntry("t", "x", id=id)])
+    assert (await head(journal)).sequence == 0
 
 
 async def test_an_entry_is_encoded_whole(journal: Journal) -> None:

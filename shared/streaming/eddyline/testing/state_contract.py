@@ -57,3 +57,15 @@ async def test_a_value_to_pop_expires(state: State) -> None:
 
     await eventually(gone)
     assert await state.pop("a") is None
+
+
+async def test_a_debt_is_shared_and_paid_by_time(state: State) -> None:
+    assert await state.charge("a", 10.0, 1.0) == 0
+    wait = await state.charge("a", 10.0, 1.0)
+    assert 8 < wait <= 9
+    assert await state.charge("b", 0.3, 0.1) == 0
+
+    async def paid() -> bool:
+        return await state.charge("b", 0.0, 0.1) == 0
+
+    await eventually(paid)

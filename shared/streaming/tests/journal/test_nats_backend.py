@@ -21,7 +21,7 @@ from starlette.responses import Response
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.journal.backends import BACKENDS, backend_from_url
 from eddyline.journal.base import Bounds, Entry, Follower, Gap, NewEntry, Page, Receipt
-from eddyline.journal.cursor import Cursor, new_epoch
+from eddyline.journal.cursor import Cursor, check_own_id, new_epoch
 from eddyline.journal.state import MemoryState
 from eddyline.service.admission import Limits
 from eddyline.service.drain import Drain
@@ -72,6 +72,11 @@ class NatsJournal:
         return [await self._append(new) for new in batch]
 
     async def _append(self, new: NewEntry) -> Receipt:
+        if new.id is not None:
+            check_own_id(new.id)
+            if (owner := await self.locate(new.id)) is not None:
+                same = self._new(owner.cursor.sequence).digest() == new.digest()
+                return Receipt(owner.cursor, new.id, "repeated" if same else "taken")
         sequence, known = await self._stream.publish(orjson.dumps(asdict(new)), new.key)
         cursor = Cursor(self._stream.name, sequence)
         if not known:
@@ -88,9 +93,9 @@ class NatsJournal:
         stop = min(start.sequence + limit, head.sequence)
         return Page([self._entry(n + 1) for n in range(start.sequence, stop)], oldest, head)
 
-    async def locate(self, id: str) -> Cursor | None:
-        found = (n for n in range(1, self._head.sequence + 1) if self._new(n).id == id)
-        return next((Cursor(self._stream.name, n) for n in found), None)
+    async def locate(self, id: str) -> Entry | None:
+        entries = (self._entry(n) for n in range(1, self._head.sequence + 1))
+        return next((entry for entry in entries if entry.id == id), None)
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
         newest = {

@@ -69,7 +69,7 @@ async def test_any_node_leads_to_the_hubs_slot(cluster):
             await journal.append([new, NewEntry("t", "y"), new])
             await eventually(lambda reader=reader: reader.texts == ["x", "y"])
             assert len((await journal.read(None, 9)).entries) == 2
-            assert (await journal.locate("own")).sequence == 1
+            assert (await journal.locate("own")).cursor.sequence == 1
             assert [topic for topic, _ in await journal.topics(9)] == ["t"]
 
 

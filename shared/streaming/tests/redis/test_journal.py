@@ -109,7 +109,9 @@ async def test_retention_by_bytes_keeps_the_newest_however_large(redis_url):
 async def test_retention_by_age_forgets_ids_and_topics_too(redis_url):
     async with RedisJournal(redis_url, secrets.token_hex(8), max_age=0.3) as journal:
         [cursor] = await append(journal, "x", id="own")
-        assert await journal.locate("own") == cursor
+        found = await journal.locate("own")
+        assert found is not None
+        assert found.cursor == cursor
 
         async def is_empty() -> bool:
             return not (await journal.read(None, 1)).entries
@@ -412,3 +414,26 @@ def test_a_bad_urls_complaint_holds_no_part_of_its_password():
     with pytest.raises(SettingsError, match="percent-encoded") as refused:
         Primary("redis://:secret/word@localhost:6379", "x")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("denied", ["-evalsha -eval", "-xadd"])
+async def test_a_command_that_redis_refuses_is_away_and_comes_back(server, denied):
+    """As an access control list that was changed does: 503, and no 500."""
+    async with RedisJournal(server.url) as journal:
+        await append(journal, "1")
+        server.command(f"ACL SETUSER default {denied}")
+        with pytest.raises(Unavailable):
+            await append(journal, "refused", key="k")
+        server.command("ACL SETUSER default +@all")
+        await append_until_taken(journal, "2")
+
+
+async def test_a_full_redis_says_so_until_it_has_room(tmp_path):
+    limit = ("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+    with RedisServer(tmp_path, *limit) as server:
+        async with RedisJournal(server.url) as journal, following(journal):
+            await eventually(lambda: journal.fault is None)
+            server.command(f"SETRANGE filler {8 * 1024 * 1024} x")
+            await eventually(lambda: "full" in (journal.fault or ""))
+            server.command("DEL filler")
+            await eventually(lambda: journal.fault is None)
