@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from eddyline.errors import BadRequest
+from eddyline_events.hub.selecting.templates import require_affordable
 from eddyline_events.mercure.form import Fields
 from eddyline_events.mercure.topics.matcher import Kind, Matcher
 from eddyline_events.mercure.topics.pattern import MAX_PATTERNS_COST, pattern_cost
@@ -35,6 +36,7 @@ def matchers_of(fields: Fields, base: str) -> list[Matcher]:
         raise BadRequest(f"{len(asked)} topic matchers: {MAX_MATCHERS} are allowed")
     if sum(pattern_cost(v) for kind, v in asked if kind == "urlpattern") > MAX_PATTERNS_COST:
         raise BadRequest("the URL patterns are too long, together, or their expressions are")
+    require_affordable(value for kind, value in asked if kind == "selector")
     return [Matcher.parse(kind, value, base) for kind, value in asked]
 
 

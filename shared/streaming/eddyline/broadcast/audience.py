@@ -32,8 +32,12 @@ class Selector(Protocol):
     """
 
     @property
-    def topics(self) -> frozenset[str] | None:
-        """The exact topics; None where only `matches` can tell."""
+    def topics(self) -> frozenset[str]:
+        """Topics that are asked for as they are."""
+
+    @property
+    def prefixes(self) -> frozenset[str]:
+        """Texts with one of which every other topic begins that is asked for; "" is any topic's."""
 
     def matches(self, entry: Entry) -> bool: ...
 
@@ -41,6 +45,9 @@ class Selector(Protocol):
         """Whether `matches` can be true of an entry with this topic, private or not. Its answer is
         remembered.
         """
+
+    def shown(self, entry: Entry) -> Entry:
+        """An entry of several topics that matches, under one that its readers may know."""
 
 
 class Reader(Protocol):
@@ -150,7 +157,7 @@ class Audience:
             return
         if not self._pending:
             self._oldest = entry.time
-        frame = self.format.entry(entry)
+        frame = self.format.entry(self.selector.shown(entry) if entry.alternates else entry)
         self._pending.append(frame)
         self._pending_bytes += len(frame)
         self._last = entry.cursor

@@ -5,9 +5,9 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.catch_up import PAGE_ENTRIES, Start
@@ -40,12 +40,17 @@ class Topics:
     """The plain selector: public entries of exact topics."""
 
     topics: frozenset[str]
+    prefixes: ClassVar[frozenset[str]] = frozenset()
 
     def matches(self, entry: Entry) -> bool:
         return not entry.private and not self.topics.isdisjoint(entry.topics)
 
     def may_match(self, topic: str) -> bool:
         return topic in self.topics
+
+    def shown(self, entry: Entry) -> Entry:
+        topic = next(topic for topic in entry.topics if topic in self.topics)
+        return replace(entry, topic=topic, alternates=())
 
 
 class Broadcast:
@@ -143,19 +148,12 @@ class Broadcast:
             return None
         if id == EARLIEST:
             return EARLIEST
-        try:
-            cursor = Cursor.parse(id)
-        except BadCursor:
-            cursor = None
-        if cursor is not None and cursor.epoch == self.head.epoch:
-            return cursor
-        own = await self.journal.locate(id)
-        if own is None:
-            return cursor or "unknown"
-        entries = (await self.journal.read(Cursor(own.epoch, own.sequence - 1), 1)).entries
-        if not entries or (entries[0].private and not selector.matches(entries[0])):
+        with suppress(BadCursor):
+            return Cursor.parse(id)
+        entry = await self.journal.locate(id)
+        if entry is None or (entry.private and not selector.matches(entry)):
             return "unknown"
-        return own
+        return entry.cursor
 
     async def read(self, after: Cursor | None) -> Page:
         """A page of the journal; subscribers that want the same one at the same time share it."""

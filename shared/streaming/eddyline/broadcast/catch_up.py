@@ -128,10 +128,12 @@ class CatchUp:
         """Write a page, at most as far as the high-water mark, and go on from there."""
         pages, subscriber = self._pages, self._subscriber
         pages.meter.catch_up_reads.inc()
-        if page.gap is not None:
-            subscriber.reset(page.gap, page.oldest)
+        if (gap := page.gap_of(self._audience.selector.may_match)) is not None:
+            subscriber.reset(gap, page.oldest)
             return
         before = self._after
+        if page.lost:
+            self._after = page.oldest  # entries of others are gone
         try:
             written = self._write_entries(page)
         except ValueError as error:
@@ -162,7 +164,8 @@ class CatchUp:
             taken += 1
             self._after = entry.cursor
             if audience.selector.matches(entry):
-                frames.append(audience.format.entry(entry))
+                shown = audience.selector.shown(entry) if entry.alternates else entry
+                frames.append(audience.format.entry(shown))
                 size += len(frames[-1])
         assert isinstance(self._after, Cursor)
         if taken == len(page.entries) and self._after.sequence == page.head.sequence:

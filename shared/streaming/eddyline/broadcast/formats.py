@@ -167,6 +167,15 @@ class LongPoll(Rendered):
         return b""
 
 
+class PolledLines(NdjsonLines):
+    """NDJSON that ends with the first entries: a long poll that is read line by line."""
+
+    once = True
+
+    def join(self, frames: list[bytes], last: Cursor) -> bytes:
+        return b"".join(frames) + self.heartbeat(last)
+
+
 def message(entry: Entry) -> dict[str, Any]:
     """An entry as a JSON object, for orjson; `time` is in unix seconds."""
     event, data = sse.decode(entry.frame)
@@ -187,6 +196,7 @@ SSE = ServerSentEvents()
 ENVELOPE = Envelopes()
 LINES = NdjsonLines()
 POLL = LongPoll()
+POLLED_LINES = PolledLines()
 
 #: Formats that a client may accept, by media type; the first one wins.
 FORMATS: dict[str, Format] = {format.media_type: format for format in (SSE, LINES)}

@@ -46,13 +46,17 @@ logger: logging.Logger = logging.getLogger(__name__)
 class Everything:
     """The selector of a stream: all of its records."""
 
-    topics: frozenset[str] | None = None
+    topics: frozenset[str] = frozenset()
+    prefixes: frozenset[str] = frozenset([""])
 
     def matches(self, entry: Entry) -> bool:
         return True
 
     def may_match(self, topic: str) -> bool:
         return True
+
+    def shown(self, entry: Entry) -> Entry:
+        return entry
 
 
 @dataclass(frozen=True, slots=True)

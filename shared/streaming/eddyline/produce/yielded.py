@@ -13,7 +13,7 @@ import orjson
 from eddyline.broadcast import formats
 from eddyline.broadcast.formats import Format, NdjsonLines, message
 from eddyline.errors import StreamingError
-from eddyline.journal.base import Entry, NewEntry
+from eddyline.journal.base import OWN_TYPES, Entry, NewEntry
 from eddyline.store.base import Record
 from eddyline.wire import ndjson
 
@@ -48,8 +48,8 @@ def encode(value: Any) -> bytes:
     event = None
     if hasattr(value, "event") and hasattr(value, "data"):
         event, value = value.event, value.data
-        if event is not None and ("\n" in event or "\r" in event):
-            raise ValueError(f"event type {event!r} holds a line end")
+        if event is not None and ("\n" in event or "\r" in event or event.startswith(OWN_TYPES)):
+            raise ValueError(f"event type {event!r} holds a line end, or begins with {OWN_TYPES!r}")
     if isinstance(value, bytes):
         value = value.decode()
     return _record(event, value)

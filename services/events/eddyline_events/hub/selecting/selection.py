@@ -1,13 +1,14 @@
 """Which events a subscriber gets: those that it asked for, as far as they are granted to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eddyline.auth.authenticator import Principal, Scope
 from eddyline.errors import BadRequest, Forbidden
 from eddyline.journal.base import Entry
+from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publishing.publication import check_topic
-from eddyline_events.hub.selecting.templates import Template
+from eddyline_events.hub.selecting.templates import Template, require_affordable
 
 MAX_TOPICS = 256
 
@@ -40,6 +41,7 @@ class Selection:
             raise BadRequest(
                 f"{len(texts)} topics were asked for: at most {MAX_TOPICS} are allowed"
             )
+        require_affordable(texts)
         everything = not texts or EVERYTHING in texts
         selectors = [Template.parse(check_topic(text)) for text in texts if text != EVERYTHING]
         exact = frozenset(selector.text for selector in selectors if selector.exact)
@@ -48,19 +50,31 @@ class Selection:
         grants = tuple(s for s in principal.scopes if s.service in ("events", "*"))
         for topic in exact:
             principal.require("events", "subscribe", topic)
+            if topic.startswith(PATH):
+                principal.require("events", "presence", topic)
         if not any(scope.action in ("subscribe", "*") for scope in grants):
             raise Forbidden("the token grants no topic: it needs the scope events:subscribe")
         return cls(exact, templates, everything, grants)
 
     @property
-    def topics(self) -> frozenset[str] | None:
-        return None if self.templates or self.everything else self.exact
+    def topics(self) -> frozenset[str]:
+        return self.exact
+
+    @property
+    def prefixes(self) -> frozenset[str]:
+        if self.everything:
+            return frozenset([""])
+        return frozenset(template.prefix for template in self.templates)
 
     def matches(self, entry: Entry) -> bool:
         return any(self._matches(topic, entry.private) for topic in entry.topics)
 
     def may_match(self, topic: str) -> bool:
         return self._matches(topic, False)
+
+    def shown(self, entry: Entry) -> Entry:
+        topic = next(topic for topic in entry.topics if self._matches(topic, entry.private))
+        return replace(entry, topic=topic, alternates=())
 
     def texts(self) -> list[str]:
         """The topics and templates that were asked for, in a fixed order."""
@@ -73,4 +87,13 @@ class Selection:
         named = any(template.matches(topic) for template in self.templates)
         if not named and (private or not self.everything):
             return False
-        return any(scope.covers("events", "subscribe", topic) for scope in self.grants)
+        return may_subscribe(self.grants, topic)
+
+
+def may_subscribe(grants: Sequence[Scope], topic: str) -> bool:
+    """Whether scopes grant to read a topic. The hub's own tell of subscribers, as presence does."""
+    if not any(scope.covers("events", "subscribe", topic) for scope in grants):
+        return False
+    return not topic.startswith(PATH) or any(
+        scope.covers("events", "presence", topic) for scope in grants
+    )

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from eddyline.broadcast.formats import ENVELOPE, POLL, POLL_SECONDS, SSE, Format, accepted
+from eddyline.broadcast.formats import (
+    ENVELOPE,
+    LINES,
+    POLL,
+    POLL_SECONDS,
+    POLLED_LINES,
+    SSE,
+    Format,
+    accepted,
+)
 from eddyline.errors import BadRequest
 
 #: Seconds: the longest poll that is granted.
@@ -42,9 +51,9 @@ def flag(request: Request, name: str) -> bool:
 
 
 def _format(request: Request, poll: bool, envelope: bool) -> Format:
-    if poll:
-        return POLL
     format = accepted(request.headers.get("accept", ""))
+    if poll:
+        return POLLED_LINES if format is LINES else POLL
     return ENVELOPE if envelope and format is SSE else format
 
 

@@ -56,6 +56,13 @@ class Matcher:
         """Whether it is one topic, for a look-up in place of a match."""
         return isinstance(self._topics, _Exact) and not self.wildcard
 
+    @property
+    def prefix(self) -> str:
+        """A text with which each of its topics begins. Those of URL patterns are compared as URLs,
+        which may be written in many ways.
+        """
+        return self._topics.prefix if isinstance(self._topics, Template) else ""
+
     def matches(self, topic: str) -> bool:
         return self.wildcard or self._topics.matches(topic)
 

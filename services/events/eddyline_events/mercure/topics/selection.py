@@ -17,22 +17,26 @@ class MercureSelection:
 
     matchers: frozenset[Matcher]
     grants: frozenset[Matcher]
-    topics: frozenset[str] | None
+    topics: frozenset[str]
+    prefixes: frozenset[str]
 
     @classmethod
     def from_matchers(cls, matchers: Iterable[Matcher], grants: Iterable[Matcher]) -> Self:
         asked = frozenset(matchers)
-        exact = all(matcher.exact for matcher in asked)
-        return cls(asked, frozenset(grants), frozenset(m.text for m in asked) if exact else None)
+        topics = frozenset(matcher.text for matcher in asked if matcher.exact)
+        prefixes = frozenset(matcher.prefix for matcher in asked if not matcher.exact)
+        return cls(asked, frozenset(grants), topics, prefixes)
 
     def may_match(self, topic: str) -> bool:
         return any_match(self.matchers, [topic])
 
+    def shown(self, entry: Entry) -> Entry:
+        return entry  # the format of Mercure's streams has no topic
+
     def matches(self, entry: Entry) -> bool:
         """One topic must be asked for; of a private entry, one, maybe another, must be granted."""
-        if self.topics is not None:
-            if self.topics.isdisjoint(entry.topics):
-                return False
-        elif not any_match(self.matchers, entry.topics):
+        if self.topics.isdisjoint(entry.topics) and not (
+            self.prefixes and any_match(self.matchers, entry.topics)
+        ):
             return False
         return not entry.private or any_match(self.grants, entry.topics)

@@ -50,7 +50,7 @@ def test_everything_is_what_is_public_and_granted() -> None:
 
 def test_templates_are_matched_and_each_topic_is_checked() -> None:
     selection = Selection.from_texts(principal("alice", "events:subscribe:a/*"), ["{kind}/{id}"])
-    assert selection.topics is None
+    assert (selection.topics, selection.prefixes) == (set(), {""})
     for private in (False, True):
         assert selection.matches(entry("a/1", private))
         assert not selection.matches(entry("b/1", private))

@@ -33,7 +33,9 @@ def test_exact_topics_are_a_look_up() -> None:
     [("exact", "*"), ("selector", "*"), ("selector", "a/{b}"), ("urlpattern", "/a")],
 )
 def test_a_pattern_is_none(kind: str, text: str) -> None:
-    assert selected([matcher("exact", "a"), matcher(kind, text)], []).topics is None
+    selection = selected([matcher("exact", "a"), matcher(kind, text)], [])
+    assert selection.topics == {"a"}
+    assert selection.prefixes == {"a/" if text == "a/{b}" else ""}
 
 
 def test_equal_selections_are_equal_keys_whatever_the_order() -> None:
