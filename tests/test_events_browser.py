@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import jwt
 import orjson
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
@@ -473,3 +474,145 @@ async def test_the_debug_page_draws_once_a_frame_and_can_pause(site: Site) -> No
     await page.click("#pause")
     await expect(page.locator("#rows tr").last).to_contain_text("699")
     await expect(page.locator("#rows tr")).to_have_count(500)
+
+
+@asynccontextmanager
+async def hoarding(target: int) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A proxy that hands each answer on at its end, as antivirus does (Fyrd/caniuse#2148) and some
+    tunnels (cloudflare/cloudflared#1449): its port, and the requests that it got.
+
+    It passes streams on at once after `HONEST` was appended to its requests.
+    """
+    asked: list[bytes] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head)
+        up_reader, up = await asyncio.open_connection("127.0.0.1", target)
+        up.write(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        held = b""
+        try:
+            while piece := await up_reader.read(65536):
+                held += piece
+                if HONEST in asked:
+                    writer.write(held)
+                    held = b""
+            writer.write(held)
+            await writer.drain()
+        finally:
+            up.close()
+            writer.close()
+
+    async with serving(carry) as port:
+        yield port, asked
+
+
+HONEST = b"honest"
+
+
+async def test_behind_a_proxy_that_hoards_it_polls_and_comes_back(site: Site) -> None:
+    await site.serve(heartbeat=0.3)
+    page = await site.page()
+    async with hoarding(site.hub.port) as (port, asked):
+        site.proxy.target = port
+        site.proxy.cut()
+        await page.evaluate(WATCH, ["/events?topic=t", QUICK | {"timeout": 1500}])
+        await page.wait_for_function("log.opens >= 1 && source.lastEventId")
+        ways = [b"poll=1" in head or b"x-ndjson" in head for head in asked]
+        assert ways[0] is False, "server-sent events first"
+        assert any(b"x-ndjson" in head and b"poll=1" not in head for head in asked)
+        await site.publish(25)
+        await has(page, list(range(25)))
+        asked.append(HONEST)
+        await page.evaluate("dispatchEvent(new Event('online'))")
+        await eventually(lambda: site.streams == 1)
+        polls = sum(b"poll=1" in head for head in asked)
+        await site.publish(25)
+        await has(page, list(range(50)))
+        assert sum(b"poll=1" in head for head in asked) <= polls + 1
+        assert await page.evaluate("log.resets") == []
+
+
+async def test_numbers_and_texts_come_by_lines_as_they_were_published(site: Site) -> None:
+    """A JSON number of 20 digits, which JavaScript would round, and texts that look like JSON."""
+    page = await site.page()
+    given = ['{"n":12345678901234567890}', '"a \\",\\"data\\": b"', '"plain"', "[1.0,1e3]"]
+    async with hoarding(site.hub.port) as (port, _):
+        site.proxy.target = port
+        site.proxy.cut()
+        await page.evaluate(
+            """async (options) => {
+            const { EddylineEventSource } = await import("/events/static/eddyline.js");
+            window.texts = [];
+            window.source = new EddylineEventSource("/events?topic=t", options);
+            source.onmessage = (event) => texts.push(event.data);
+        }""",
+            QUICK | {"timeout": 1500},
+        )
+        await page.wait_for_function("source.lastEventId")
+        for text in given:
+            body = b'{"topic":"t","data":%b}' % text.encode()
+            async with await fetch(site.hub.url + "/events", method="POST", body=body) as answer:
+                assert answer.status == 201
+        await page.wait_for_function("texts.length === 4")
+        expected = [given[0], 'a ","data": b', "plain", "[1.0,1e3]"]
+        assert await page.evaluate("texts") == [expected[0], *expected[1:3], "[1.0,1000.0]"]
+
+
+def token_of(user: str, key: str, **more: Any) -> str:
+    claims = {"sub": user, "scope": f"events:subscribe:acct/{user}", "exp": time.time() + 60}
+    return jwt.encode(claims | more, key, "HS256")
+
+
+async def test_tabs_of_two_users_share_nothing(chromium: Browser) -> None:
+    """Two accounts in two tabs of one browser, at one URL."""
+    key = "k" * 32
+    async with AsyncExitStack() as stack:
+        site = Site(chromium, stack)
+        await site.serve(auth_key=key)
+        url = "/events?topic=acct/{user}"
+        pages = {}
+        for number, user in enumerate(("alice", "alice", "bob")):
+            page = await site.page()
+            token = token_of(user, key, jti=str(number), iat=int(time.time()) - number)
+            await page.evaluate(
+                """async ([url, token]) => {
+                const { EddylineEventSource } = await import("/events/static/eddyline.js");
+                window.got = [];
+                window.token = token;
+                window.source = new EddylineEventSource(url, {
+                    share: true, maxDelay: 50, token: () => window.token });
+                source.onmessage = (event) => got.push(event.data);
+            }""",
+                [url, token],
+            )
+            await page.wait_for_function("source.lastEventId")
+            pages[number] = page
+        assert site.streams == 2, "one for each user"
+        publisher = jwt.encode(
+            {"sub": "p", "scope": "events:publish", "exp": time.time() + 60}, key
+        )
+
+        async def publish(user: str, data: str) -> None:
+            body = orjson.dumps({"topic": f"acct/{user}", "data": data, "private": True})
+            headers = {"Authorization": f"Bearer {publisher}"}
+            async with await fetch(
+                site.hub.url + "/events", method="POST", body=body, headers=headers
+            ) as answer:
+                assert answer.status == 201
+
+        await publish("alice", "for alice only")
+        await publish("bob", "for bob only")
+        for number, expected in ((0, "for alice only"), (1, "for alice only"), (2, "for bob only")):
+            await pages[number].wait_for_function("got.length")
+            assert await pages[number].evaluate("got") == [expected]
+        # Alice's first tab, which reads for both, becomes bob's: the other one goes on for itself.
+        await pages[0].evaluate("(token) => { window.token = token }", token_of("bob", key))
+        site.proxy.cut()
+        await eventually(lambda: site.streams == 3)
+        await publish("alice", "still for alice")
+        await publish("bob", "also for bob")
+        await pages[1].wait_for_function("got.length === 2")
+        assert await pages[1].evaluate("got") == ["for alice only", "still for alice"]
+        await pages[0].wait_for_function("got.length === 3")
+        assert await pages[0].evaluate("got") == ["for alice only", "for bob only", "also for bob"]
