@@ -7,6 +7,9 @@ from pkgutil import resolve_name
 
 from fastapi import APIRouter
 
+from eddyline.auth.authenticator import HOW_TO_SET_A_KEY, Authenticator
+from eddyline.auth.jwt import JwtVerifier, OneKey
+from eddyline.auth.keys import key_from_file
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
 from eddyline.journal.backends import backend_from_url
@@ -52,7 +55,21 @@ def _hub(context: Context, settings: EventsSettings) -> Hub:
     presence = Presence(backend.state, settings.presence_grace)
     kicks = Kicks(backend.state, backend.signals, presence, settings.kick_seconds)
     broadcast.on_signal.append(kicks.on_signal)
-    return Hub(context, settings, backend, broadcast, presence, kicks)
+    publishers = _publishers(context, settings)
+    return Hub(context, settings, backend, broadcast, presence, kicks, publishers)
+
+
+def _publishers(context: Context, settings: EventsSettings) -> Authenticator:
+    """The verifier of publishers' tokens: that of all, where they have no key of their own."""
+    path = settings.publisher_key_file
+    if path is None:
+        return context.authenticator
+    if not context.authenticator.enabled:
+        raise SettingsError(
+            f"EVENTS_PUBLISHER_KEY_FILE={path}, and authentication is off: {HOW_TO_SET_A_KEY}"
+        )
+    key = key_from_file(path, f"EVENTS_PUBLISHER_KEY_FILE={path}")
+    return Authenticator(JwtVerifier(OneKey(key), settings.auth_issuer, settings.auth_audience))
 
 
 def _backend(settings: EventsSettings) -> Backend:

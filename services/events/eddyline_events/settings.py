@@ -1,5 +1,7 @@
 """The settings of the events service: EVENTS_*."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -34,7 +36,13 @@ class EventsSettings(Settings):
     max_batch_events: int = Field(default=1000, gt=0)
     """The most events of such an array."""
     publish_rate: float = Field(default=0.0, ge=0)
-    """Events per second that a token's subject may publish at a process; 0: no limit."""
+    """Events per second that a token's subject may publish, by either API and at all processes
+    together; 0: no limit.
+    """
+    publisher_key_file: Path | None = None
+    """The key of publishers, a secret or a public key: where it is set, other keys publish nothing,
+    and this one does nothing else.
+    """
 
     presence_grace: float = Field(default=5.0, ge=0)
     """A subscriber that comes back within this time was never away."""

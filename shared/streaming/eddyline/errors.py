@@ -10,6 +10,7 @@ StreamingError
 ├── Conflict                 409  the request does not fit the state of the thing it names
 ├── Gone                     410  it was there, and will not come back
 ├── TooLarge                 413
+├── UnsupportedMediaType     415  the body is of another type than is taken here
 ├── UpstreamError            502  a server that we depend on failed
 └── Unavailable              503  not now: draining, or a dependency is away
     ├── Overloaded           429  a limit is reached
@@ -69,6 +70,11 @@ class Gone(StreamingError):
 class TooLarge(StreamingError):
     status = 413
     title = "Too large"
+
+
+class UnsupportedMediaType(StreamingError):
+    status = 415
+    title = "Unsupported media type"
 
 
 class UpstreamError(StreamingError):

@@ -20,10 +20,9 @@ from eddyline.connection.refusal import refusal
 from eddyline.durable import store_source
 from eddyline.durable.app import DurableStreams, Mounted
 from eddyline.durable.reader import Admission, ReadPolicy
-from eddyline.errors import BadRequest, StreamingError, Unavailable
+from eddyline.errors import Conflict, StreamingError, Unavailable
 from eddyline.journal.backends import backend_from_url
-from eddyline.journal.base import Backend, Bounds, NewEntry
-from eddyline.journal.cursor import EARLIEST
+from eddyline.journal.base import Backend, Bounds, NewEntry, check_event_type
 from eddyline.policy import ProducePolicy, StreamPolicy
 from eddyline.produce.generator_run import Source
 from eddyline.produce.producer import Producer
@@ -153,13 +152,12 @@ class Hub:
         `value`: a text, which is sent as it is, or any other value that JSON has, sent as JSON.
         `event`: its type, `message` by default. `id`: your own id in place of the hub's.
 
-        Raises BadRequest where `event` or `id` holds a line end, or no client could resume from
-        `id`; TypeError where JSON has no such value; and Unavailable where the journal is away: it
-        can't be said whether the event is in. In a route that is a 503 with `Retry-After`.
+        Raises BadRequest where `event` is one of ours (`eddyline.…`), `event` or `id` holds a line
+        end, or no client could resume from `id`; Conflict where a retained event of other content
+        has the `id`; TypeError where JSON has no such value; and Unavailable where the journal is
+        away: it can't be said whether the event is in. In a route that is a 503 with `Retry-After`.
         """
-        if id in ("", EARLIEST):
-            # An empty id makes a client forget its place; `earliest` stands for the whole journal.
-            raise BadRequest(f"id={id!r}: must name one event")
+        check_event_type(event)
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         new = NewEntry(topic, text, event, id, json=not isinstance(value, str))
         journal = self._require_running().backend.journal
@@ -167,6 +165,8 @@ class Hub:
             [receipt] = await journal.append([new])
         except Unavailable as error:
             raise PublishRefused(error) from error
+        if receipt.outcome == "taken":
+            raise Conflict(f"id={id!r}: another event has it, and an id names one event")
         return receipt.id
 
     async def produce(

@@ -1,10 +1,20 @@
 """Access to the hub's own API: a bearer token or a ticket, of a principal that was not kicked."""
 
+from dataclasses import dataclass
+
 from fastapi import Request
 
 from eddyline.auth.principal import Principal
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.tickets import Tickets
+from eddyline_events.hub.tickets import Redeemed, Tickets
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """The client that asks for a stream, and the ticket that it came with."""
+
+    principal: Principal
+    redeemed: Redeemed | None
 
 
 class Access:
@@ -20,14 +30,30 @@ class Access:
         self._hub.kicks.require_not_kicked(principal)
         return principal
 
-    async def subscriber(self, request: Request) -> Principal:
+    async def publisher(self, request: Request) -> Principal:
+        """The same for a route that publishes: publishers may have a key of their own."""
+        principal = await self._hub.publishers.principal(request)
+        self._hub.kicks.require_not_kicked(principal)
+        return principal
+
+    async def subscriber(self, request: Request) -> "Subscriber":
         """The same for a route that takes a ticket in place of a token."""
         ticket = request.query_params.get("ticket")
         if ticket is None:
-            return await self.principal(request)
-        principal = await self._tickets.redeem(ticket)
-        self._hub.kicks.require_not_kicked(principal)
-        return principal
+            return Subscriber(await self.principal(request), None)
+        redeemed = await self._tickets.redeem(ticket, request)
+        self._hub.kicks.require_not_kicked(redeemed.principal)
+        return Subscriber(redeemed.principal, redeemed)
+
+    async def admitted(self, subscriber: "Subscriber", request: Request) -> dict[str, str]:
+        """Headers of the answer to a subscriber that nothing can refuse any more.
+
+        Raises Unauthorized where its ticket was used meanwhile, or Unavailable.
+        """
+        if subscriber.redeemed is None or request.method == "HEAD":
+            return {}
+        cookie = await self._tickets.spend(subscriber.redeemed, request)
+        return {} if cookie is None else {"Set-Cookie": cookie}
 
     async def ticket(self, request: Request) -> str:
         """A ticket for the principal of the request."""

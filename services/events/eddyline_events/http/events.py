@@ -8,8 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import StreamingError, TooLarge, Unavailable
-from eddyline.rate import Rate
-from eddyline.service.body import read_body
+from eddyline.service.body import read_body, require_type
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.ndjson import NDJSON
@@ -23,9 +22,12 @@ from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
 from eddyline_events.hub.publishing.publication import entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
+from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.selecting.subscription import Subscription
 from eddyline_events.settings import EventsSettings
+
+JSON = "application/json"
 
 
 class EventsApi:
@@ -37,9 +39,7 @@ class EventsApi:
     def __init__(self, hub: Hub, access: Access, links: Sequence[str] = ()) -> None:
         self._hub = hub
         self._access = access
-        self._publisher = Publisher(
-            hub.journal, Rate(hub.settings.publish_rate, "events", "EVENTS_PUBLISH_RATE")
-        )
+        self._publisher = Publisher(hub.journal, Rate(hub.state, hub.settings.publish_rate))
         self._pulled = metrics.StreamMetrics("events", "pull")
         self._headers = STREAM_HEADERS | ({"Link": ", ".join(links)} if links else {})
 
@@ -61,11 +61,13 @@ class EventsApi:
         topic, and are granted it.
         """
         hub = self._hub
-        principal = await self._access.subscriber(request)
+        subscriber = await self._access.subscriber(request)
+        principal = subscriber.principal
         wanted = Subscription.from_request(request)
         selection = Selection.from_texts(principal, wanted.topics)
         after = await hub.broadcast.locate(wanted.id, selection)
         with hub.context.limits.for_request(request, principal) as permit:
+            headers = await self._access.admitted(subscriber, request)
             member = hub.presence.member(principal, selection)
             return hub.broadcast.response(
                 permit,
@@ -75,7 +77,7 @@ class EventsApi:
                 format=wanted.format,
                 seconds=wanted.seconds,
                 member=member,
-                headers=self._headers | {"Eddyline-Subscriber": member.id},
+                headers=self._headers | headers | {"Eddyline-Subscriber": member.id},
             )
 
     async def publish(self, request: Request) -> Response:
@@ -88,9 +90,9 @@ class EventsApi:
         safe to send the same again.
         """
         self._hub.admit_publisher()
-        principal = await self._access.principal(request)
+        principal = await self._access.publisher(request)
         key = key_of(request, principal)
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() == NDJSON:
+        if require_type(request, JSON, NDJSON) == NDJSON:
             return self._publish_lines(request, principal, key)
         try:
             return await self._publish_json(request, principal, key)
@@ -111,11 +113,11 @@ class EventsApi:
         else:
             entries = [entry_of(parse(body), key)]
             grants.require(entries[0].topic)
-        publisher.rate.take(principal.subject, len(entries))
+        await publisher.rate.take(principal.identity, len(entries))
         receipts = await publisher.append(entries)
         for index, receipt in enumerate(receipts):
-            if receipt.outcome == "conflict":
-                raise conflict(f"item {index}" if is_batch(body) else "the event")
+            if error := conflict(receipt, f"item {index}" if is_batch(body) else "the event"):
+                raise error
         ids = [{"id": receipt.id} for receipt in receipts]
         replayed = bool(receipts) and all(receipt.outcome == "repeated" for receipt in receipts)
         return Response(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from eddyline.errors import BadRequest
 from eddyline.journal.cursor import Cursor
-from eddyline.service.body import at_most, read_body
+from eddyline.service.body import at_most, read_body, require_type
 from eddyline.service.raw_route import RawRoute
 from eddyline_events.http import openapi
 from eddyline_events.http.access import Access
@@ -66,15 +66,23 @@ class ManagementApi:
         """All subscribers, over all processes; needs the scope `events:presence`.
 
         A subscriber that left and comes back within EVENTS_PRESENCE_GRACE was there all the time.
+        Of its topics those are told that the scope covers.
         """
         principal = await self._access.principal(request)
         topic = request.query_params.get("topic")
         principal.require("events", "presence", None if topic is None else check_topic(topic))
         found = await self._hub.presence.subscribers(topic)
+        for one in found:
+            asked = (text for text in one["topics"] if principal.allows("events", "presence", text))
+            one["topics"] = list(asked)
         return _json({"count": len(found), "subscribers": found[: _limit(request)]})
 
     async def issue_ticket(self, request: Request) -> Response:
-        """A ticket for `GET /events?ticket=…`: one use, within 30 seconds, the asker's rights."""
+        """A ticket for `GET /events?ticket=…`, with the asker's rights; to be used within 30 s.
+
+        The first answer sets a cookie. With it the ticket stays good for reconnects, until the end
+        of the asker's token.
+        """
         ticket = await self._access.ticket(request)
         return _json({"ticket": ticket, "expires": time.time() + LIFE}, 201)
 
@@ -110,6 +118,7 @@ def _limit(request: Request) -> int:
 
 async def _kicked(request: Request) -> tuple[What, str]:
     """The kind and the name in the body of a kick."""
+    require_type(request, "application/json")
     value = parse(await read_body(request, at_most(MAX_BODY, f"a kick may have {MAX_BODY} bytes")))
     if isinstance(value, dict) and len(value) == 1:
         for what in WHATS:

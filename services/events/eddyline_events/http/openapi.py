@@ -6,7 +6,7 @@ from fastapi import Response, Security
 from fastapi.security import APIKeyQuery
 
 from eddyline.broadcast.formats import POLL_SECONDS
-from eddyline.errors import BadRequest, StreamingError, TooLarge
+from eddyline.errors import BadRequest, Conflict, StreamingError, TooLarge, UnsupportedMediaType
 from eddyline.service.openapi.operation import (
     ADMISSION,
     BEARER,
@@ -53,7 +53,8 @@ _LIMIT = parameter(
 _TICKET = APIKeyQuery(
     name="ticket",
     scheme_name="ticket",
-    description="From `POST /events/tickets`, for one use: browsers' EventSource sends no token.",
+    description="From `POST /events/tickets`: browsers' EventSource sends no token. After its first"
+    " use it is good with the cookie that the answer set.",
 )
 _EVENTS = {"anyOf": [event(), event(ref(Message)), RESET_EVENT]}
 
@@ -133,7 +134,7 @@ PUBLISH: Operation = {
                 }
             },
         },
-        **problems(BadRequest, TooLarge, KeyConflict),
+        **problems(BadRequest, TooLarge, UnsupportedMediaType, Conflict, KeyConflict),
         **ADMISSION,
     },
     "openapi_extra": {
@@ -197,7 +198,7 @@ KICK_SUBSCRIBER: Operation = {
 KICK: Operation = {
     "methods": ["POST"],
     "status_code": 204,
-    "responses": problems(BadRequest, TooLarge),
+    "responses": problems(BadRequest, TooLarge, UnsupportedMediaType),
     "openapi_extra": {
         "requestBody": {
             "required": True,

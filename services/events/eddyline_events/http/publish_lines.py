@@ -123,10 +123,7 @@ class LineGroups:
 
     async def _wait_for_rate(self, events: int) -> None:
         # A publisher that streams is slowed down, not refused: its connection is the queue.
-        rate, subject = self._publisher.rate, self._principal.subject
-        while (seconds := rate.wait(subject)) > 0:
-            await asyncio.sleep(seconds)
-        rate.charge(subject, events)
+        await self._publisher.rate.wait(self._principal.identity, events)
 
     def _lines(
         self, checked: list[NewEntry | bytes], receipts: Iterator[Receipt], first: int
@@ -136,8 +133,8 @@ class LineGroups:
                 yield entry
                 continue
             receipt = next(receipts)
-            if receipt.outcome == "conflict":
-                yield self._error(conflict(f"line {number}"), number)
+            if error := conflict(receipt, f"line {number}"):
+                yield self._error(error, number)
                 continue
             self._published += 1
             if self.minimal:

@@ -6,7 +6,7 @@ from eddyline.auth.principal import Principal
 from eddyline.broadcast.formats import message
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline_events.hub.hub import Hub
-from eddyline_events.hub.selecting.selection import Selection
+from eddyline_events.hub.selecting.selection import Selection, may_subscribe
 
 #: Entries, or topics, that one request looks at, whether they are for its principal or not.
 SCAN = 2048
@@ -27,14 +27,14 @@ async def history(hub: Hub, selection: Selection, id: str | None, limit: int) ->
     looked_at = 0
     while True:
         page = await hub.journal.read(after, PAGE)
-        if page.gap is not None:
-            gap, after = page.gap, page.oldest
+        if (missed := page.gap_of(selection.may_match)) is not None:
+            gap, after = missed, page.oldest
             continue
-        after = page.oldest if after is None else after
+        after = page.oldest if after is None or page.lost else after
         for entry in page.entries:
             after = entry.cursor
             if selection.matches(entry):
-                events.append(message(entry))
+                events.append(message(selection.shown(entry)))
                 if len(events) == limit:
                     break
         looked_at += len(page.entries)
@@ -60,7 +60,7 @@ async def topics(
         page = await hub.journal.topics(PAGE, before.sequence if before is not None else None)
         for topic, cursor in page:
             before = cursor
-            if principal.allows("events", "subscribe", topic):
+            if may_subscribe(principal.scopes, topic):
                 found.append({"topic": topic, "cursor": str(cursor)})
                 if len(found) == limit:
                     return {"topics": found, "before": str(before)}

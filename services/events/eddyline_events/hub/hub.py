@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from eddyline.auth.authenticator import Authenticator
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.journal.base import Backend, Journal
 from eddyline.journal.state import State
@@ -21,6 +22,8 @@ class Hub:
     broadcast: Broadcast
     presence: Presence
     kicks: Kicks
+    #: Verifies the tokens of publishers.
+    publishers: Authenticator
 
     @property
     def journal(self) -> Journal:

@@ -7,6 +7,7 @@ The parameters and the token of a request tell the revision: `topic` and a `merc
 import functools
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,19 +16,19 @@ from fastapi.responses import JSONResponse
 from eddyline.broadcast.catch_up import Start
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.cursor import EARLIEST, Cursor
-from eddyline.rate import Rate
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.namespace import PATH
 from eddyline_events.hub.publishing.publisher import Publisher
+from eddyline_events.hub.publishing.rate import Rate
 from eddyline_events.mercure import openapi
 from eddyline_events.mercure.auth.authenticator import MercureAuthenticator
 from eddyline_events.mercure.auth.challenge import METADATA_PATH, metadata, refusal
 from eddyline_events.mercure.discovery import hub_link, last_event_id
 from eddyline_events.mercure.form import body_fields, query_fields
-from eddyline_events.mercure.publication import entry_of
+from eddyline_events.mercure.publication import entry_of, new_id
 from eddyline_events.mercure.request import MAX_MATCHERS, matchers_of, resume_id
 from eddyline_events.mercure.subscriptions.listing import Listing
 from eddyline_events.mercure.subscriptions.member import MercureMember
@@ -53,9 +54,7 @@ class MercureApi:
         self._url = settings.mercure_url or PATH
         self._base = settings.mercure_url or f"http://localhost:{settings.port}{PATH}"
         self._auth = MercureAuthenticator(hub, self._base)
-        self._publisher = Publisher(
-            hub.journal, Rate(settings.publish_rate, "events", "EVENTS_PUBLISH_RATE")
-        )
+        self._publisher = Publisher(hub.journal, Rate(hub.state, settings.publish_rate))
         self._subscriptions: Subscriptions | None = None
         if settings.mercure_subscriptions:
             self._subscriptions = Subscriptions(hub.state, hub.journal)
@@ -95,7 +94,7 @@ class MercureApi:
         member = MercureMember(hub, self._subscriptions, permissions, matchers)
         headers = _HEADERS | {"Eddyline-Subscriber": member.id}
         if id is not None:
-            headers |= await self._resumed(id, after)
+            headers |= await self._resumed(id, after, selection)
         with hub.context.limits.for_request(request, permissions.principal) as permit:
             return hub.broadcast.response(
                 permit,
@@ -113,21 +112,25 @@ class MercureApi:
         permissions = await self._auth.permissions(request)
         limit = hub.settings.max_event_bytes
         fields = await body_fields(request, limit * _ENCODED)
-        entry = entry_of(fields, limit, hub.broadcast.head.epoch)
+        entry = entry_of(fields, limit)
         permissions.require_publish((entry.topic, *entry.alternates))
-        self._publisher.rate.take(permissions.subject, 1)
+        await self._publisher.rate.take(permissions.principal.identity, 1)
         [receipt] = await self._publisher.append([entry])
+        if receipt.outcome == "taken":
+            # Many publishers give all their updates one id. A client that resumed from it would get
+            # all of them again, so the hub makes another one, as it may (section Publication).
+            [receipt] = await self._publisher.append([replace(entry, id=new_id())])
         return Response(receipt.id, media_type="text/plain")
 
     async def describe(self, request: Request) -> Response:
         """OAuth 2.0 protected resource metadata (RFC 9728)."""
         return JSONResponse(metadata(self._hub.settings, self._auth.resource or self._base))
 
-    async def _resumed(self, id: str, after: Start) -> dict[str, str]:
+    async def _resumed(self, id: str, after: Start, selection: MercureSelection) -> dict[str, str]:
         """Name the event that precedes the first one sent: another than `id` means a loss."""
         if after is None:
             preceding = last_event_id(self._hub.broadcast.head)
-        elif isinstance(after, Cursor) and await self._is_retained(after):
+        elif isinstance(after, Cursor) and await self._is_retained(after, selection):
             preceding = id
         else:
             preceding = EARLIEST
@@ -135,11 +138,12 @@ class MercureApi:
         value = preceding.encode().decode("latin-1")
         return {"Last-Event-ID": value, "Mercure-Last-Event-ID": value}
 
-    async def _is_retained(self, after: Cursor) -> bool:
+    async def _is_retained(self, after: Cursor, selection: MercureSelection) -> bool:
         # Thousands may come back at once: recent entries, which are in memory, spare the journal.
         if self._hub.broadcast.recent.gap(after) is None:
             return True
-        return (await self._hub.journal.read(after, 1)).gap is None
+        page = await self._hub.journal.read(after, 1)
+        return page.gap_of(selection.may_match) is None
 
     def _serve(
         self, routes: APIRouter, path: str, endpoint: Endpoint, *methods: str, **options: Any

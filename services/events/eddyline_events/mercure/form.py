@@ -4,8 +4,8 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from eddyline.errors import BadRequest, TooLarge
-from eddyline.service.body import at_most, read_body
+from eddyline.errors import BadRequest, TooLarge, UnsupportedMediaType
+from eddyline.service.body import at_most, read_body, require_type
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -22,10 +22,9 @@ def query_fields(request: Request) -> Fields:
 
 
 async def body_fields(request: Request, limit: int) -> Fields:
-    """Raises TooLarge for a body of more than `limit` bytes, BadRequest for one that is no form."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != FORM:
-        raise BadRequest(f"Content-Type {media_type[:80]!r}: must be {FORM}")
+    """Raises TooLarge for a body of more than `limit` bytes, UnsupportedMediaType for no form."""
+    if not require_type(request, FORM):
+        raise UnsupportedMediaType(f"a Content-Type is needed: {FORM}")
     complaint = f"an update may have {limit} bytes, encoded (EVENTS_MAX_EVENT_BYTES)"
     return _parse(await read_body(request, at_most(limit, complaint)), "body")
 

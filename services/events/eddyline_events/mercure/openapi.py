@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyCookie, APIKeyQuery
 from typing_extensions import TypedDict
 
-from eddyline.errors import BadRequest, NotFound, TooLarge
+from eddyline.errors import BadRequest, NotFound, TooLarge, UnsupportedMediaType
 from eddyline.service.openapi.operation import (
     ADMISSION,
     BEARER,
@@ -65,7 +65,7 @@ SUBSCRIBE: dict[str, Any] = {
     "response_class": Response,
     "responses": {
         200: {"description": "Updates as they come", "content": stream(EVENT_STREAM, event())},
-        **problems(BadRequest, TooLarge),
+        **problems(BadRequest, TooLarge, UnsupportedMediaType),
         **ADMISSION,
     },
     "openapi_extra": {
@@ -87,7 +87,7 @@ PUBLISH: dict[str, Any] = {
     "response_class": PlainTextResponse,
     "responses": {
         200: {"description": "The id of the update"},
-        **problems(BadRequest, TooLarge),
+        **problems(BadRequest, TooLarge, UnsupportedMediaType),
         **ADMISSION,
     },
     "openapi_extra": {

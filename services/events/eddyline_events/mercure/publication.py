@@ -8,9 +8,10 @@ import re
 import uuid
 
 from eddyline.errors import BadRequest, TooLarge
-from eddyline.journal.base import NewEntry
-from eddyline.journal.cursor import EARLIEST
+from eddyline.journal.base import NewEntry, check_event_type
+from eddyline.journal.cursor import check_own_id
 from eddyline_events.hub.namespace import HUB_TYPE, PATH, is_reserved
+from eddyline_events.hub.publishing.publication import MAX_RETRY
 from eddyline_events.mercure.form import Fields
 from eddyline_events.mercure.topics.matcher import (
     MAX_TOPIC_BYTES,
@@ -29,11 +30,8 @@ _RETRY = re.compile(r"[0-9]+\Z")
 MAX_RETRY_DIGITS = 15
 
 
-def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
-    """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored.
-
-    `epoch`: the epoch of the hub's own cursors.
-    """
+def entry_of(fields: Fields, max_data: int) -> NewEntry:
+    """The update; raises BadRequest or TooLarge, which name the field. Unknown ones are ignored."""
     topics = list(dict.fromkeys(value for name, value in fields if name == "topic"))
     first = dict(reversed(fields))
     if not topics:
@@ -48,7 +46,7 @@ def entry_of(fields: Fields, max_data: int, epoch: str) -> NewEntry:
         topics[0],
         data,
         _type(first.get("type", "")),
-        _id(first.get("id", ""), epoch),
+        _id(first.get("id", "")),
         _retry(first.get("retry", "")),
         "private" in first,
         tuple(topics[1:]),
@@ -75,19 +73,20 @@ def _type(text: str) -> str | None:
         raise BadRequest(
             f"type {text[:80]!r}: must not be {HUB_TYPE!r}, nor hold a control or format character"
         )
+    check_event_type(text)
     return text or None
 
 
-def _id(text: str, epoch: str) -> str:
+def _id(text: str) -> str:
+    if not text:
+        return new_id()
     _check_size("id", text, MAX_ID_BYTES)
-    if text.startswith("#") or text == EARLIEST or has_invisible(text):
+    if text.startswith("#") or has_invisible(text):
         raise BadRequest(
-            f"id {text[:80]!r}: must not begin with '#', be {EARLIEST!r}, nor hold a control or"
-            " format character"
+            f"id {text[:80]!r}: must not begin with '#', nor hold a control or format character"
         )
-    # A client that resumed from such an id would be taken to the hub's own event of that cursor. A
-    # hub may make an id of its own in place of a publisher's.
-    return new_id() if not text or text.startswith(f"{epoch}.") else text
+    check_own_id(text)
+    return text
 
 
 def _retry(text: str) -> int | None:
@@ -96,6 +95,8 @@ def _retry(text: str) -> int | None:
     if not _RETRY.match(text):
         raise BadRequest(f"retry {text[:80]!r}: must be digits, milliseconds")
     _check_size("retry", text, MAX_RETRY_DIGITS)
+    if int(text) > MAX_RETRY:
+        raise BadRequest(f"retry {text}: may be {MAX_RETRY} milliseconds")
     return int(text)
 
 

@@ -95,6 +95,9 @@ async def test_private_events_are_not_among_all_public_ones(hub, publish, subscr
         ([1], "item 0: body:"),
         (b"7", "body:"),
         ({"topic": "a", "id": "1f.7"}, "id:"),
+        ({"topic": "a", "event": "eddyline.reset"}, "event:"),
+        ({"topic": "a", "event": "eddyline.anything"}, "event:"),
+        ({"topic": "a", "retry": 60_001}, "retry:"),
     ],
 )
 async def test_a_bad_publication_is_refused_by_name(standing, publish, body, complaint):

@@ -44,13 +44,31 @@ async def test_nobody_forges_the_hubs_events_by_its_own_api_either(
     assert complaint in problem["detail"]
 
 
-async def test_an_id_like_one_of_the_hubs_cursors_is_replaced(hub, mercure, publish):
-    _, answer = await publish(hub, {"topic": "a", "data": "0"})
-    epoch = answer["id"].partition(".")[0]
-    assert (await mercure.publish(hub, "a", "1", id=f"{epoch}.7")).startswith("urn:uuid:")
-    assert await mercure.publish(hub, "a", "2", id="v1.7") == "v1.7"
-    stream = await mercure.subscribe(hub, ("topic", "a"), Last_Event_ID="v1.7")
+@pytest.mark.parametrize("field", [("type", "eddyline.reset"), ("retry", "60001")])
+async def test_an_update_reaches_no_other_topics_of_its_readers(hub, mercure, field):
+    """A forged reset makes every client reload, and `retry` holds for all of a source's topics."""
+    await mercure.refused(hub, 400, ("topic", "a"), field)
+
+
+async def test_an_id_like_a_cursor_of_any_epoch_is_refused(hub, mercure, publish):
+    """A client of the topic `orders` that resumed from it would miss all events before this one."""
+    _, answer = await publish(hub, {"topic": "orders", "data": "0"})
+    for id in (answer["id"], "d3310548.5", "v1.7"):
+        assert "id:" in await mercure.refused(hub, 400, ("topic", "public/x"), ("id", id))
+    assert await mercure.publish(hub, "a", "2", id="v1-7") == "v1-7"
+    stream = await mercure.subscribe(hub, ("topic", "a"), Last_Event_ID="v1-7")
     await mercure.publish(hub, "a", "3")
+    assert (await stream.event()).data == "3"
+
+
+async def test_updates_that_all_have_one_id_get_other_ones(hub, mercure):
+    """dunglas/mercure#586: else each resume would repeat all of them, for ever."""
+    assert await mercure.publish(hub, "a", "1", id="UPDATE") == "UPDATE"
+    assert await mercure.publish(hub, "a", "1", id="UPDATE") == "UPDATE", "the same one, sent again"
+    second = await mercure.publish(hub, "a", "2", id="UPDATE")
+    assert second.startswith("urn:uuid:")
+    await mercure.publish(hub, "a", "3", id="UPDATE")
+    stream = await mercure.subscribe(hub, ("topic", "a"), Last_Event_ID=second)
     assert (await stream.event()).data == "3"
 
 

@@ -4,20 +4,31 @@ Ends of tokens during a stream are the stream's business: it reads `Principal.ex
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from eddyline.auth.base import TokenVerifier
 from eddyline.auth.bearer import bearer_token
-from eddyline.auth.principal import ANONYMOUS, UNRESTRICTED, Principal, Scope, parse_scopes
+from eddyline.auth.principal import (
+    ANONYMOUS,
+    UNRESTRICTED,
+    Principal,
+    Scope,
+    fingerprint,
+    parse_scopes,
+)
 from eddyline.errors import Forbidden, Unauthorized
 
 __all__ = ["ANONYMOUS", "UNRESTRICTED", "Authenticator", "Principal", "Scope"]
 
 #: Characters. More than identity providers need, and small enough to be parsed for any client.
 MAX_TOKEN = 16_384
+
+#: Methods that change nothing (RFC 9110 section 9.2.1); a page of another origin reads no answer.
+SAFE = ("GET", "HEAD", "OPTIONS")
 
 #: The end of messages that say that no key is set.
 HOW_TO_SET_A_KEY = "set EDDYLINE_AUTH_KEY, EDDYLINE_AUTH_KEY_FILE or EDDYLINE_AUTH_JWKS"
@@ -27,11 +38,19 @@ class Authenticator:
     """One for each process. Without a verifier authentication is off: everything is allowed.
 
     `loopback_only`: without a verifier, requests are answered only where they come from this
-    machine and ask for it by name.
+    machine and ask for it by name. `origins`: other origins whose pages may change something, where
+    no token is asked for.
     """
 
-    def __init__(self, verifier: TokenVerifier | None, *, loopback_only: bool = False) -> None:
+    def __init__(
+        self,
+        verifier: TokenVerifier | None,
+        *,
+        loopback_only: bool = False,
+        origins: Collection[str] = (),
+    ) -> None:
         self._verifier = verifier
+        self._origins = origins
         self._loopback_only = verifier is None and loopback_only
 
     async def principal(self, request: Request) -> Principal:
@@ -41,6 +60,12 @@ class Authenticator:
             if token is None:
                 raise Unauthorized("a bearer token is needed: Authorization: Bearer <JWT>")
             return await self.verify(token)
+        self.require_local(request)
+        _refuse_foreign_page(request, self._origins)
+        return UNRESTRICTED
+
+    def require_local(self, request: Request) -> None:
+        """Raises Forbidden where this machine alone may ask, and the request is another's."""
         if self._loopback_only and not _arrived_on_loopback(request):
             raise Forbidden(
                 "authentication is off, which holds on the loopback address only, and this request"
@@ -53,7 +78,6 @@ class Authenticator:
                 f"authentication is off, and the Host {request.headers.get('host', '')[:80]!r} is"
                 f" not this machine's: ask for localhost or 127.0.0.1, or {HOW_TO_SET_A_KEY}"
             )
-        return UNRESTRICTED
 
     @property
     def enabled(self) -> bool:
@@ -68,7 +92,9 @@ class Authenticator:
         claims = await self.claims(token)
         if claims.get("exp") is None:
             raise Unauthorized("the token has no 'exp' claim")
-        return Principal(claims.get("sub"), claims["exp"], _scopes(claims), claims.get("jti"))
+        subject = claims.get("sub")
+        mark = fingerprint(token) if subject is None else None
+        return Principal(subject, claims["exp"], _scopes(claims), claims.get("jti"), mark)
 
     async def claims(
         self, token: str, audience: str | None = None, *, may_lack: Sequence[str] = ()
@@ -78,6 +104,26 @@ class Authenticator:
         if self._verifier is None:
             raise Unauthorized("no token can be verified: authentication is off")
         return await self._verifier.claims(token, audience, may_lack=may_lack)
+
+
+def _refuse_foreign_page(request: Request, trusted: Collection[str]) -> None:
+    """Raises Forbidden where a browser asks for a page of another origin, and something may change.
+
+    The rules are those of Go's net/http.CrossOriginProtection: browsers say for which page they ask
+    by `Sec-Fetch-Site` (W3C Fetch Metadata) or `Origin` (RFC 6454), and no page can change either.
+    `trusted` names origins that may, as browsers write them, or `*`.
+    """
+    if request.method in SAFE:
+        return
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if origin in trusted or "*" in trusted or site in ("same-origin", "none"):
+        return
+    if site is None and (origin is None or urlsplit(origin).netloc == request.headers.get("host")):
+        return  # no browser, or an old one
+    raise Forbidden(
+        f"a page of the origin {(origin or site or '')[:80]!r} may not do this while authentication"
+        " is off: EDDYLINE_CORS_ORIGINS names those that may"
+    )
 
 
 def _arrived_on_loopback(request: Request) -> bool:

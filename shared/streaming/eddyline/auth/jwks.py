@@ -113,7 +113,7 @@ def parse(document: bytes) -> list[Key]:
         raise ValueError('not a JWK set: expected {"keys": [...]}') from None
     keys = [key for item in items if (key := _key(item)) is not None] if type(items) is list else []
     if not keys:
-        raise ValueError("the JWK set holds no RS256 or ES256 public key")
+        raise ValueError("the JWK set holds no RS256, ES256 or EdDSA public key")
     return keys
 
 

@@ -13,6 +13,9 @@ from eddyline.errors import Unauthorized
 #: Seconds that clocks may differ by for `nbf` and `iat`. A token's end is exact.
 LEEWAY = 5.0
 
+#: The kinds of tokens that grant access: plain ones, and access tokens (RFC 9068).
+TYPES = ("jwt", "at+jwt")
+
 _TOKEN = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\Z")
 
 
@@ -55,7 +58,9 @@ class JwtVerifier:
         if _TOKEN.match(token) is None:
             raise Unauthorized("the bearer token is not a JWT: expected three base64url parts")
         try:
-            key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
+            header = jwt.get_unverified_header(token)
+            _check_type(header.get("typ", "JWT"))
+            key = await self._keys.find(header.get("kid"))
             claims = self._claims_of_either(token, key, audience or self._audience, may_lack)
         except jwt.PyJWTError as error:
             raise Unauthorized(self._complaint(error)) from None
@@ -116,6 +121,15 @@ class JwtVerifier:
             case jwt.InvalidSignatureError():
                 return "the token's signature does not verify"
         return "the token is not a valid JWT"
+
+
+def _check_type(typ: object) -> None:
+    """Tokens of other kinds are signed by the same key, and grant nothing (RFC 8725 section 3.11).
+
+    The media type may be written without `application/`, in any case (RFC 7515 section 4.1.9).
+    """
+    if str(typ).lower().removeprefix("application/") not in TYPES:
+        raise Unauthorized(f"the token's typ is {str(typ)[:80]!r}: expected JWT or at+jwt")
 
 
 def _expires(claim: Any) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
@@ -23,9 +24,11 @@ MIN_RSA_BITS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The key that verifies a signature, by HS256, RS256 or ES256; `id` is its `kid` in a set."""
+    """The key that verifies a signature, by HS256, RS256, ES256 or EdDSA; `id` is its `kid` in a
+    set.
+    """
 
-    material: bytes | RSAPublicKey | EllipticCurvePublicKey = field(repr=False)
+    material: bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey = field(repr=False)
     algorithm: str
     id: str | None = None
 
@@ -48,14 +51,18 @@ def secret_key(secret: bytes, origin: str) -> Key:
 
 
 def public_key(material: object, origin: str, id: str | None = None) -> Key:
-    """An RS256 or ES256 key; any other kind raises ValueError that names `origin`."""
+    """An RS256, ES256 or EdDSA (RFC 8037) key; any other kind raises ValueError that names
+    `origin`.
+    """
     if isinstance(material, RSAPublicKey):
         if material.key_size < MIN_RSA_BITS:
             raise ValueError(f"{origin}: RSA of {material.key_size} bits, and RS256 needs 2048")
         return Key(material, "RS256", id)
     if isinstance(material, EllipticCurvePublicKey) and isinstance(material.curve, SECP256R1):
         return Key(material, "ES256", id)
-    raise ValueError(f"{origin} is not an RSA or a P-256 public key")
+    if isinstance(material, Ed25519PublicKey):
+        return Key(material, "EdDSA", id)
+    raise ValueError(f"{origin} is not an RSA, a P-256 or an Ed25519 public key")
 
 
 def key_from_file(path: Path, origin: str) -> Key:
@@ -71,7 +78,9 @@ def key_from_file(path: Path, origin: str) -> Key:
     try:
         return public_key(load_pem_public_key(text), origin)
     except (ValueError, UnsupportedAlgorithm):
-        raise SettingsError(f"{origin} is not the PEM of an RSA or a P-256 public key") from None
+        raise SettingsError(
+            f"{origin} is not the PEM of an RSA, P-256 or Ed25519 public key"
+        ) from None
 
 
 def read_key_file(path: Path, origin: str) -> bytes:

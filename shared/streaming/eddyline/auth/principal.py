@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Self
 
 from eddyline.errors import Forbidden
@@ -77,13 +78,24 @@ def parse_scopes(claim: str) -> tuple[Scope, ...]:
 class Principal:
     """The client, the end of its token (`expires`, in Unix seconds), and its grants; hashable.
 
-    `token_id` names the token itself (`jti`, RFC 7519 section 4.1.7).
+    `token_id` names the token itself (`jti`, RFC 7519 section 4.1.7). `fingerprint` is the
+    digest of a token without a subject.
     """
 
     subject: str | None
     expires: float | None
     scopes: tuple[Scope, ...]
     token_id: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def identity(self) -> str | None:
+        """The name under which limits count it, and idempotency keys are its own: its subject, or
+        its token where that has none. None where no token is asked for.
+        """
+        if self.subject is not None:
+            return f"subject:{self.subject}"
+        return None if self.fingerprint is None else f"token:{self.fingerprint}"
 
     def allows(self, service: str, action: str, resource: str | None = None) -> bool:
         """Whether a scope covers `action` on `resource`, a topic or a path; None asks for all."""
@@ -96,6 +108,11 @@ class Principal:
             what = base if resource is None else f"{base} for {resource[:200]!r}"
             which = base if resource is None else f"{base} or {base}:<a pattern that matches>"
             raise Forbidden(f"the token does not grant {what}: it needs the scope {which}")
+
+
+def fingerprint(token: str) -> str:
+    """A digest that tells tokens apart, and from which none can be made."""
+    return blake2b(token.encode(), digest_size=16).hexdigest()
 
 
 #: A client without a token, to which nothing is granted.

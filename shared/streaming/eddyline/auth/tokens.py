@@ -80,8 +80,8 @@ def _private_key(pem: bytes, origin: str) -> tuple[Any, str]:
         return private, public_key(private.public_key(), origin).algorithm
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted
         raise SettingsError(
-            f"{origin} is not an RSA (2048 bits or more) or P-256 private key without a password;"
-            " `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+            f"{origin} is not an RSA (2048 bits or more), P-256 or Ed25519 private key without a"
+            " password; `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
         ) from None
 
 
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--key-file",
         type=Path,
         metavar="PATH",
-        help="RSA or P-256 private key (PEM), or a file with the HS256 secret",
+        help="RSA, P-256 or Ed25519 private key (PEM), or a file with the HS256 secret",
     )
     parser.add_argument(
         "--subject", required=True, help="the user or service that the token stands for"

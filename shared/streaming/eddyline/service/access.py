@@ -29,7 +29,8 @@ def authenticator_from_settings(
     keys = None if settings.auth == "off" else _key_source(settings)
     if keys is None:
         _log.warning("authentication is off: any client that connects may do everything")
-        return Authenticator(None, loopback_only=settings.auth == "auto")
+        loopback_only = settings.auth == "auto"
+        return Authenticator(None, loopback_only=loopback_only, origins=settings.cors_origins)
     previous = _previous_key(settings)
     return Authenticator(JwtVerifier(keys, settings.auth_issuer, settings.auth_audience, previous))
 

@@ -76,7 +76,7 @@ class Limits:
         """`admit` for the client and the principal of a request."""
         address = request.client.host if request.client else None
         request_id = request.scope.get("request_id")
-        return self.admit(principal.subject, address, request_id, self._trace())
+        return self.admit(principal.identity, address, request_id, self._trace())
 
     def _release(self, subject: Hashable, network: Hashable) -> None:
         self._open -= 1

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from eddyline.auth.authenticator import Authenticator
 from eddyline.auth.base import TokenVerifier
-from eddyline.errors import SettingsError, StreamingError
+from eddyline.errors import Forbidden, SettingsError, StreamingError
 from eddyline.service import problems
 from eddyline.service.access import authenticator_from_settings
 from eddyline.service.admission import Limits, Permit, StreamContext
@@ -25,6 +25,7 @@ from eddyline.service.browser.cors import Cors
 from eddyline.service.drain import Drain
 from eddyline.service.openapi import document
 from eddyline.service.openapi.operation import PUBLIC
+from eddyline.service.openapi.operation import problems as problems_of
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline.tasks import background
@@ -187,9 +188,15 @@ def _operations(context: Context, services: Sequence[Service]) -> APIRouter:
         response.status_code = 503 if faults else 200
         return {"status": "unready" if faults else "ready", "faults": faults}
 
-    @router.get("/metrics", response_class=PlainTextResponse, openapi_extra=PUBLIC)
-    async def prometheus_metrics() -> Response:
+    @router.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses=problems_of(Forbidden),
+        openapi_extra=PUBLIC,
+    )
+    async def prometheus_metrics(request: Request) -> Response:
         """Prometheus text format."""
+        context.authenticator.require_local(request)
         text = await asyncio.to_thread(metrics.exposition)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 
-from eddyline.errors import TooLarge
+from eddyline.errors import TooLarge, UnsupportedMediaType
 
 #: Is called with the body as far as it has come; raises TooLarge where that is too much.
 Check = Callable[[bytearray], None]
@@ -21,6 +21,21 @@ async def read_body(request: Request, check: Check) -> bytes:
         body += piece
         check(body)
     return bytes(body)
+
+
+def require_type(request: Request, *types: str) -> str:
+    """The media type of the body, in lower case, and "" where the request names none; raises
+    UnsupportedMediaType for one that is not among `types`, and for an encoded body (RFC 9110
+    section 15.5.16).
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    expected = " or ".join(types)
+    if given and given not in types:
+        raise UnsupportedMediaType(f"Content-Type {given[:80]!r}: expected {expected}")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType(f"Content-Encoding {encoding[:80]!r}: send the body as it is")
+    return given
 
 
 def at_most(limit: int, complaint: str) -> Check:

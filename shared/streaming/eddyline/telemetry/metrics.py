@@ -103,7 +103,7 @@ redis_memory_limit: Final = Gauge(
     multiprocess_mode="livemax",
 )
 #: How publishing went: the outcomes of a journal, and the reasons that kept events from it.
-Published = Literal["appended", "repeated", "conflict", "refused", "unavailable"]
+Published = Literal["appended", "repeated", "conflict", "taken", "refused", "unavailable"]
 
 published_events: Final = Counter(
     "eddyline_published_events",

@@ -54,7 +54,7 @@ def by_hand(header: dict[str, Any], body: bytes, key: bytes = KEY.encode()) -> s
 
 def request(*headers: tuple[str, str], server: Any = ("127.0.0.1", 8000)) -> Request:
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return Request({"type": "http", "headers": raw, "server": server})
+    return Request({"type": "http", "method": "GET", "headers": raw, "server": server})
 
 
 def bearer(text: str) -> Request:

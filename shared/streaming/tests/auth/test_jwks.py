@@ -213,8 +213,8 @@ async def test_a_token_need_not_name_the_only_key(tmp_path: Path) -> None:
     [
         (b"", "not a JWK set"),
         (b"[]", "not a JWK set"),
-        (b'{"keys": 7}', "holds no RS256 or ES256"),
-        (b'{"keys": [7, null, {}]}', "holds no RS256 or ES256"),
+        (b'{"keys": 7}', "holds no RS256, ES256 or EdDSA"),
+        (b'{"keys": [7, null, {}]}', "holds no RS256, ES256 or EdDSA"),
         (b"\xff\xfe", "not a JWK set"),
     ],
 )

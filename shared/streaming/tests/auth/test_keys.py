@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -17,7 +17,7 @@ P256 = ec.generate_private_key(ec.SECP256R1())
 
 
 def public_pem(
-    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey,
 ) -> bytes:
     return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -63,7 +63,7 @@ def test_the_line_end_of_a_file_is_no_part_of_the_secret(tmp_path: Path) -> None
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "is not the PEM"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is not the PEM"),
         (public_pem(ec.generate_private_key(ec.SECP384R1())), "is not the PEM"),
-        (public_pem(ed25519.Ed25519PrivateKey.generate()), "is not the PEM"),
+        (public_pem(ed448.Ed448PrivateKey.generate()), "is not the PEM"),
         (public_pem(rsa.generate_private_key(65537, 1024)), "is not the PEM"),
     ],
 )

@@ -51,14 +51,23 @@ class Kicks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def kick(self, what: What, name: str) -> None:
-        """Ends its streams everywhere, and refuses its return; raises Unavailable.
+        """Ends its streams everywhere, and refuses its return.
 
+        Raises Unavailable where the other processes may not have heard of it: in this one it holds.
         Of a kicked subscriber the token is refused from then on, where the token has an id.
         """
         key, until = f"{what}:{name}", time.time() + self._seconds
-        await self._state.put(KIND, key, b"%d" % until, seconds=self._seconds)
         self._take({key: until})
-        await self._signals.signal(orjson.dumps({"kick": key, "until": until}))
+        message = orjson.dumps({"kick": key, "until": until})
+        # A Redis that is full passes signals on, and keeps nothing.
+        failures = await asyncio.gather(
+            self._state.put(KIND, key, b"%d" % until, seconds=self._seconds),
+            self._signals.signal(message),
+            return_exceptions=True,
+        )
+        for failure in failures:
+            if isinstance(failure, BaseException):
+                raise failure
 
     def require_not_kicked(self, principal: Principal) -> None:
         """Raises Forbidden while it is kicked; that stops an EventSource for good."""

@@ -30,5 +30,5 @@ def key_of(request: Request, principal: Principal) -> str | None:
             f"Idempotency-Key {given[0][:80]!r}: must be one key of 1-255 printable ASCII"
             " characters, without quotation marks or backslashes inside"
         )
-    text = repr((principal.subject, match[1] or match[2]))
+    text = repr((principal.identity, match[1] or match[2]))
     return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -5,17 +5,17 @@ from typing import Any
 
 import orjson
 
-from eddyline.errors import BadCursor, BadRequest
-from eddyline.journal.base import NewEntry
-from eddyline.journal.cursor import EARLIEST, SAFE_ID, Cursor
+from eddyline.errors import BadRequest
+from eddyline.journal.base import NewEntry, check_event_type
+from eddyline.journal.cursor import SAFE_ID, check_own_id
 from eddyline_events.hub.namespace import HUB_TYPE, PATH, is_reserved
 
 #: Characters.
 MAX_TOPIC = 1024
 MAX_EVENT = 256
 
-#: Milliseconds: a day.
-MAX_RETRY = 86_400_000
+#: Milliseconds. A client waits so long for the events of all its topics.
+MAX_RETRY = 60_000
 
 #: The rules as OpenAPI has them. They are checked by hand below: a pydantic model took 5 µs an
 #: event, a third of the whole cost of publishing one in a batch.
@@ -32,7 +32,8 @@ SCHEMA: dict[str, Any] = {
         "event": {
             "type": ["string", "null"],
             "maxLength": MAX_EVENT,
-            "description": "The event's type, in place of `message`.",
+            "description": "The event's type, in place of `message`; none that begins with"
+            " `eddyline.`.",
         },
         "id": {
             "type": ["string", "null"],
@@ -115,19 +116,15 @@ def _check_event(event: Any) -> None:
         raise _fault("event", "must not hold a line end or NUL", event)
     if event == HUB_TYPE:
         raise _fault("event", "must not be the type of the hub's own events", event)
+    check_event_type(event)
 
 
 def _check_id(id: Any) -> None:
     if id is None:
         return
-    if type(id) is not str or SAFE_ID.match(id) is None or id == EARLIEST:
-        raise _fault("id", "must be 1-128 of A-Z a-z 0-9 . _ ~ - and not 'earliest'", id)
-    try:
-        Cursor.parse(id)
-    except BadCursor:
-        return
-    # A client that resumed from it would be taken to the hub's own event of that id.
-    raise _fault("id", "must not look like an id of the hub's own, <epoch>.<sequence>", id)
+    if type(id) is not str or SAFE_ID.match(id) is None:
+        raise _fault("id", "must be 1-128 of A-Z a-z 0-9 . _ ~ -", id)
+    check_own_id(id)
 
 
 def _check_retry(retry: Any) -> None:

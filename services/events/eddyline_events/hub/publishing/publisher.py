@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import StreamingError, Unavailable
+from eddyline.errors import Conflict, StreamingError, Unavailable
 from eddyline.journal.base import Journal, NewEntry, Receipt
-from eddyline.rate import Rate
 from eddyline.telemetry import metrics
+from eddyline_events.hub.publishing.rate import Rate
 
 
 class KeyConflict(StreamingError):
@@ -33,7 +33,7 @@ class Publisher:
             metrics.published["unavailable"].inc(len(batch))
             raise
         metrics.publish_seconds.observe(time.monotonic() - began)
-        counts = dict.fromkeys(("appended", "repeated", "conflict"), 0)
+        counts = dict.fromkeys(("appended", "repeated", "conflict", "taken"), 0)
         for receipt in receipts:
             counts[receipt.outcome] += 1
         for outcome, count in counts.items():
@@ -59,7 +59,17 @@ class Grants:
             self._granted.add(topic)
 
 
-def conflict(where: str) -> KeyConflict:
-    return KeyConflict(
-        f"{where}: its idempotency key was used for another event: use a new key for a new event"
-    )
+def conflict(receipt: Receipt, where: str) -> StreamingError | None:
+    """Why an event is not in the journal; None where it is."""
+    match receipt.outcome:
+        case "conflict":
+            return KeyConflict(
+                f"{where}: its idempotency key was used for another event: use a new key for a new"
+                " event"
+            )
+        case "taken":
+            return Conflict(
+                f"{where}: the id {receipt.id!r} is that of another event: give each its own, or"
+                " none"
+            )
+    return None

@@ -4,13 +4,16 @@ A token of revision 1.0 is an OAuth 2.0 access token (RFC 9068, `typ: at+jwt`); 
 JWT. Failures are those of RFC 6750.
 """
 
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import jwt
 from fastapi import Request
 
+from eddyline.auth.authenticator import Authenticator
 from eddyline.auth.bearer import bearer_token
+from eddyline.auth.principal import fingerprint
 from eddyline.errors import BadRequest, Forbidden, Unauthorized
 from eddyline_events.hub.hub import Hub
 from eddyline_events.mercure.auth.permissions import Permissions
@@ -34,7 +37,8 @@ class MercureAuthenticator:
     """One for each hub and process; `base` is the hub's URL, `resource` the audience of tokens."""
 
     def __init__(self, hub: Hub, base: str) -> None:
-        self._authenticator = hub.context.authenticator
+        self._subscribers = hub.context.authenticator
+        self._publishers = hub.publishers
         self._settings = hub.settings
         self._kicks = hub.kicks
         self._base = base
@@ -52,8 +56,9 @@ class MercureAuthenticator:
         return permissions
 
     async def _granted(self, request: Request) -> Permissions:
-        if not self._authenticator.enabled:
-            await self._authenticator.principal(request)
+        authenticator = self._publishers if request.method == "POST" else self._subscribers
+        if not authenticator.enabled:
+            await authenticator.principal(request)
             return Permissions.everything()
         token, way = _token(request)
         if token is None:
@@ -65,19 +70,20 @@ class MercureAuthenticator:
         # The type is read before the signature is verified: it only decides which rules hold.
         if not _is_access_token(token):
             # Revision 0.x knows neither issuers nor audiences: its tokens may name none.
-            claims = await self._authenticator.claims(token, may_lack=("iss", "aud"))
-            return Permissions.from_claim(claims, self._base)
+            claims = await authenticator.claims(token, may_lack=("iss", "aud"))
+            return _marked(Permissions.from_claim(claims, self._base), token)
         if way == "query":
             raise Unauthorized("an access token is not taken from the query (RFC 9700)")
-        return Permissions.from_details(await self._access_token(token), self._base)
+        details = await self._access_token(authenticator, token)
+        return _marked(Permissions.from_details(details, self._base), token)
 
-    async def _access_token(self, token: str) -> dict[str, Any]:
+    async def _access_token(self, authenticator: Authenticator, token: str) -> dict[str, Any]:
         if self.resource is None or self._settings.auth_issuer is None:
             raise Unauthorized(
                 "access tokens (at+jwt) are not taken here: EVENTS_MERCURE_URL and"
                 " EDDYLINE_AUTH_ISSUER must name their audience and their issuer"
             )
-        claims = await self._authenticator.claims(token, self.resource)
+        claims = await authenticator.claims(token, self.resource)
         if claims.get("exp") is None:
             raise Unauthorized("the token has no 'exp' claim")
         return claims
@@ -92,6 +98,12 @@ class MercureAuthenticator:
                 f"a page of the origin {source[:80]!r} may not publish by cookie:"
                 " EDDYLINE_CORS_ORIGINS names those that may"
             )
+
+
+def _marked(permissions: Permissions, token: str) -> Permissions:
+    if permissions.subject is not None:
+        return permissions
+    return replace(permissions, fingerprint=fingerprint(token))
 
 
 def _token(request: Request) -> tuple[str | None, _Way]:

@@ -24,13 +24,15 @@ MAX_MATCHERS = 1000
 class Permissions:
     """The rights of one request. `revision` is None where no token was needed, or none came.
 
-    `expires` is in unix seconds, `token` is the `jti`. `payloads` are attached to subscriptions:
+    `expires` is in unix seconds, `token` is the `jti`, `fingerprint` that of a token without a
+    subject. `payloads` are attached to subscriptions:
     each to those that its matchers cover.
     """
 
     revision: Revision | None = None
     subject: str | None = None
     token: str | None = None
+    fingerprint: str | None = None
     expires: float | None = None
     publish: Matchers = ()
     subscribe: Matchers = ()
@@ -38,7 +40,7 @@ class Permissions:
 
     @property
     def principal(self) -> Principal:
-        return Principal(self.subject, self.expires, (), self.token)
+        return Principal(self.subject, self.expires, (), self.token, self.fingerprint)
 
     def require_publish(self, topics: Iterable[str]) -> None:
         """Raises Forbidden, which names the topic: every one must be granted."""
@@ -74,6 +76,7 @@ class Permissions:
             "0.x",
             claims.get("sub"),
             claims.get("jti"),
+            None,
             claims.get("exp"),
             _selectors(claim, "publish", base),
             _selectors(claim, "subscribe", base),
@@ -98,6 +101,7 @@ class Permissions:
             "1.0",
             claims.get("sub"),
             claims.get("jti"),
+            None,
             claims.get("exp"),
             tuple(m for detail in details if "publish" in detail.actions for m in detail.topics),
             tuple(m for detail in subscribe for m in detail.topics),

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import Forbidden
+from eddyline.errors import Forbidden, Unavailable
 from eddyline.journal.state import MemoryState
 from eddyline.testing import eventually, fetch
 from eddyline_events.hub.presence import kick
@@ -135,3 +135,26 @@ async def test_who_was_let_in_a_moment_before_is_ended(hub_of, subscribed, beare
         finally:
             Kicks.require_not_kicked = kicks  # type: ignore[method-assign]
         await eventually(lambda: hub.app.state.context.limits.open == 0)
+
+
+class Full(MemoryState):
+    """The state of a Redis that is full."""
+
+    async def put(self, kind: str, key: str, value: bytes, seconds: float | None = None) -> None:
+        raise Unavailable("Redis does not take it now")
+
+
+async def test_a_kick_holds_here_and_is_told_where_it_cannot_be_kept() -> None:
+    told: list[bytes] = []
+
+    class Signals:
+        async def signal(self, message: bytes) -> None:
+            told.append(message)
+
+    state = Full()
+    kicks = Kicks(state, Signals(), Presence(state, 0.0), 60.0)
+    with pytest.raises(Unavailable):
+        await kicks.kick("subject", "alice")
+    with pytest.raises(Forbidden):
+        kicks.require_not_kicked(Principal("alice", None, ()))
+    assert len(told) == 1
