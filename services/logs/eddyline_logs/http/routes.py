@@ -1,6 +1,5 @@
 """HTTP of the logs service: the sources, and one of them followed."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Annotated
@@ -13,6 +12,7 @@ from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.errors import NotFound
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
+from eddyline.threads import FILES
 from eddyline.wire import sse
 from eddyline_logs.http import openapi
 from eddyline_logs.http.openapi import LogList
@@ -66,7 +66,7 @@ class LogsApi:
 
     async def list_logs(self, caller: Caller) -> LogList:
         """The sources whose files are there, as far as the caller may read them."""
-        found = await asyncio.to_thread(self._sources.list)
+        found = await FILES.lane("logs").run(self._sources.list)
         allowed = [source.id for source in found if caller.allows("logs", "read", source.id)]
         return {"sources": [{"source": id, "url": f"/logs/{quote(id)}"} for id in allowed]}
 
@@ -112,7 +112,8 @@ class LogsApi:
         if position is None:
             return b""
         try:
-            return await asyncio.to_thread(_frames, source, position, count, self._settings)
+            lane = FILES.lane(source.id)
+            return await lane.run(_frames, source, position, count, self._settings)
         finally:
             # Here and not in the thread, which never starts where the client leaves first.
             os.close(position.file)

@@ -1,9 +1,9 @@
 """One file of a log, read forwards, as long as it is the same file."""
 
-import asyncio
 import os
 from collections.abc import Iterator
 
+from eddyline.threads import FILES
 from eddyline_logs.reading import backlog, cri
 from eddyline_logs.reading.file_chain import identity
 from eddyline_logs.reading.lines import Line, Splitter
@@ -40,10 +40,13 @@ class LogFile:
         # The read is in a thread, for the disk can take its time; the status is in the loop, for
         # an idle tail does nothing else.
         offset, fingerprint = self._splitter.offset, self._fingerprint
-        if os.fstat(self.file).st_size == offset:
+        status = os.fstat(self.file)
+        if status.st_size == offset:
             return None
         size = SLICE + len(fingerprint)
-        data = await asyncio.to_thread(os.pread, self.file, size, offset - len(fingerprint))
+        data = await FILES.lane(status.st_dev).run(
+            os.pread, self.file, size, offset - len(fingerprint)
+        )
         self._replaced = not data.startswith(fingerprint)
         if self._replaced or len(data) == len(fingerprint):
             return None

@@ -1,4 +1,7 @@
+import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +209,23 @@ def open_files() -> set[Path]:
 def left() -> float:
     labels = {"service": "records", "kind": "pull", "reason": "client_closed"}
     return REGISTRY.get_sample_value("eddyline_streams_ended_total", labels) or 0
+
+
+async def test_a_locked_database_holds_up_its_own_readers_alone(
+    serve: Serve, fetch: Fetch, tmp_path: Path
+) -> None:
+    """SQLite sleeps for 5 s while a database is locked: six threads of it held all others, too."""
+    for name in ("locked", "free"):
+        make_users(tmp_path / f"{name}.db", 10)
+    datasets = " ".join(
+        f"{name}=sqlite:///{tmp_path}/{name}.db?table=users&key=id" for name in ("locked", "free")
+    )
+    async with serve(datasets=datasets) as run:
+        with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as lock:
+            lock.execute("BEGIN EXCLUSIVE")
+            waiting = [asyncio.create_task(fetch(f"{run.url}/records/locked")) for _ in range(40)]
+            assert len(await lines(fetch, f"{run.url}/records/free")) == 10
+            assert not any(task.done() for task in waiting)
+            lock.execute("ROLLBACK")
+            answers = await asyncio.gather(*waiting)
+            assert {answer.status for answer in answers} == {200}
