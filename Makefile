@@ -68,6 +68,9 @@ test-redis: .venv/.synced ## Run the tests of the Redis journal on another serve
 mutants: .venv/.synced ## Sabotage a copy of the product, and see that tests notice: ARGS="--all", ARGS="cursor"
 	@exec $(PYTHON) scripts/mutants.py $(ARGS)
 
+fuzz: .venv/.synced ## Send requests that nobody has thought of, by every OpenAPI document: SECONDS=3600 SEED=0
+	@FUZZ_SECONDS=$(or $(SECONDS),3600) FUZZ_SEED=$(SEED) exec $(PYTHON) -m pytest -q --timeout=0 tests/fuzz
+
 container-test: ## Run `make test` in a clean container of the images' base (needs Docker): AS=tester or root, BASE_IMAGE=
 	@scripts/need-docker
 	@BASE_IMAGE=$(BASE_IMAGE) scripts/container-test $(or $(AS),tester) $(ARGS)
