@@ -247,3 +247,13 @@ async def test_a_reader_is_ended_after_its_time_and_comes_back() -> None:
             events = await stream.events()
             assert stream.clean
         assert json.loads(events[-1].data)["upToDate"]
+
+
+@pytest.mark.parametrize("path", ["a%20b", "%F1%AC%91%97/%C2%8A", "a%25b", "a;b=c"])
+async def test_the_address_of_a_new_stream_is_a_url_whatever_its_name_is(path: str) -> None:
+    """RFC 9110 section 10.2.2: Location is a URI, which is ASCII. Another was a 500."""
+    async with serving() as client:
+        made = await client.call("PUT", path, headers=TEXT)
+        assert made.status_code == 201
+        assert made.headers["location"] == f"{client.server.url}/v1/stream/{path}"
+        assert (await client.http.get(made.headers["location"])).status_code == 200

@@ -72,7 +72,7 @@ class Disk:
         return int(self._calls["preadv"](file, buffers, offset, flags))
 
     def sendfile(self, out: int, file: int, offset: int, count: int) -> int:
-        # What the kernel sends in one call is as much as the socket takes.
+        # The kernel sends as much in one call as the socket takes.
         if self._is_mine(file):
             self._wait("sendfile", file, offset, min(count, 4096))
         return int(self._calls["sendfile"](out, file, offset, count))

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -66,8 +67,7 @@ class Writer:
         found = written.info
         if written.new:
             await self._tell(key, found, len(records))
-            location = {"Location": str(request.url.replace(query="", fragment=""))}
-            return _created(201, found, location)
+            return _created(201, found, {"Location": _address(request)})
         if (found.end is None) != (end is None) or not creation.made(found):
             raise Conflict("there is a stream already, and it is another than the request's")
         return _created(200, found, {})
@@ -154,3 +154,9 @@ def _refused(
         headers["Producer-Expected-Seq"] = str(error.expected)
         headers["Producer-Received-Seq"] = str(producer.number)
     return refusal(request, error, headers)
+
+
+def _address(request: Request) -> str:
+    """The request's URL without its query. The server has decoded its path."""
+    path = quote(request.url.path, safe="/!$&'()*+,;=:@")
+    return str(request.url.replace(path=path, query="", fragment=""))
