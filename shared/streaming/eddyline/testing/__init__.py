@@ -2,6 +2,7 @@
 
 from eddyline.testing.proxy import FaultProxy
 from eddyline.testing.redis import REDIS, RedisServer
+from eddyline.testing.s3 import S3Server
 from eddyline.testing.server import Running, running, serving
 from eddyline.testing.stream import Stream, fetch, request_bytes
 from eddyline.testing.wait import PATIENCE, eventually, free_port, wait_until
@@ -12,6 +13,7 @@ __all__ = [
     "FaultProxy",
     "RedisServer",
     "Running",
+    "S3Server",
     "Stream",
     "eventually",
     "fetch",

@@ -209,7 +209,7 @@ class Appender:
         """Removes the segments of which all records are trimmed."""
         loaded = self._stream.loaded
         while len(loaded.segments) > 1 and loaded.segments[0].next <= loaded.state.first:
-            self._pool.submit(loaded.segments.pop(0).unlink)
+            self._pool.submit(self._stream.forget, loaded.segments.pop(0))
 
     def _fail(self, queued: list[_Queued], error: Exception) -> None:
         """None of these is written, nor any that was checked against them."""

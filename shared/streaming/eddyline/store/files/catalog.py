@@ -22,7 +22,8 @@ class Entry:
     """One stream. `forks`: streams that hold records of it. `deleted`: only these keep it.
 
     `used`: when it was last used, in unix seconds, and `noted` as the disk has it. `stream`: its
-    state, once it is loaded. `appender`: its writes, once there were any.
+    state, once it is loaded. `appender`: its writes, once there were any. `closed`: it
+    may have closed segments that are not in the archive.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Entry:
     stream: FileStream | None = None
     appender: Appender | None = None
     noted: float = 0.0
+    closed: bool = False
 
     def expired(self, now: float) -> bool:
         if self.deleted:
@@ -77,7 +79,9 @@ def read_entry(folder: Path) -> Entry | None:
         entry = entry_of(folder, loaded)
         entry.used = entry.noted = used_at(folder)
         entry.deleted = (folder / "deleted").exists()
-        entry.bytes = sum(each.stat().st_size for each in os.scandir(folder))
+        files = list(os.scandir(folder))
+        entry.bytes = sum(file.stat().st_size for file in files)
+        entry.closed = sum(file.name.endswith(".data") for file in files) > 1
     except FileNotFoundError:
         return None
     return entry

@@ -91,10 +91,14 @@ class Keeper:
         sync_folder(self._root)
 
     def _clear(self) -> None:
-        """Removes streams that a crash left half made or half removed."""
-        for name in ("new", "trash"):
-            for folder in (self._root / name).iterdir():
-                shutil.rmtree(folder)
+        """Removes streams that a crash left half made."""
+        for folder in (self._root / "new").iterdir():
+            shutil.rmtree(folder)
+
+    @property
+    def trash(self) -> list[Path]:
+        """Streams that are gone, and whose files are not yet."""
+        return list((self._root / "trash").iterdir())
 
     def new_folder(self) -> Path:
         """Where a stream is made, until it is whole."""
@@ -107,12 +111,12 @@ class Keeper:
         folder.rename(place)
         sync_folder(place.parent)
 
-    def remove(self, place: Path) -> None:
-        """Removes a stream in one step; its files go in further ones."""
+    def remove(self, place: Path) -> Path:
+        """Removes a stream in one step. Returns where its files are now."""
         trash = self._root / "trash" / uuid.uuid4().hex
         place.rename(trash)
         sync_folder(place.parent)
-        shutil.rmtree(trash)
+        return trash
 
     def mark_deleted(self, place: Path) -> None:
         """Only its forks keep the stream from now on."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from eddyline.errors import NotFound
 from eddyline.store.files.catalog import folder_of, used_at
+from eddyline.store.segments.archive import Archive
 from eddyline.store.segments.loading import New, find_new, load, note, read_committed
 from eddyline.store.segments.segment import Place, opened
 from eddyline.store.segments.stream import FileStream
@@ -73,7 +74,7 @@ class Observed:
         offsets: dict[int, int] = {}
         for new in writes:
             offset = offsets.setdefault(new.segment.first, new.segment.data_bytes)
-            records += new.segment.read(Place(offset, new.write.sizes))
+            records += self.stream.read(new.segment, Place(offset, new.write.sizes))
             offsets[new.segment.first] = offset + sum(new.write.sizes)
         return records
 
@@ -96,13 +97,13 @@ class Observed:
         os.close(self._committed)
 
 
-def observe(root: Path, key: str) -> Observed:
+def observe(root: Path, key: str, archive: Archive | None) -> Observed:
     """The stream of a key, as far as it may be read. Raises NotFound."""
     folder = folder_of(root, key)
     try:
         committed = os.open(folder / "committed", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return Observed(_load(root, folder, committed), committed)
+            return Observed(_load(root, folder, committed, archive), committed)
         except BaseException:
             os.close(committed)
             raise
@@ -111,7 +112,7 @@ def observe(root: Path, key: str) -> Observed:
         raise NotFound(text) from error
 
 
-def _load(root: Path, folder: Path, committed: int) -> FileStream:
+def _load(root: Path, folder: Path, committed: int, archive: Archive | None) -> FileStream:
     until = read_committed(committed)
     while until is None:
         until = read_committed(committed)
@@ -120,5 +121,5 @@ def _load(root: Path, folder: Path, committed: int) -> FileStream:
     if fork is not None:
         place = folder_of(root, fork.source)
         with opened(place / "committed") as fd:
-            source = _load(root, place, fd)
-    return FileStream(folder, loaded, source)
+            source = _load(root, place, fd, archive)
+    return FileStream(folder, loaded, source, archive)

@@ -27,6 +27,7 @@ from eddyline.store.base import (
 from eddyline.store.files.catalog import read_entry
 from eddyline.store.files.keeper import STREAMS
 from eddyline.store.files.observed import Observed, observe
+from eddyline.store.segments.archive import Archive
 from eddyline.store.segments.reading import read
 from eddyline.tasks import background
 
@@ -48,11 +49,13 @@ class FileReader:
     """Streams in the files of a folder, which another process writes; use it within `run()`.
 
     It sees all that the writer has acknowledged. A follower hears of a write some 20 ms later.
+    `archive`: as the writer's.
     `create`, `append` and `delete` are Unavailable.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, archive: str | None = None) -> None:
         self._root = Path(folder)
+        self._archive = None if archive is None else Archive(archive)
         self._pool = ThreadPoolExecutor(THREADS, "eddyline-files")
         #: In the order of their last use.
         self._streams: OrderedDict[str, Observed] = OrderedDict()
@@ -113,7 +116,7 @@ class FileReader:
             if observed is not None and not await self._refresh(observed):
                 observed = None
             if observed is None:
-                observed = await self._in_thread(observe, self._root, key)
+                observed = await self._in_thread(observe, self._root, key, self._archive)
                 self._streams[key] = observed
             self._streams.move_to_end(key)
             self._shrink()

@@ -1,18 +1,23 @@
 """The streams of a store's folder: which there are, which are loaded, and how they go."""
 
 import asyncio
+import logging
+import shutil
 import time
 from collections import OrderedDict
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from eddyline.errors import NotFound
+from eddyline.errors import NotFound, Unavailable
 from eddyline.store.base import StreamDeleted
 from eddyline.store.files.catalog import Entry, note_use, read_entry, used_at
 from eddyline.store.files.keeper import STREAMS, Keeper
-from eddyline.store.segments.loading import load
+from eddyline.store.segments.archive import Archive, archived_under
+from eddyline.store.segments.loading import load, read_header
 from eddyline.store.segments.reading import InThread
 from eddyline.store.segments.stream import FileStream
+
+_log = logging.getLogger("eddyline.store")
 
 #: Streams that stay loaded though nobody uses them, and those of them that keep their files open.
 LOADED = 10_000
@@ -22,10 +27,13 @@ OPEN = 300
 class Shelf:
     """All entries of a store, by key. A change of one key's stream is made under its lock."""
 
-    def __init__(self, root: Path, keeper: Keeper, in_thread: InThread) -> None:
+    def __init__(
+        self, root: Path, keeper: Keeper, in_thread: InThread, archive: Archive | None
+    ) -> None:
         self._root = root
         self._keeper = keeper
         self._in_thread = in_thread
+        self._archive = archive
         self._entries: dict[str, Entry] = {}
         #: Those that are loaded, in the order of their last use.
         self._loaded: OrderedDict[str, Entry] = OrderedDict()
@@ -39,6 +47,8 @@ class Shelf:
 
     async def open(self) -> None:
         """Finds all streams of the folder."""
+        for trash in self._keeper.trash:
+            await self._in_thread(self._destroy, trash)
         for entry in await self._in_thread(self._read_all):
             self._entries[entry.key] = entry
             self.bytes += entry.bytes
@@ -99,7 +109,7 @@ class Shelf:
             if entry.source is not None:
                 source = await self.load(self._entries[entry.source])
             loaded = await self._in_thread(load, entry.folder)
-            entry.stream = FileStream(entry.folder, loaded, source)
+            entry.stream = FileStream(entry.folder, loaded, source, self._archive)
         self._loaded[entry.key] = entry
         self._loaded.move_to_end(entry.key)
         return entry.stream
@@ -146,7 +156,8 @@ class Shelf:
         if entry.forks:
             await self._in_thread(self._keeper.mark_deleted, entry.folder)
             return
-        await self._in_thread(self._keeper.remove, entry.folder)
+        trash = await self._in_thread(self._keeper.remove, entry.folder)
+        await self._in_thread(self._destroy, trash)
         del self._entries[entry.key]
         self.bytes -= entry.bytes
         self._loaded.pop(entry.key, None)
@@ -170,6 +181,27 @@ class Shelf:
         for entry in quiet[: max(0, len(self._loaded) - LOADED)]:
             del self._loaded[entry.key]
             entry.stream = None
+
+    async def archive_closed(self) -> None:
+        """Moves the records of closed segments to the archive."""
+        for entry in self.entries:
+            if entry.stream is None and entry.closed and not entry.deleted:
+                async with self.lock(entry.key):
+                    await self.load(entry)
+            entry.closed = False
+            if entry.stream is not None and not entry.deleted:
+                await self._in_thread(entry.stream.archive_closed)
+
+    def _destroy(self, trash: Path) -> None:
+        """Removes the files of a stream that is gone, and its objects in the archive."""
+        try:
+            loaded = None if self._archive is None else read_header(trash)
+            if self._archive is not None and loaded is not None:
+                self._archive.delete_all(archived_under(loaded.key, loaded.state.life))
+        except Unavailable as error:
+            _log.warning("objects of a deleted stream stay until the next start: %s", error.detail)
+        else:
+            shutil.rmtree(trash)
 
     def _read_all(self) -> list[Entry]:
         folders = (self._root / STREAMS).iterdir()

@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import heapq
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from eddyline.errors import BadCursor, Conflict, Overloaded, SettingsError
+from eddyline.errors import BadCursor, Conflict, Overloaded, SettingsError, Unavailable
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import (
     NOTHING,
@@ -28,10 +29,13 @@ from eddyline.store.files.catalog import Entry, entry_of, folder_of
 from eddyline.store.files.keeper import Keeper, Run, Sync
 from eddyline.store.files.making import make
 from eddyline.store.files.shelf import Shelf
+from eddyline.store.segments.archive import Archive
 from eddyline.store.segments.loading import Loaded
 from eddyline.store.segments.reading import read
 from eddyline.store.segments.state import new_state
 from eddyline.store.segments.stream import FileStream
+
+_log = logging.getLogger("eddyline.store")
 
 _T = TypeVar("_T")
 
@@ -49,8 +53,9 @@ class FileStore:
     `sync`: `always` brings each write to the disk before it is acknowledged; `interval` does so
     every `interval` seconds, so that a power cut takes the writes since: cursors of these then name
     nothing, and never other records. `max_bytes`: of all files together; a store that is full
-    refuses to grow. Other processes read by a `FileReader`. Errors of the disk are Unavailable,
-    those of a full one Overloaded. Raises SettingsError for a bad argument.
+    refuses to grow. `archive`: the URL of an object store that the records of closed segments are
+    moved to, and read from (archive.py). Other processes read by a `FileReader`. Errors of the disk
+    are Unavailable, those of a full one Overloaded. Raises SettingsError for a bad argument.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class FileStore:
         sync: Sync = "always",
         interval: float = 1.0,
         max_bytes: int | None = None,
+        archive: str | None = None,
     ) -> None:
         if sync not in get_args(Sync):
             raise SettingsError(f"sync={sync!r}: expected one of {', '.join(get_args(Sync))}")
@@ -71,8 +77,9 @@ class FileStore:
         self._sync = sync
         self._interval = interval
         self._max_bytes = max_bytes
+        self._archive = None if archive is None else Archive(archive)
         self._keeper = Keeper(self._root, sync)
-        self._shelf = Shelf(self._root, self._keeper, self._in_thread)
+        self._shelf = Shelf(self._root, self._keeper, self._in_thread, self._archive)
         self._pool = ThreadPoolExecutor(THREADS, "eddyline-files")
         self._run = Run(0, 0)
 
@@ -91,6 +98,8 @@ class FileStore:
         with self._keeper.run() as self._run:
             await self._shelf.open()
             tasks = [asyncio.create_task(self._sweep())]
+            if self._archive is not None:
+                tasks.append(asyncio.create_task(self._archive_closed()))
             if self._sync == "interval":
                 tasks.append(asyncio.create_task(self._sync_often()))
             try:
@@ -201,7 +210,7 @@ class FileStore:
         except OSError as error:
             raise Overloaded(f"the stream {key[:80]!r} can't be made: {error.strerror}") from error
         entry = entry_of(folder, loaded)
-        entry.stream = FileStream(folder, loaded, origin)
+        entry.stream = FileStream(folder, loaded, origin, self._archive)
         entry.grow(size)
         self._shelf.add(entry)
         return Written(state.info)
@@ -216,6 +225,14 @@ class FileStore:
             await self._shelf.note_use()
             await self._shelf.remove_expired()
             await self._shelf.shrink()
+
+    async def _archive_closed(self) -> None:
+        while True:
+            try:
+                await self._shelf.archive_closed()
+            except Unavailable as error:
+                _log.warning("closed segments stay on the disk for now: %s", error.detail)
+            await asyncio.sleep(SWEEP)
 
     async def _sync_often(self) -> None:
         while True:

@@ -34,6 +34,14 @@ class Place:
     offset: int
     sizes: list[int]
 
+    def split(self, data: bytes) -> list[bytes]:
+        """The records whose bytes these are."""
+        view, records, at = memoryview(data), [], 0
+        for size in self.sizes:
+            records.append(bytes(view[at : at + size]))
+            at += size
+        return records
+
 
 class Segment:
     """Where a segment's whole writes end, and an index of them; the first frame is the header.
@@ -49,6 +57,8 @@ class Segment:
         self.next: int = first
         self.log_bytes: int = 0
         self.data_bytes: int = 0
+        #: Whether its records are in an archive, and no more on the disk.
+        self.archived: bool = False
         self._marks: list[Mark] = []
 
     def move(self, folder: Path) -> None:
@@ -106,14 +116,9 @@ class Segment:
         return Place(offset, sizes)
 
     def read(self, place: Place) -> list[bytes]:
-        """The records that lie there."""
+        """The records that lie there. Raises FileNotFoundError where they do no more."""
         with opened(self.data) as fd:
-            blob = memoryview(os.pread(fd, sum(place.sizes), place.offset))
-        records, at = [], 0
-        for size in place.sizes:
-            records.append(bytes(blob[at : at + size]))
-            at += size
-        return records
+            return place.split(os.pread(fd, sum(place.sizes), place.offset))
 
     def unlink(self) -> None:
         """Removes its files, the log first: without it the other is never looked at."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from eddyline.store.base import Record, StreamFollower
+from eddyline.store.segments.archive import Archive, archived_under
 from eddyline.store.segments.loading import Loaded
-from eddyline.store.segments.segment import Segment
+from eddyline.store.segments.segment import Place, Segment
 from eddyline.store.segments.state import Span, StreamState, cursors
 
 
@@ -18,11 +19,14 @@ class FileStream:
     Its state is changed in the event loop alone; `fetch` runs in threads.
     """
 
-    def __init__(self, folder: Path, loaded: Loaded, source: Self | None) -> None:
+    def __init__(
+        self, folder: Path, loaded: Loaded, source: Self | None, archive: Archive | None = None
+    ) -> None:
         self.folder: Final = folder
         self.loaded: Final = loaded
         self.source: Final[Self | None] = source
         self.followers: tuple[StreamFollower, ...] = ()
+        self._archive = archive
         self._indexing = threading.Lock()
 
     @property
@@ -46,27 +50,56 @@ class FileStream:
         records: list[bytes] = []
         size = 0
         while first <= last and (not records or size < limit):
-            segment, end = self._segment_of(first)
+            holder, segment, end = self._segment_of(first)
             place = segment.locate(first, min(last, end), limit - size)
             if records and size + place.sizes[0] > limit:
                 break
-            records += segment.read(place)
+            records += holder.read(segment, place)
             size += sum(place.sizes)
             first += len(place.sizes)
         return records
 
-    def _segment_of(self, sequence: int) -> tuple[Segment, int]:
-        """The segment that holds a record, of this stream or of one that it was forked from; and
-        the sequence of the last record there that is this stream's.
+    def read(self, segment: Segment, place: Place) -> list[bytes]:
+        """Records of one of its segments, from the disk or from the archive."""
+        try:
+            return segment.read(place)
+        except FileNotFoundError:
+            if self._archive is None:
+                raise
+        name, size = self.archived_as(segment), sum(place.sizes)
+        return place.split(self._archive.read(name, place.offset, size, segment.data_bytes))
+
+    def archive_closed(self) -> None:
+        """Moves the records of closed segments to the archive. Raises Unavailable."""
+        for segment in self.loaded.segments[:-1]:
+            if self._archive is not None and not segment.archived:
+                if segment.data.exists():
+                    self._archive.put(self.archived_as(segment), segment.data)
+                    segment.data.unlink()
+                segment.archived = True
+
+    def forget(self, segment: Segment) -> None:
+        """Removes a segment of which all records are trimmed."""
+        segment.unlink()
+        if self._archive is not None:
+            self._archive.delete(self.archived_as(segment))
+
+    def archived_as(self, segment: Segment) -> str:
+        """The name of a segment's records in an archive."""
+        return f"{archived_under(self.key, self.state.life)}/{segment.data.name}"
+
+    def _segment_of(self, sequence: int) -> tuple[Self, Segment, int]:
+        """The segment that holds a record, and its stream: this one or one that it was forked from.
+        Then the sequence of the last record there that is this stream's.
         """
         base = self.state.base.sequence
         if self.source is not None and sequence <= base:
-            segment, last = self.source._segment_of(sequence)
-            return segment, min(last, base)
+            holder, segment, last = self.source._segment_of(sequence)
+            return holder, segment, min(last, base)
         for segment in reversed(self.loaded.segments):
             if segment.first <= sequence:
                 self._index(segment)
-                return segment, segment.next - 1
+                return self, segment, segment.next - 1
         raise FileNotFoundError(f"the record {sequence} of the stream {self.key[:80]!r} is trimmed")
 
     def _index(self, segment: Segment) -> None:
