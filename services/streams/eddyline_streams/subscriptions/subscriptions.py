@@ -1,4 +1,4 @@
-"""Subscriptions: which streams have news for whom, and who is at work on it (sections 6 and 7)."""
+"""Subscriptions: the streams with news for each, and the worker that has it (sections 6 and 7)."""
 
 import asyncio
 import logging
@@ -132,7 +132,7 @@ class Subscriptions:
         self._note(await self.ledger.change(id, change))
 
     async def apply(self, id: str, change: Change) -> Subscription:
-        """Makes a change, and then whatever follows from it."""
+        """Makes a change, and then the changes that follow from it."""
         new = await self.ledger.change(id, change)
         self._note(new)
         if new.wake is None:

@@ -33,6 +33,10 @@ FIRST_REQUEST = 0.5
 class StreamProtocol(BoundedProtocol):
     """uvicorn's HTTP/1.1 protocol, which offers a `ResponseTransport` to each response."""
 
+    # Its own and uvicorn's types, said again: some checkers infer those of the values below.
+    cycle: RequestResponseCycle
+    running: RequestResponseCycle | None = None
+
     _stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
