@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from herd import Publisher, Server, Subscriber, Tally
+from redis_faults import LOSING, MORE
 
 from eddyline.testing import FaultProxy, RedisServer, eventually, fetch, free_port
 
 TOPICS = ("a", "b", "c")
-SUBSCRIBERS = 8  # of each topic, and as many of all topics
+SUBSCRIBERS = 10  # of each topic, as many of all topics, and as many by a template
 PROCESSES = 2
 #: Seconds between two events of a topic.
 PACE = 0.02
@@ -108,6 +109,8 @@ class World:
         self.publishers = {topic: Publisher(anywhere, topic, PACE) for topic in TOPICS}
         groups = [(topic,) for topic in TOPICS] + [TOPICS]
         self.subscribers = [Subscriber(anywhere, g) for g in groups for _ in range(SUBSCRIBERS)]
+        template = ("{topic}",)
+        self.subscribers += [Subscriber(anywhere, TOPICS, template) for _ in range(SUBSCRIBERS)]
         #: The tasks of publishers and subscribers: none of them ends before the world does.
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -290,8 +293,11 @@ FAULTS: dict[str, Fault] = {
     )
 }
 
+#: All of them: those above run in each `make test`, the others where somebody asks.
+ALL_FAULTS = FAULTS | {fault.__name__: fault for fault in MORE}
+
 #: Where data is truly gone, everyone is told; elsewhere nobody is.
-LOSES_DATA = {"empty_redis"}
+LOSES_DATA = {"empty_redis", *(fault.__name__ for fault in LOSING)}
 
 
 # The long form.
@@ -316,11 +322,11 @@ async def rampage(seed: int, seconds: float, folder: Path, steps: list[Step]) ->
     """
     # Its own: how often publishers and subscribers draw is a matter of time.
     chance = random.Random(seed)
-    schedule = chance.sample(list(FAULTS), len(FAULTS))
+    schedule = chance.sample(list(ALL_FAULTS), len(ALL_FAULTS))
     began = time.monotonic()
     async with world(folder) as made:
         while schedule or time.monotonic() - began < seconds:
-            name = schedule.pop() if schedule else chance.choice(list(FAULTS))
+            name = schedule.pop() if schedule else chance.choice(list(ALL_FAULTS))
             length = chance.uniform(2, 8)
             print(f"{name} …", file=sys.stderr, flush=True)
             steps.append(await _step(made, name, 30.0 if name in _HANGS else length))
@@ -333,7 +339,7 @@ _HANGS = ("hang_redis", "stop_redis")
 async def _step(made: World, name: str, length: float) -> Step:
     before, published = made.tally(), made.accepted
     refused, unanswered = made.refused, made.unanswered
-    await FAULTS[name](made, length)
+    await ALL_FAULTS[name](made, length)
     over = time.monotonic()
     await made.flows()
     recovery = time.monotonic() - over
@@ -382,7 +388,7 @@ def passed(steps: list[Step]) -> bool:
 
 def report(seed: int, steps: list[Step], failure: str = "") -> str:
     verdict = "FAILED" if failure or not passed(steps) else "PASSED"
-    clients = len(TOPICS) * SUBSCRIBERS + SUBSCRIBERS
+    clients = (len(TOPICS) + 2) * SUBSCRIBERS
     intro = (
         f"# Chaos: {verdict}\n\n{PROCESSES} processes on one Redis (append-only file, fsync each"
         f" second), {len(TOPICS)} topics at {1 / PACE:.0f} events/s each, {clients} subscribers"

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -115,10 +116,14 @@ class Tally:
 class Subscriber:
     """Reads topics, resumes wherever it can, and checks each number that it gets."""
 
-    def __init__(self, server: Server, topics: tuple[str, ...]) -> None:
+    def __init__(
+        self, server: Server, topics: tuple[str, ...], asked: tuple[str, ...] | None = None
+    ) -> None:
+        """`asked`: templates that select the topics, in place of these."""
         self.server = server
         self.topics = topics
         self.tally = Tally()
+        self._query = "&".join(f"topic={quote(topic)}" for topic in asked or topics)
         #: By topic: the last number that it got; None until the first.
         self.last: dict[str, int | None] = dict.fromkeys(topics)
         self.connected = False
@@ -136,11 +141,10 @@ class Subscriber:
             await asyncio.sleep(random.uniform(0.02, 0.2))  # sleep: as an EventSource does
 
     async def _read(self) -> None:
-        query = "&".join(f"topic={topic}" for topic in self.topics)
         headers = {**self.server.headers, "Accept": "text/event-stream"}
         if self._id:
             headers["Last-Event-ID"] = self._id
-        url = f"{self.server.url()}/events?{query}"
+        url = f"{self.server.url()}/events?{self._query}"
         async with await fetch(url, headers=headers, tls=self.server.tls) as stream:
             if stream.status != 200:
                 assert stream.status >= 500, (stream.status, await stream.body())

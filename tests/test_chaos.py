@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from chaos import FAULTS, LOSES_DATA, World, world
+from chaos import ALL_FAULTS, FAULTS, LOSES_DATA, Step, World, passed, rampage, world
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,20 @@ async def test_nothing_is_lost_or_twice(fault: str, tmp_path: Path) -> None:
         assert not tally.resets
     for process in made.processes:
         assert "Traceback" not in process.log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_fifty_strict_subscribers_survive_all_faults_one_after_the_other(
+    tmp_path: Path,
+) -> None:
+    steps: list[Step] = []
+    await rampage(25, 0.0, tmp_path, steps)
+    assert len(steps) == len(ALL_FAULTS) >= 25
+    for step in steps:
+        tally = step.tally
+        assert (tally.lost, tally.twice, tally.disorder) == (0, 0, 0), step.fault
+    assert passed(steps), [(step.fault, step.tally.resets) for step in steps]
 
 
 async def test_nothing_is_lost_where_a_worker_of_gunicorn_is_killed(tmp_path: Path) -> None:
