@@ -24,6 +24,7 @@ from eddyline_events.http.browser_files import BrowserFiles
 from eddyline_events.http.events import EventsApi
 from eddyline_events.http.management import ManagementApi
 from eddyline_events.hub.hub import Hub
+from eddyline_events.hub.options import Namespaces
 from eddyline_events.hub.presence.kick import Kicks
 from eddyline_events.hub.presence.presence import Presence
 from eddyline_events.settings import EventsSettings
@@ -56,7 +57,8 @@ def _hub(context: Context, settings: EventsSettings) -> Hub:
     kicks = Kicks(backend.state, backend.signals, presence, settings.kick_seconds)
     broadcast.on_signal.append(kicks.on_signal)
     publishers = _publishers(context, settings)
-    return Hub(context, settings, backend, broadcast, presence, kicks, publishers)
+    namespaces = Namespaces.read(settings.namespaces)
+    return Hub(context, settings, backend, broadcast, presence, kicks, publishers, namespaces)
 
 
 def _publishers(context: Context, settings: EventsSettings) -> Authenticator:

@@ -39,6 +39,8 @@ class EventsSettings(Settings):
     """Events per second that a token's subject may publish, by either API and at all processes
     together; 0: no limit.
     """
+    namespaces: Path | None = None
+    """A TOML file of options by the beginning of a topic."""
     publisher_key_file: Path | None = None
     """The key of publishers, a secret or a public key: where it is set, other keys publish nothing,
     and this one does nothing else.

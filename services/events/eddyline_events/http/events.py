@@ -39,7 +39,9 @@ class EventsApi:
     def __init__(self, hub: Hub, access: Access, links: Sequence[str] = ()) -> None:
         self._hub = hub
         self._access = access
-        self._publisher = Publisher(hub.journal, Rate(hub.state, hub.settings.publish_rate))
+        self._publisher = Publisher(
+            hub.journal, Rate(hub.state, hub.settings.publish_rate, hub.namespaces)
+        )
         self._pulled = metrics.StreamMetrics("events", "pull")
         self._headers = STREAM_HEADERS | ({"Link": ", ".join(links)} if links else {})
 
@@ -113,7 +115,9 @@ class EventsApi:
         else:
             entries = [entry_of(parse(body), key)]
             grants.require(entries[0].topic)
-        await publisher.rate.take(principal.identity, len(entries))
+        for entry in entries:
+            self._hub.namespaces.check(entry)
+        await publisher.rate.take(principal.identity, [entry.topic for entry in entries])
         receipts = await publisher.append(entries)
         for index, receipt in enumerate(receipts):
             if error := conflict(receipt, f"item {index}" if is_batch(body) else "the event"):

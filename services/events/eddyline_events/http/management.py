@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from eddyline.auth.principal import Principal
 from eddyline.errors import BadRequest
 from eddyline.journal.cursor import Cursor
 from eddyline.service.body import at_most, read_body, require_type
@@ -73,9 +74,14 @@ class ManagementApi:
         principal.require("events", "presence", None if topic is None else check_topic(topic))
         found = await self._hub.presence.subscribers(topic)
         for one in found:
-            asked = (text for text in one["topics"] if principal.allows("events", "presence", text))
-            one["topics"] = list(asked)
+            one["topics"] = [text for text in one["topics"] if self._is_told(principal, text)]
+        found = [one for one in found if one["topics"]]
         return _json({"count": len(found), "subscribers": found[: _limit(request)]})
+
+    def _is_told(self, principal: Principal, topic: str) -> bool:
+        """Whether presence tells a principal of the subscribers of a topic, or of a template."""
+        granted = principal.allows("events", "presence", topic)
+        return granted and self._hub.namespaces.of(topic).presence
 
     async def issue_ticket(self, request: Request) -> Response:
         """A ticket for `GET /events?ticket=…`, with the asker's rights; to be used within 30 s.

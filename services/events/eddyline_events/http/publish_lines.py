@@ -78,7 +78,7 @@ class LineGroups:
             return b"".join([line for line in checked if isinstance(line, bytes)]), True
         try:
             self._admit()
-            await self._wait_for_rate(len(entries))
+            await self._wait_for_rate([entry.topic for entry in entries])
             receipts = await self._publisher.append(entries)
         except (Unavailable, Unauthorized) as error:
             # Refusals of earlier lines are told as ever; nobody knows which of the rest are in the
@@ -111,6 +111,7 @@ class LineGroups:
             key = None if self._key is None else f"{self._key}/{self._line - 1}"
             entry = entry_of(parse(line), key)
             self._grants.require(entry.topic)
+            self._hub.namespaces.check(entry)
         except (BadRequest, Forbidden, TooLarge) as error:
             return self._error(error, self._line) if line.strip() else b""
         return entry
@@ -121,9 +122,9 @@ class LineGroups:
         if expires is not None and expires <= time.time():
             raise Unauthorized("the token has expired")
 
-    async def _wait_for_rate(self, events: int) -> None:
+    async def _wait_for_rate(self, topics: Sequence[str]) -> None:
         # A publisher that streams is slowed down, not refused: its connection is the queue.
-        await self._publisher.rate.wait(self._principal.identity, events)
+        await self._publisher.rate.wait(self._principal.identity, topics)
 
     def _lines(
         self, checked: list[NewEntry | bytes], receipts: Iterator[Receipt], first: int

@@ -7,6 +7,7 @@ from eddyline.broadcast.broadcast import Broadcast
 from eddyline.journal.base import Backend, Journal
 from eddyline.journal.state import State
 from eddyline.service.app import Context
+from eddyline_events.hub.options import Namespaces
 from eddyline_events.hub.presence.kick import Kicks
 from eddyline_events.hub.presence.presence import Presence
 from eddyline_events.settings import EventsSettings
@@ -24,6 +25,7 @@ class Hub:
     kicks: Kicks
     #: Verifies the tokens of publishers.
     publishers: Authenticator
+    namespaces: Namespaces
 
     @property
     def journal(self) -> Journal:

@@ -54,7 +54,9 @@ class MercureApi:
         self._url = settings.mercure_url or PATH
         self._base = settings.mercure_url or f"http://localhost:{settings.port}{PATH}"
         self._auth = MercureAuthenticator(hub, self._base)
-        self._publisher = Publisher(hub.journal, Rate(hub.state, settings.publish_rate))
+        self._publisher = Publisher(
+            hub.journal, Rate(hub.state, settings.publish_rate, hub.namespaces)
+        )
         self._subscriptions: Subscriptions | None = None
         if settings.mercure_subscriptions:
             self._subscriptions = Subscriptions(hub.state, hub.journal)
@@ -114,7 +116,8 @@ class MercureApi:
         fields = await body_fields(request, limit * _ENCODED)
         entry = entry_of(fields, limit)
         permissions.require_publish((entry.topic, *entry.alternates))
-        await self._publisher.rate.take(permissions.principal.identity, 1)
+        hub.namespaces.check(entry)
+        await self._publisher.rate.take(permissions.principal.identity, [entry.topic])
         [receipt] = await self._publisher.append([entry])
         if receipt.outcome == "taken":
             # Many publishers give all their updates one id. A client that resumed from it would get

@@ -3,7 +3,7 @@
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -20,6 +20,7 @@ from eddyline.journal.base import (
 )
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.journal.keys import Keys
+from eddyline.journal.lost import LostTopics
 from eddyline.journal.state import MemoryState
 
 #: Bytes that an entry costs beside its frame: objects, indexes, a topic of usual length.
@@ -28,9 +29,8 @@ ENTRY_OVERHEAD = 500
 #: Bytes that a further topic costs beside its text: its places in a tuple and an index.
 TOPIC_OVERHEAD = 150
 
-#: Topics of which it is remembered that they lost entries, and as many as a page names.
-LOST_TOPICS = 10_000
-LOST_TOLD = 1000
+#: The share of the entries' bytes that may be taken beside them by topics that lost some.
+LOST_SHARE = 16
 
 #: Bytes that idempotency keys may take beside the entries: as many as these, and not fewer than
 #: this.
@@ -122,10 +122,7 @@ class MemoryJournal:
         self._own_ids: dict[str, Entry] = {}
         #: The cursor of the newest entry of each topic, in the order of these entries.
         self._topics: dict[str, Cursor] = {}
-        #: The sequence of the newest entry of each topic that is not retained, in their order; of
-        #: losses up to `_floor` nobody knows.
-        self._lost: dict[str, int] = {}
-        self._floor = 0
+        self._lost = LostTopics(max_bytes // LOST_SHARE)
         self._keys = Keys(self._window.head.epoch, key_age, max(max_bytes, LEAST_KEYS))
 
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
@@ -149,16 +146,12 @@ class MemoryJournal:
     async def read(self, after: Cursor | None, limit: int) -> Page:
         self._forget(self._window.trim(time.time()))
         page = self._window.page(after, limit)
-        if after is None or page.gap != "trimmed" or after.sequence < self._floor:
+        if after is None or page.gap != "trimmed":
             return page
-        later = itertools.takewhile(lambda lost: lost[1] > after.sequence, self._newest_lost())
-        topics = tuple(topic for topic, _ in itertools.islice(later, LOST_TOLD + 1))
-        if len(topics) > LOST_TOLD:
+        topics = self._lost.after(after.sequence)
+        if topics is None:
             return page
         return replace(self._window.page(page.oldest, limit), lost=topics)
-
-    def _newest_lost(self) -> Iterator[tuple[str, int]]:
-        return reversed(self._lost.items())
 
     async def locate(self, id: str) -> Entry | None:
         return self._own_ids.get(id)
@@ -211,10 +204,7 @@ class MemoryJournal:
             for topic in entry.topics:
                 if self._topics.get(topic) == entry.cursor:
                     del self._topics[topic]
-                self._lost.pop(topic, None)
-                self._lost[topic] = entry.cursor.sequence
-                if len(self._lost) > LOST_TOPICS:
-                    self._floor = self._lost.pop(next(iter(self._lost)))
+                self._lost.add(topic, entry.cursor.sequence)
 
 
 class MemoryBackend:

@@ -13,6 +13,7 @@
 --                                         oldest    when the oldest retained entry came, in ms
 --                                         marked    the newest trimmed entry that KEYS[6] tells of
 --                                         floor     KEYS[6] tells of no loss up to this sequence
+--                                         lost_bytes  of the topics in KEYS[6]
 -- KEYS[2] eddyline:{hub}:journal  STREAM  <sequence>-0: e epoch, t time in ms, b the entry's record
 -- KEYS[3] eddyline:{hub}:epochs   HASH    an ended epoch -> the last sequence that is its own
 -- KEYS[4] eddyline:{hub}:ids      ZSET    a publisher's own id -> sequence of its oldest entry
@@ -32,13 +33,14 @@ local FORMAT = 1
 local OVERHEAD = 500
 -- Trimmed in one call at most, so that no caller holds Redis for long.
 local TRIM_LIMIT = 4096
--- Topics of KEYS[6] at most: of those that lost something longest ago no one knows.
-local LOST_LIMIT = 10000
+-- Bytes of the topics of KEYS[6]: of those that lost something longest ago no one knows.
+local LOST_BYTES = 4 * 1024 * 1024
+local LOST_OVERHEAD = 100
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'server', 'sequence', 'first', 'bytes', 'oldest',
-  'format', 'marked', 'floor', 'run_id')
+  'format', 'marked', 'floor', 'run_id', 'lost_bytes')
 local format = tonumber(meta[7] or 1)
 if not format or format > FORMAT then
   return redis.error_reply('FORMAT ' .. meta[7] .. ' ' .. FORMAT)
@@ -50,6 +52,7 @@ local bytes = tonumber(meta[5] or 0)
 local oldest = tonumber(meta[6] or 0)
 local marked = tonumber(meta[8] or 0)
 local floor = tonumber(meta[9] or 0)
+local lost_bytes = tonumber(meta[11] or 0)
 local server = ARGV[1] .. ' '
   .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 
@@ -81,6 +84,7 @@ end
 -- An earlier version trimmed without a mark, or the marks were evicted: no one knows their topics.
 if first - 1 > marked or (first - 1 > floor and redis.call('EXISTS', KEYS[6]) == 0) then
   marked, floor = first - 1, first - 1
+  if redis.call('EXISTS', KEYS[6]) == 0 then lost_bytes = 0 end
 end
 
 local function topics_of(record)
@@ -91,11 +95,16 @@ end
 
 -- Remembers which topics lost entries: a client that missed nothing of its own is not told.
 local function mark(lost)
-  for topic, at in pairs(lost) do redis.call('ZADD', KEYS[6], at, topic) end
-  local over = redis.call('ZCARD', KEYS[6]) - LOST_LIMIT
-  if over > 0 then
-    local gone = redis.call('ZPOPMIN', KEYS[6], over)
-    floor = math.max(floor, tonumber(gone[#gone]))
+  for topic, at in pairs(lost) do
+    if redis.call('ZADD', KEYS[6], at, topic) == 1 then
+      lost_bytes = lost_bytes + #topic + LOST_OVERHEAD
+    end
+  end
+  while lost_bytes > LOST_BYTES do
+    local gone = redis.call('ZPOPMIN', KEYS[6])
+    if #gone == 0 then lost_bytes = 0; break end
+    lost_bytes = lost_bytes - #gone[1] - LOST_OVERHEAD
+    floor = math.max(floor, tonumber(gone[2]))
   end
   marked = first - 1
 end
@@ -124,7 +133,7 @@ local function trim()
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', first - 1)
   mark(lost)
   redis.call('HSET', KEYS[1], 'first', first, 'bytes', bytes, 'oldest', oldest,
-    'marked', marked, 'floor', floor)
+    'marked', marked, 'floor', floor, 'lost_bytes', lost_bytes)
 end
 
 local function trim_if_needed()

@@ -35,11 +35,11 @@ async def test_memory_is_bounded_by_bytes():
     assert 5 <= len(page.entries) <= 10
     assert page.entries == entries[-len(page.entries) :]
     trimmed = await journal.read(entries[0].cursor, 1000)
-    assert trimmed.gap == "trimmed"
+    assert trimmed.lost == ("t",)
     assert trimmed.oldest == page.oldest
-    assert (await journal.read(entries[-len(page.entries) - 2].cursor, 1000)).gap == "trimmed"
+    assert (await journal.read(entries[-len(page.entries) - 2].cursor, 1000)).lost == ("t",)
     # The cursor right before the oldest entry has missed nothing.
-    assert (await journal.read(entries[-len(page.entries) - 1].cursor, 1000)).gap is None
+    assert (await journal.read(entries[-len(page.entries) - 1].cursor, 1000)).lost == ()
 
 
 async def test_the_newest_entry_is_kept_however_large():
@@ -54,7 +54,7 @@ async def test_memory_is_bounded_by_age():
         old = await append(journal, "t", "old", id="own")
     young = await append(journal, "t", "young")
     assert (await journal.read(None, 10)).entries == [young]
-    assert (await journal.read(Cursor(old.cursor.epoch, 0), 10)).gap == "trimmed"
+    assert (await journal.read(Cursor(old.cursor.epoch, 0), 10)).lost == ("t",)
     assert await journal.locate("own") is None
 
 

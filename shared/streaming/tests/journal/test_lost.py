@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eddyline.journal import memory
 from eddyline.journal.base import Journal, NewEntry, Page
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
@@ -60,10 +59,7 @@ async def test_a_topic_whose_entries_went_is_missed_whatever_came_after(journal:
     assert not missed(await journal.read(missing, 10), "b")
 
 
-async def test_losses_that_nobody_knows_are_told_to_all(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "LOST_TOLD", 1000)
+async def test_losses_that_nobody_knows_are_told_to_all(journal: Journal) -> None:
     seen = await append(journal, "quiet")
     await journal.append([NewEntry(f"topic/{n}", "x") for n in range(1100)])
     await append(journal, "noise", count=100)

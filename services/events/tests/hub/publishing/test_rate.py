@@ -9,6 +9,7 @@ import pytest
 from eddyline.errors import Overloaded
 from eddyline.journal import state
 from eddyline.journal.state import MemoryState
+from eddyline_events.hub.options import Namespaces
 from eddyline_events.hub.publishing.rate import Rate
 
 
@@ -20,37 +21,37 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_a_seconds_worth_at_once_then_as_fast_as_the_rate(clock: list[float]) -> None:
-    limit = Rate(MemoryState(), 8)
+    limit = Rate(MemoryState(), 8, Namespaces())
     for _ in range(9):
-        await limit.take("alice", 1)
+        await limit.take("alice", ["t"])
     with pytest.raises(Overloaded, match="8 events per second") as refused:
-        await limit.take("alice", 1)
+        await limit.take("alice", ["t"])
     assert refused.value.retry_after == 0.125
-    await limit.take("bob", 1)
+    await limit.take("bob", ["t"])
     clock[0] += 0.125
-    await limit.take("alice", 1)
+    await limit.take("alice", ["t"])
 
 
 async def test_a_batch_larger_than_the_bucket_is_taken_and_paid_for(clock: list[float]) -> None:
-    limit = Rate(MemoryState(), 10)
-    await limit.take("alice", 100)
+    limit = Rate(MemoryState(), 10, Namespaces())
+    await limit.take("alice", ["t"] * 100)
     with pytest.raises(Overloaded) as refused:
-        await limit.take("alice", 1)
+        await limit.take("alice", ["t"])
     assert refused.value.retry_after == pytest.approx(9)
     clock[0] += 9.01
-    await limit.take("alice", 1)
+    await limit.take("alice", ["t"])
 
 
 async def test_a_rate_of_zero_is_no_limit() -> None:
-    limit = Rate(MemoryState(), 0)
+    limit = Rate(MemoryState(), 0, Namespaces())
     for _ in range(100):
-        await limit.take("alice", 10_000)
+        await limit.take("alice", ["t"] * 1000)
 
 
 async def test_a_stream_of_lines_waits() -> None:
-    limit, began = Rate(MemoryState(), 100), time.monotonic()
-    await limit.wait("alice", 120)
-    await limit.wait("alice", 1)
+    limit, began = Rate(MemoryState(), 100, Namespaces()), time.monotonic()
+    await limit.wait("alice", ["t"] * 120)
+    await limit.wait("alice", ["t"])
     assert time.monotonic() - began >= 0.19
 
 

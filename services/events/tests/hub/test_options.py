@@ -1,0 +1,85 @@
+"""Namespaces: options of topics by their beginning, in one file."""
+
+from pathlib import Path
+
+import pytest
+
+from eddyline.errors import SettingsError
+from eddyline_events.hub.options import Namespaces
+
+FILE = """
+["orders/"]
+max_event_bytes = 10
+publish_rate = 0.001
+
+["orders/vip/"]
+max_event_bytes = 100
+
+["rooms/"]
+presence = false
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "namespaces.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_longest_prefix_counts(tmp_path: Path) -> None:
+    namespaces = Namespaces.read(written(tmp_path, FILE))
+    assert namespaces.of("orders/7").max_event_bytes == 10
+    assert namespaces.of("orders/vip/7").max_event_bytes == 100
+    assert namespaces.of("orders").max_event_bytes is None
+    assert Namespaces.read(None).of("orders/7").max_event_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('["a/"]\nmax_bytes = 1', "max_bytes: no such option; expected max_event_bytes"),
+        ('["a/"]\nmax_event_bytes = "1"', "max_event_bytes = '1': must be a number"),
+        ('["a/"]\npublish_rate = -1', "publish_rate = -1: must be a number of 0 or more"),
+        ('["a/"]\npresence = 1', "presence = 1: must be true or false"),
+        ('["a/"]\nmax_event_bytes = true', "max_event_bytes = True: must be a number"),
+        ("a = 1", "'a'.: must be a table"),
+        ('["a/"', "namespaces.toml: "),
+    ],
+)
+def test_a_bad_option_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        Namespaces.read(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"EVENTS_NAMESPACES=.*No such file"):
+        Namespaces.read(tmp_path / "none.toml")
+
+
+async def test_sizes_and_rates_hold_for_their_topics(hub_of, publish, mercure, tmp_path):
+    async with hub_of(namespaces=written(tmp_path, FILE)) as hub:
+        large = "x" * 50
+        for topic, data, status in (
+            ("orders/7", large, 413),
+            ("orders/vip/7", large, 201),
+            ("orders/7", "x", 201),
+            ("orders/8", "x", 429),
+            ("orders/vip/7", "x", 201),
+            ("other", large, 201),
+        ):
+            assert (await publish(hub, {"topic": topic, "data": data}))[0] == status, topic
+        answer, _ = await mercure.post(hub, ("topic", "a"), ("topic", "orders/7"), ("data", large))
+        assert answer.status == 413
+        batch = [{"topic": "other"}, {"topic": "orders/7", "data": large}]
+        assert (await publish(hub, batch))[0] == 413
+
+
+async def test_presence_can_be_left_out(hub_of, subscribed, asked, tmp_path):
+    async with hub_of(namespaces=written(tmp_path, FILE)) as hub:
+        hidden = await subscribed(hub, "?topic=rooms/1")
+        seen = await subscribed(hub, "?topic=rooms/1&topic=news")
+        for path in ("/events/subscribers", "/events/subscribers?topic=rooms/1"):
+            _, told = await asked(hub, path)
+            assert [one["topics"] for one in told["subscribers"]] == [["news"]]
+        await hidden.close()
+        await seen.close()
