@@ -1,0 +1,95 @@
+"""The official clients of Durable Streams, unchanged: they write once, are cut off, and resume."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eddyline.testing import FaultProxy, eventually, fetch, running
+from eddyline_streams.app import create_app
+from eddyline_streams.settings import StreamsSettings
+
+HERE = Path(__file__).parent / "clients"
+INSTALLED = HERE.parents[1] / ".tools" / "clients"
+
+JSON = "application/json"
+
+#: Messages, and how often all connections are cut meanwhile.
+COUNT, CUTS = 2000, 8
+
+pytestmark = pytest.mark.xdist_group("conformance")
+
+
+class Client:
+    """A client's process; each line that it prints is an item."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.items: list[Any] = []
+        self.ended = asyncio.create_task(self._read())
+
+    async def _read(self) -> int:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.items.append(json.loads(line))
+        return await self.process.wait()
+
+
+async def start(*command: Any) -> Client:
+    path = {"PYTHONPATH": str(INSTALLED / "python")}
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env=os.environ | path
+    )
+    return Client(process)
+
+
+@pytest.fixture
+def typescript(tool: Callable[..., str]) -> tuple[str, str]:
+    """Node, and the program beside its packages."""
+    if not (INSTALLED / "node_modules" / "@durable-streams" / "client").exists():
+        message = "npm's @durable-streams/client is missing: scripts/install-test-clients"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    program = INSTALLED / "durable.mjs"
+    shutil.copyfile(HERE / program.name, program)
+    return tool("node"), str(program)
+
+
+async def test_clients_write_once_and_read_once_through_cuts(typescript: tuple[str, str]) -> None:
+    python = (sys.executable, str(HERE / "durable_user.py"))
+    app = create_app(StreamsSettings(long_poll=1, sse=2))
+    async with running(app) as server, FaultProxy(server.port) as proxy:
+        url = f"{proxy.url}/v1/stream/numbers"
+        async with await fetch(url, method="PUT", headers={"Content-Type": JSON}) as made:
+            assert made.status == 201
+        writer = await start(*typescript, "write", url, str(COUNT))
+        clients = [writer]
+        try:
+            for command in ((*typescript, "read", url), (*python, url)):
+                for mode in ("sse", "long-poll"):
+                    more = (str(COUNT),) if command[0] == sys.executable else ()
+                    clients.append(await start(*command, mode, *more))
+            readers = clients[1:]
+            for cut in range(CUTS):
+                await eventually(
+                    lambda n=cut: all(len(r.items) > n * COUNT // CUTS // 2 for r in readers), 60
+                )
+                proxy.cut()
+            async with asyncio.timeout(120):
+                assert await writer.ended == 0
+                for reader in readers:
+                    assert await reader.ended == 0
+            for reader in readers:
+                assert reader.items == list(range(COUNT))
+        finally:
+            for client in clients:
+                if client.process.returncode is None:
+                    client.process.kill()
+                await client.ended
