@@ -22,7 +22,7 @@ async def main(url: str, mode: str, count: str) -> None:
                         return
         except (httpx.HTTPError, DurableStreamError, OSError) as error:
             print(repr(error), file=sys.stderr)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # sleep: the pace of its tries
 
 
 asyncio.run(main(*sys.argv[1:]))
