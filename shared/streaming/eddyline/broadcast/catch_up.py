@@ -161,12 +161,15 @@ class CatchUp:
         for entry in page.entries:
             if size >= HIGH_WATER or entry.cursor.sequence > head.sequence:
                 break
-            taken += 1
-            self._after = entry.cursor
             if audience.selector.matches(entry):
                 shown = audience.selector.shown(entry) if entry.alternates else entry
-                frames.append(audience.format.entry(shown))
-                size += len(frames[-1])
+                frame = audience.format.entry(shown)
+                if frames and len(frame) > HIGH_WATER:
+                    break  # it goes alone: joined, it would be a copy for each subscriber
+                frames.append(frame)
+                size += len(frame)
+            taken += 1
+            self._after = entry.cursor
         assert isinstance(self._after, Cursor)
         if taken == len(page.entries) and self._after.sequence == page.head.sequence:
             self._after = page.head  # the end of an epoch is the start of the next

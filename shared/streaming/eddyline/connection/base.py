@@ -5,8 +5,9 @@ and returns, so that nothing of the request stays in memory. Where the server ca
 `AsgiConnection` behaves the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Protocol
 
 #: The key in `scope["extensions"]` under which `server.StreamProtocol` puts a `ResponseTransport`.
@@ -44,7 +45,7 @@ class Listener(Protocol):
         """The server stops. True: the body is ended by its writer, and soon; False: close it."""
 
 
-class Framing(Protocol):
+class Framing(Hashable, Protocol):
     """How the bytes of a body stand on the wire. Stateless and shared: one framing of a write
     serves all connections that have the same framing. Hashable.
     """
@@ -156,3 +157,15 @@ class Bare:
 
 CHUNKED: Framing = Chunked()
 BARE: Framing = Bare()
+
+
+def framed(framing: Framing, data: bytes) -> bytes:
+    """`framing.frame(data)`. A large write that many connections get one after the other is framed
+    once, and waits for all of them in the same place.
+    """
+    return _framed_once(framing, data) if len(data) > HIGH_WATER else framing.frame(data)
+
+
+@lru_cache(4)
+def _framed_once(framing: Framing, data: bytes) -> bytes:
+    return framing.frame(data)

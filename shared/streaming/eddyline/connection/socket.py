@@ -7,7 +7,7 @@ import contextvars
 import socket
 from typing import Any, Final, Literal
 
-from eddyline.connection.base import HIGH_WATER, LOW_WATER, Framing, Listener
+from eddyline.connection.base import HIGH_WATER, LOW_WATER, Framing, Listener, framed
 from eddyline.connection.transport import (
     LINGER,
     TransportConnection,
@@ -86,7 +86,7 @@ class SocketConnection:
 
     def write(self, data: bytes) -> None:
         if data:
-            self.write_framed(self.framing.frame(data))
+            self.write_framed(framed(self.framing, data))
 
     def write_framed(self, data: bytes) -> None:
         if self._state != "open":
