@@ -32,7 +32,11 @@ from eddyline_events.mercure.publication import entry_of, new_id
 from eddyline_events.mercure.request import MAX_MATCHERS, matchers_of, resume_id
 from eddyline_events.mercure.subscriptions.listing import Listing
 from eddyline_events.mercure.subscriptions.member import MercureMember
-from eddyline_events.mercure.subscriptions.subscriptions import SUBSCRIPTIONS, Subscriptions
+from eddyline_events.mercure.subscriptions.subscriptions import (
+    SUBSCRIPTIONS,
+    Subscriptions,
+    check_published,
+)
 from eddyline_events.mercure.topics.matcher import MAX_TOPIC_BYTES
 from eddyline_events.mercure.topics.selection import MercureSelection
 
@@ -90,6 +94,8 @@ class MercureApi:
         if request.method == "QUERY":
             fields += await body_fields(request, MAX_MATCHERS * MAX_TOPIC_BYTES * _ENCODED)
         matchers = matchers_of(fields, self._base)
+        if self._subscriptions is not None:
+            check_published(matchers)
         selection = MercureSelection.from_matchers(matchers, permissions.subscribe)
         id = resume_id(request, fields)
         after = await hub.broadcast.locate(id, selection)

@@ -34,6 +34,9 @@ PASSING = (408, 425, 429)
 #: Seconds: no server may send a client away for longer.
 LONGEST_WAIT = 3600.0
 
+#: `retry:` holds for all topics of a source, and may be the word of a publisher of one. Seconds.
+LONGEST_RETRY = 60.0
+
 #: Seconds after which a stream was a stream, though it brought nothing.
 PROVEN = 10.0
 
@@ -187,7 +190,7 @@ class EventSource:
         if proven:
             self._backoff.reset()
         if self._parser.retry is not None:
-            self._retry = self._parser.retry / 1000
+            self._retry = min(LONGEST_RETRY, self._parser.retry / 1000)
         floor = min(LONGEST_WAIT, max(self._retry, asked_wait))
         delay = floor + self._backoff.next()
         _log.info("%s: %s; next attempt in %.1f s", self._url.copy_with(query=None), reason, delay)

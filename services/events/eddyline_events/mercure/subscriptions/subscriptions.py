@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
+from eddyline.errors import BadRequest
 from eddyline.journal.base import Journal, NewEntry
 from eddyline.journal.state import State
 from eddyline.tasks import WriteBehind
@@ -29,6 +30,9 @@ PATIENCE = 3.0
 #: Subscribers whose changes are written together.
 WRITTEN_TOGETHER = 128
 
+#: Bytes of the matchers of one subscriber: each is in an event as it comes, and in one as it goes.
+MAX_PUBLISHED = 16 * 1024
+
 _KIND = "mercure"
 
 Document = dict[str, Any]
@@ -37,6 +41,16 @@ Document = dict[str, Any]
 def path_of(*parts: str) -> str:
     """The URL, and topic, of subscriptions: each part is encoded once, as a whole (RFC 6570)."""
     return "/".join((SUBSCRIPTIONS, *(quote(part, safe="") for part in parts)))
+
+
+def check_published(matchers: Iterable[Matcher]) -> None:
+    """Raises BadRequest for so many that a few subscribers would fill the journal."""
+    size = sum(len(matcher.text.encode(errors="replace")) for matcher in matchers)
+    if size > MAX_PUBLISHED:
+        raise BadRequest(
+            f"the topic matchers have {size} bytes: {MAX_PUBLISHED} are allowed where subscriptions"
+            " are published (EVENTS_MERCURE_SUBSCRIPTIONS)"
+        )
 
 
 def document(matcher: Matcher, subscriber: str, payload: Any) -> Document:

@@ -9,7 +9,7 @@ from eddyline import tasks
 from eddyline.errors import Unavailable
 from eddyline.journal.memory import MemoryJournal
 from eddyline.journal.state import MemoryState
-from eddyline.testing import eventually
+from eddyline.testing import eventually, fetch
 from eddyline_events.mercure.auth.permissions import Permissions
 from eddyline_events.mercure.subscriptions import subscriptions as mercure_subscriptions
 from eddyline_events.mercure.subscriptions.subscriptions import Subscriptions
@@ -126,3 +126,14 @@ async def test_processes_of_a_hub_list_and_hear_of_each_others(hub_of, mercure, 
         stream.reset()
         assert '"active":false' in (await watcher.event()).data
         assert await listed() == ["*"]
+
+
+async def test_matchers_that_are_published_are_bounded(hub_of, mercure):
+    """100 of 4 kB came and went as 2 MB of events: 20 such subscribers emptied the journal."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with hub_of(mercure_subscriptions=True) as hub:
+        for count, status in ((8, 200), (9, 400)):
+            body = "&".join(f"topic={n}{'x' * 2000}" for n in range(count)).encode()
+            url = hub.url + mercure.path
+            async with await fetch(url, method="QUERY", body=body, headers=headers) as answer:
+                assert answer.status == status
