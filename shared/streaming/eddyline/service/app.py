@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import TypedDict
 
@@ -228,6 +229,10 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, send_logged)
+        except ClientDisconnect:
+            # It left, or was refused, while its body was coming: that is no crash, and its log must
+            # not be filled by clients.
+            return
         except Exception as error:
             # A raw route: other routes' crashes are answered by Starlette, further in.
             if not started:
