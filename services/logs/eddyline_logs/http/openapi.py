@@ -17,7 +17,7 @@ from eddyline.service.openapi.operation import (
 )
 from eddyline.wire.sse import EVENT_STREAM
 
-_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated"]
+_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated", "partial"]
 
 
 class LogSource(TypedDict):
@@ -30,22 +30,29 @@ class LogList(TypedDict):
 
 
 class LogLine(TypedDict):
-    """`time` and `stream` are a container's; `truncated` says that the line was too long."""
+    """`time` and `stream` are a container's; `truncated` says that the line was too long, `partial`
+    that it has no end yet.
+    """
 
     line: str
     source: str
     time: NotRequired[str]
     stream: NotRequired[str]
     truncated: NotRequired[bool]
+    partial: NotRequired[bool]
 
 
 class LogState(TypedDict):
-    """The source that the type of the event tells something of."""
+    """The source that the type of the event tells something of. `bytes` were read before the file
+    was `truncated`, and `copied` says whether a copy has the rest.
+    """
 
     source: str
+    bytes: NotRequired[int]
+    copied: NotRequired[bool]
 
 
-_STATE = event(ref(LogState), event={"enum": _STATES})
+_STATE = event({"anyOf": [ref(LogState), ref(LogLine)]}, event={"enum": _STATES})
 
 #: The types of the data of `LINES`.
 Data = LogLine | LogState | Reset

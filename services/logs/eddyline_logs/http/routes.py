@@ -29,7 +29,8 @@ LINES = 10
 _EVENTS = (
     'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long, '
     "and with `time` and `stream` where it is a container's. "
-    "`event: waiting`: there is no file yet; `unreadable`; `rotated`; `truncated`: it begins anew."
+    "`event: waiting`: there is no file; `unreadable`; `reading`: it is there again; `rotated`; "
+    "`truncated`: it begins anew; `partial`: a line that has no end yet."
 )
 
 

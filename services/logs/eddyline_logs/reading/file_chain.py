@@ -1,6 +1,7 @@
 """The files of one log in the order in which they are written: rotation makes a chain of them."""
 
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 from eddyline_logs.reading.cri import Joiner
@@ -35,11 +36,17 @@ class FileChain(Protocol):
         Called until there is one, at each interval: it must not wait for a disk for long.
         """
 
-    def next(self, current: Identity) -> int | None:
-        """The file to read after `current`; None as long as `current` is still written to.
+    def next(self, current: int) -> int | None:
+        """The file to read after the open file `current`; None as long as that is still written to.
 
         Called at the end of `current`, at each interval. Raises FileNotFoundError where `current`
-        is gone and has no successor.
+        is gone and has no successor. Files that rotation put between two looks come first.
+        """
+
+    def files(self) -> Iterator[int]:
+        """All files that can be read, the newest first, each for the caller to close.
+
+        Called where a place is looked for, as after a truncation.
         """
 
 

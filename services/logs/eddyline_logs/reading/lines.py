@@ -11,7 +11,8 @@ class Line:
     """A line without its line end.
 
     `truncated`: it was longer than the limit. `end`: the offset after its line end. `time` and
-    `stream` stand in the lines of containers: their runtime writes them.
+    `stream` stand in the lines of containers: their runtime writes them. `partial`: it has no line
+    end yet.
     """
 
     raw: bytes
@@ -19,6 +20,7 @@ class Line:
     end: int
     time: str | None = None
     stream: str | None = None
+    partial: bool = False
 
     def json(self, source: str) -> str:
         text = self.raw.removesuffix(b"\r").decode("utf-8", "replace")
@@ -27,6 +29,8 @@ class Line:
             value |= {"time": self.time, "stream": self.stream}
         if self.truncated:
             value["truncated"] = True
+        if self.partial:
+            value["partial"] = True
         return orjson.dumps(value).decode()
 
 
@@ -51,9 +55,11 @@ class Splitter:
         self._hold(rest)
         self.offset += len(rest)
 
-    def rest(self) -> Line | None:
-        """The line that a file which is given up holds after its last line end."""
-        return self._take() if self._held else None
+    def partial(self) -> Line | None:
+        """The line that has no line end yet, as far as it was fed."""
+        if not self._held:
+            return None
+        return Line(bytes(self._held), self._truncated, self.offset, partial=True)
 
     def _hold(self, part: bytes) -> None:
         if not self._held:

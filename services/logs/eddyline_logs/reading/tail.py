@@ -14,12 +14,15 @@ from typing import Literal
 
 import orjson
 
-from eddyline.journal.base import NewEntry
+from eddyline.journal.base import Entry, NewEntry
+from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.wire import sse
-from eddyline_logs.reading.file_chain import Followable
+from eddyline_logs.reading import backlog, cri
+from eddyline_logs.reading.file_chain import Followable, Identity, identity
 from eddyline_logs.reading.lines import Line
 from eddyline_logs.reading.log_file import LogFile
+from eddyline_logs.reading.place import Place, find, source_key
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +30,13 @@ _log = logging.getLogger(__name__)
 POLL = 0.15
 FAULT_PAUSE = 1.0
 
-#: Seconds for which a rotated file is still read: its writers may not have noticed yet.
-ROTATE_WAIT = 5.0
+#: Seconds without a new byte for which a rotated file is still read: its writers may not have
+#: noticed yet. A deleted file takes up space of the disk as long as it is open.
+ROTATE_WAIT = 60.0
+DELETED_WAIT = 5.0
+
+#: Seconds without a new byte after which a line without an end is told.
+PARTIAL_WAIT = 1.0
 
 #: Lines published in one turn of the loop.
 _TURN = 256
@@ -52,16 +60,31 @@ class Tail:
     def __init__(self, source: Followable, journal: MemoryJournal, line_limit: int) -> None:
         self.source = source
         self.state: State = "reading"
+        #: The journal has all lines of the source after this, and perhaps not those before.
+        self.since = journal.head
         self._journal = journal
         self._line_limit = line_limit
         self._chain = source.chain(line_limit)
+        self._key = source_key(source.id)
         self._look_again = 0.0
         self._current: LogFile | None = None
-        self._rotated: list[tuple[LogFile, float]] = []
+        self._rotated: list[LogFile] = []
+        #: The newest file of which anything was published, and where the journal left older ones.
+        self._front: LogFile | None = None
+        self._left: dict[Identity, tuple[int, Cursor]] = {}
         # A file that was there before us is followed from its end, one that comes later from its
         # start.
         self._from_end = True
         self._open()
+
+    @property
+    def place(self) -> Place:
+        """The place after the last line that was published."""
+        return Place.nowhere(self._key) if self._front is None else self._front.place
+
+    @property
+    def has_file(self) -> bool:
+        return self._current is not None
 
     def read_position(self) -> ReadPosition | None:
         """The place up to which the file is published, which is the journal's head at this moment;
@@ -69,7 +92,15 @@ class Tail:
         """
         if self._current is None:
             return None
-        return ReadPosition(os.dup(self._current.file), self._current.position)
+        return ReadPosition(os.dup(self._current.file), self._current.place.offset)
+
+    def joints(self) -> dict[Identity, tuple[int, Cursor]]:
+        """For each file that is held: the offset up to which it is read for itself, and the cursor
+        after which the journal goes on from there.
+        """
+        held = [*self._rotated, *([] if self._current is None else [self._current])]
+        head = self._journal.head
+        return {f.identity: self._left.get(f.identity, (f.place.offset, head)) for f in held}
 
     def announcement(self) -> bytes:
         """The event that a client which comes now must see first; empty where all is well."""
@@ -86,7 +117,7 @@ class Tail:
                 await asyncio.sleep(FAULT_PAUSE)
 
     def close(self) -> None:
-        for log_file, _ in self._rotated:
+        for log_file in self._rotated:
             log_file.close()
         if self._current is not None:
             self._current.close()
@@ -106,27 +137,45 @@ class Tail:
 
     async def _read(self, log_file: LogFile) -> bool:
         lines = await log_file.read()
-        if lines is None:
-            return False
-        await self._publish(log_file, lines)
-        return True
+        if lines is not None:
+            await self._publish(log_file, lines)
+            return True
+        if time.monotonic() - log_file.grown > PARTIAL_WAIT:
+            self._tell_partial(log_file)
+        return False
 
     async def _publish(self, log_file: LogFile, lines: Iterator[Line]) -> None:
         for count, line in enumerate(lines, 1):
             # No await between these two: `read_position` relies on it.
-            self._journal.append_now(NewEntry(self.source.id, line.json(self.source.id)))
-            log_file.position = line.end
+            id = self._pass(log_file, log_file.place_at(line.end))
+            self._append(line.json(self.source.id), id=id)
             if count % _TURN == 0:
                 await asyncio.sleep(0)
+
+    def _pass(self, log_file: LogFile, place: Place) -> str:
+        """Moves on to the place; returns the id of the line before it."""
+        log_file.place = place
+        if log_file.identity in self._left:
+            return self._here()  # a late line, of a writer that has not noticed the rotation
+        if log_file is not self._front:
+            for older in self._rotated:
+                if older is log_file:
+                    break
+                self._left.setdefault(older.identity, (older.place.offset, self._journal.head))
+            self._front = log_file
+        return str(place)
+
+    def _here(self) -> str:
+        """The id of an event that stands at the place of the last line."""
+        return f"{self.place}~"
 
     async def _look(self, current: LogFile) -> bool:
         """At the end of a file, looks whether it was truncated or has a successor."""
         if current.truncated:
-            current.restart()
-            self._tell("truncated")
+            self._begin_anew(current)
             return True
         try:
-            file = self._chain.next(current.identity)
+            file = self._chain.next(current.file)
         except (FileNotFoundError, NotADirectoryError):
             self._become("waiting")
             return False
@@ -134,11 +183,38 @@ class Tail:
         if file is None:
             return False
         self._current = self._reclaim(self._log_file(file))
-        self._rotated.append((current, time.monotonic() + ROTATE_WAIT))
+        current.grown = time.monotonic()
+        self._rotated.append(current)
         if current.joiner is not None and current.joiner is not self._chain.joiner:
-            await self._publish(current, iter(current.joiner.rest()))
+            for line in current.joiner.rest():
+                self._append(line.json(self.source.id), id=self._here())
         self._tell("rotated")
         return True
+
+    def _begin_anew(self, current: LogFile) -> None:
+        """Reads a file that was truncated from its start, after the rest of its copy."""
+        read, place = current.offset, current.place
+        copy = find(self._chain, place)
+        if copy is None:
+            self._tell_partial(current)
+        current.restart()
+        if copy is not None:
+            self._hold_copies(copy, place, current)
+        self._tell("truncated", bytes=read, copied=copy is not None)
+
+    def _hold_copies(self, file: int, place: Place, current: LogFile) -> None:
+        """The copy of a file that was truncated, and those of later truncations, come first."""
+        start, following = place.offset, file
+        while identity(os.fstat(following)) != current.identity:
+            copy = self._log_file(following, start)
+            if start:
+                self._front = copy
+            self._rotated.append(copy)
+            start, after = 0, self._chain.next(following)
+            if after is None:
+                return
+            following = after
+        os.close(following)
 
     def _open(self) -> bool:
         try:
@@ -150,15 +226,21 @@ class Tail:
         except OSError as error:
             self._become("unreadable", error)
             return False
-        self._current = self._reclaim(self._log_file(file))
+        start = self._line_start(file) if self._from_end else 0
+        self._current = self._reclaim(self._log_file(file, start))
+        if self._from_end:
+            self._front = self._current
         self._from_end = False
         self._become("reading")
         return True
 
-    def _log_file(self, file: int) -> LogFile:
+    def _line_start(self, file: int) -> int:
+        line_start = backlog.line_start if self._chain.joiner is None else cri.line_start
+        return line_start(file, os.fstat(file).st_size, self._line_limit)
+
+    def _log_file(self, file: int, start: int = 0) -> LogFile:
         try:
-            joiner = self._chain.joiner
-            return LogFile(file, self._line_limit, joiner, from_end=self._from_end)
+            return LogFile(file, self._key, self._line_limit, self._chain.joiner, start=start)
         except OSError:
             os.close(file)
             raise
@@ -168,23 +250,29 @@ class Tail:
         back, the lines of the file were published already.
         """
         for held in self._rotated:
-            if held[0].identity == log_file.identity:
+            if held.identity == log_file.identity:
                 self._rotated.remove(held)
+                self._left.pop(held.identity, None)
                 log_file.close()
-                return held[0]
+                return held
         return log_file
 
     async def _read_rotated(self) -> bool:
         more = False
-        for held in list(self._rotated):
-            log_file, deadline = held
+        for log_file in list(self._rotated):
             if await self._read(log_file):
                 more = True
-            elif time.monotonic() >= deadline:
-                await self._publish(log_file, log_file.rest())
-                self._rotated.remove(held)
-                log_file.close()
+                continue
+            wait = DELETED_WAIT if log_file.deleted else ROTATE_WAIT
+            if time.monotonic() - log_file.grown > wait:
+                self._tell_partial(log_file)
+                self._rotated.remove(log_file)
+                self._close(log_file)
         return more
+
+    def _close(self, log_file: LogFile) -> None:
+        self._left.pop(log_file.identity, None)
+        log_file.close()
 
     def _become(self, state: State, error: OSError | None = None) -> None:
         if state == self.state:
@@ -192,10 +280,19 @@ class Tail:
         self.state = state
         if state != "reading":
             _log.info("source %s is %s: %s", self.source.id, state, error or "no such file")
-            self._tell(state)
+        self._tell(state)
 
-    def _tell(self, event: str) -> None:
-        self._journal.append_now(NewEntry(self.source.id, self._fact(), event=event))
+    def _tell_partial(self, log_file: LogFile) -> None:
+        """Tells a line without an end, once at each length. If it is finished, it comes whole."""
+        line = log_file.untold()
+        if line is not None:
+            self._append(line.json(self.source.id), event="partial", id=self._here())
 
-    def _fact(self) -> str:
-        return orjson.dumps({"source": self.source.id}).decode()
+    def _tell(self, event: str, **facts: object) -> None:
+        self._append(self._fact(**facts), event=event, id=self._here())
+
+    def _append(self, data: str, *, id: str, event: str | None = None) -> Entry:
+        return self._journal.append_now(NewEntry(self.source.id, data, event=event, id=id))
+
+    def _fact(self, **facts: object) -> str:
+        return orjson.dumps({"source": self.source.id, **facts}).decode()

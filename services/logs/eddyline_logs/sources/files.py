@@ -5,20 +5,22 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
-from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.reading.file_chain import identity
 from eddyline_logs.sources.base import unknown
+from eddyline_logs.sources.siblings import Sibling, siblings
 
 _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file that may be there, and is its own chain: each file of that name follows the last.
+    """A file that may be there, and is its own chain: rotated files lie beside it.
 
     `root`: the directory that it must not lead out of; None where it may lie anywhere.
     """
@@ -66,12 +68,33 @@ class FileSource:
     def first(self, newest: bool) -> int:
         return self.open()
 
-    def next(self, current: Identity) -> int | None:
-        status = os.stat(self.path)
-        # An empty successor has nothing to tell yet, and the old file may still grow.
-        if identity(status) == current or status.st_size == 0:
+    def next(self, current: int) -> int | None:
+        status, held = os.stat(self.path), os.fstat(current)
+        if identity(status) == identity(held):
             return None
-        return self.open()
+        for sibling in _after(siblings(self.path), held):
+            if sibling.status.st_size and (file := self._open_sibling(sibling)) is not None:
+                return file
+        # An empty successor has nothing to tell yet, and the old file may still grow.
+        return self.open() if status.st_size else None
+
+    def files(self) -> Iterator[int]:
+        with suppress(FileNotFoundError, PermissionError):
+            yield self.open()
+        for sibling in reversed(_siblings_now(self.path)):
+            if (file := self._open_sibling(sibling)) is not None:
+                yield file
+
+    def _open_sibling(self, sibling: Sibling) -> int | None:
+        """The descriptor; None where it can't be read, or another file has the name by now."""
+        try:
+            file = FileSource(self.id, sibling.path, self.root).open()
+        except (FileNotFoundError, PermissionError):
+            return None
+        if identity(os.fstat(file)) != identity(sibling.status):
+            os.close(file)
+            return None
+        return file
 
     def _holds(self, real: str) -> bool:
         return self.root is None or Path(real).is_relative_to(os.path.realpath(self.root))
@@ -119,6 +142,21 @@ class Files:
             return True
         pairs = zip(parts, self.pattern, strict=False)
         return len(parts) == len(self.pattern) and all(fnmatchcase(a, b) for a, b in pairs)
+
+
+def _after(rotated: list[Sibling], held: os.stat_result) -> list[Sibling]:
+    """The files that were written after the one that is held, which may be gone from the folder."""
+    for at, sibling in enumerate(rotated):
+        if identity(sibling.status) == identity(held):
+            return rotated[at + 1 :]
+    return [sibling for sibling in rotated if sibling.modified > held.st_mtime_ns]
+
+
+def _siblings_now(path: Path) -> list[Sibling]:
+    try:
+        return siblings(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def _path_of(file: int, path: Path) -> str:

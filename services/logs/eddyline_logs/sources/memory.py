@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 
-from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.reading.file_chain import identity
 
 
 class MemorySource:
@@ -49,7 +50,10 @@ class MemorySource:
             raise FileNotFoundError(self.id)
         return os.dup(self._files[-1 if newest else 0])
 
-    def next(self, current: Identity) -> int | None:
+    def next(self, current: int) -> int | None:
         identities = [identity(os.fstat(file)) for file in self._files]
-        following = self._files[identities.index(current) + 1 :]
+        following = self._files[identities.index(identity(os.fstat(current))) + 1 :]
         return os.dup(following[0]) if following else None
+
+    def files(self) -> Iterator[int]:
+        return map(os.dup, reversed(self._files))

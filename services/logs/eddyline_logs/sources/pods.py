@@ -9,13 +9,14 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from eddyline_logs.reading.cri import Joiner
-from eddyline_logs.reading.file_chain import Identity, identity
+from eddyline_logs.reading.file_chain import identity
 from eddyline_logs.sources.base import unknown
 from eddyline_logs.sources.files import FileSource
 
@@ -147,9 +148,9 @@ class ContainerChain:
         self._pass(files, at)
         return opened
 
-    def next(self, current: Identity) -> int | None:
-        files = self._files()
-        at = next((n for n, file in enumerate(files) if identity(file.status) == current), None)
+    def next(self, current: int) -> int | None:
+        files, held = self._files(), identity(os.fstat(current))
+        at = next((n for n, file in enumerate(files) if identity(file.status) == held), None)
         if at is None:
             following = [file for file in files if file.place > self._passed]
             if not following:
@@ -160,6 +161,11 @@ class ContainerChain:
         # Empty files have no lines yet, or never had any.
         written = next((file for file in following if file.status.st_size), None)
         return None if written is None else self._open(written)
+
+    def files(self) -> Iterator[int]:
+        for file in reversed(self._files()):
+            with suppress(FileNotFoundError, PermissionError):
+                yield FileSource(self._container.id, file.path, self._container.root).open()
 
     def _files(self) -> list[_File]:
         """All files of the container, in the order in which they were written."""

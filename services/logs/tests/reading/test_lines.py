@@ -20,8 +20,9 @@ def test_a_line_is_held_until_its_end() -> None:
     assert list(splitter.feed(b"abc")) == []
     assert list(splitter.feed(b"def\ng")) == [Line(b"abcdef", False, 14)]
     assert splitter.offset == 15
-    assert splitter.rest() == Line(b"g", False, 15)
-    assert splitter.rest() is None
+    assert splitter.partial() == Line(b"g", False, 15, partial=True)
+    assert list(splitter.feed(b"\n")) == [Line(b"g", False, 16)]
+    assert splitter.partial() is None
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60)))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,7 @@ class Followed:
     def __init__(self, source: Source, line_limit: int) -> None:
         self.journal = MemoryJournal()
         self.published: list[Any] = []
+        self.facts: list[Any] = []
         self._following = self.journal.follow(self)
         self._source = source
         self._line_limit = line_limit
@@ -57,14 +59,16 @@ class Followed:
         [event] = Parser().feed(entry.frame)
         value = json.loads(event.data)
         assert value["source"] == entry.topic
-        self.published.append(value["line"] if event.event == "message" else f"<{event.event}>")
+        shown = {"message": value.get("line"), "partial": f"<partial> {value.get('line')}"}
+        self.published.append(shown.get(event.event, f"<{event.event}>"))
+        self.facts.append(value)
 
     async def has_read(self, size: int) -> None:
         """Waits until so many bytes of the file are read, whole lines or not."""
 
         def read() -> bool:
             current = self.tail._current
-            return current is not None and current._splitter.offset >= size
+            return current is not None and current.offset >= size
 
         await eventually(read)
 
@@ -84,6 +88,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def start(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(module, "PARTIAL_WAIT", 30.0)
     monkeypatch.setattr(ContainerChain, "interval", 0.02)
     before = len(os.listdir("/proc/self/fd"))
     running: list[Followed] = []
@@ -197,7 +202,7 @@ async def test_many_rotations(start: Start, path: Path) -> None:
     assert lines == [str(n) for n in range(20)]
 
 
-async def test_the_rest_of_a_rotated_file_is_a_line(
+async def test_the_rest_of_a_rotated_file_is_told(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROTATE_WAIT", 0.05)
@@ -207,7 +212,7 @@ async def test_the_rest_of_a_rotated_file_is_a_line(
     await followed.sees("whole")
     rename(path, path.with_suffix(".1"))
     append(path, b"new\n")
-    await followed.sees("whole", "<rotated>", "new", "unfinished")
+    await followed.sees("whole", "<rotated>", "new", "<partial> unfinished")
 
 
 async def test_a_name_that_is_swapped_back_repeats_nothing(start: Start, path: Path) -> None:
@@ -240,14 +245,17 @@ async def test_a_symlink_that_is_swapped_to_the_outside_is_not_followed(
     append(secret, b"more\n")
     link(path, "one")
     append(path, b"back\n")
-    await followed.sees("<waiting>", "back")
+    await eventually(lambda: len(followed.published) == 3)
+    assert sorted(followed.published) == ["<reading>", "<waiting>", "back"]
 
 
 async def test_truncation_begins_anew(start: Start, path: Path) -> None:
     append(path, b"old old old\nunfinished")
     followed = await start()
+    await followed.has_read(22)
     overwrite(path, b"new\n")
-    await followed.sees("<truncated>", "new")
+    await followed.sees("<partial> unfinished", "<truncated>", "new")
+    assert (followed.facts[1]["bytes"], followed.facts[1]["copied"]) == (22, False)
 
 
 async def test_truncation_is_seen_though_the_file_has_grown_again(start: Start, path: Path) -> None:
@@ -257,6 +265,135 @@ async def test_truncation_is_seen_though_the_file_has_grown_again(start: Start, 
     await followed.sees("1")
     overwrite(path, b"longer than all that was before\nand more\n")
     await followed.sees("1", "<truncated>", "longer than all that was before", "and more")
+
+
+@pytest.mark.parametrize("dated", [False, True])
+async def test_files_that_rotation_puts_between_two_looks_are_read(
+    start: Start, path: Path, dated: bool
+) -> None:
+    append(path, b"")
+    append(path.with_name("app.log.9"), b"older\n")  # it was there before
+    os.utime(path.with_name("app.log.9"), (1, 1))
+    followed = await start()
+    # No await, so that no look sees one of these alone.
+    for n in range(4):
+        append(path, b"%d\n" % n)
+        if dated:
+            rename(path, path.with_name(f"app.log-2026112{n}"))
+        else:
+            for older in range(n, 0, -1):
+                rename(path.with_name(f"app.log.{older}"), path.with_name(f"app.log.{older + 1}"))
+            rename(path, path.with_name("app.log.1"))
+    append(path, b"4\n")
+    await followed.has("4")
+    lines = [line for line in followed.published if not line.startswith("<")]
+    assert lines == ["0", "1", "2", "3", "4"]
+
+
+async def test_the_log_of_another_process_is_no_rotated_file(start: Start, path: Path) -> None:
+    append(path, b"")
+    followed = await start()
+    append(path, b"1\n")
+    rename(path, path.with_name("app.log.1"))
+    for name in ("app-2.log", "app-error.log", "app.log.gz", "app.log.1.gz", "application.log"):
+        append(path.with_name(name), b"another's\n")
+    append(path, b"2\n")
+    await followed.sees("1", "<rotated>", "2")
+
+
+async def test_unread_lines_of_a_truncated_file_come_from_its_copy(
+    start: Start, path: Path
+) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    append(path, b"1\nbeg")
+    await followed.has_read(9)
+    # No await: two truncations come before the next look.
+    append(path, b"un\n2\n")
+    shutil.copy(path, path.with_name("app.log.2"))
+    os.truncate(path, 0)
+    append(path, b"3\n")
+    shutil.copy(path, path.with_name("app.log.1"))
+    overwrite(path, b"4\n")
+    await followed.has("4")
+    assert followed.published == ["1", "<truncated>", "begun", "2", "3", "4"]
+    assert followed.facts[1]["copied"] is True
+
+
+async def test_a_copy_is_found_though_the_file_grew_to_the_same_size(
+    start: Start, path: Path
+) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    append(path, b"1\n")
+    await followed.has("1")
+    later = os.stat(path).st_mtime_ns + 10**9
+    append(path, b"2\n")
+    shutil.copy(path, path.with_name("app.log.1"))
+    overwrite(path, b"three\n")
+    os.utime(path, ns=(later, later))  # the clock of the file system is coarse
+    await followed.sees("1", "<truncated>", "2", "three")
+
+
+async def test_a_file_that_is_overwritten_to_the_same_size_is_read_again(
+    start: Start, path: Path
+) -> None:
+    append(path, b"")
+    followed = await start()
+    expected: list[str] = []
+    for n in range(5):
+        later = os.stat(path).st_mtime_ns + 10**9
+        overwrite(path, b"100000000%d\n" % n)
+        os.utime(path, ns=(later, later))
+        expected += ["<truncated>"] * (n > 0) + [f"100000000{n}"]
+        await followed.sees(*expected)
+
+
+async def test_a_file_that_is_touched_is_not_read_again(start: Start, path: Path) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    append(path, b"1\n")
+    await followed.has("1")
+    os.utime(path, (1, 1))
+    append(path, b"2\n")
+    await followed.sees("1", "2")
+
+
+async def test_a_half_line_is_told_as_such_and_comes_whole_later(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PARTIAL_WAIT", 0.02)
+    append(path, b"")
+    followed = await start()
+    append(path, b"panic: ")
+    await followed.sees("<partial> panic: ")
+    assert followed.facts[0]["partial"] is True
+    append(path, b"oom")
+    await followed.sees("<partial> panic: ", "<partial> panic: oom")
+    with path.open("ab", buffering=0) as writer:
+        rename(path, path.with_suffix(".1"))
+        append(path, b"new\n")
+        await followed.has("new")
+        writer.write(b"!\n")
+        await followed.has("panic: oom!")
+
+
+async def test_a_late_writer_is_read_as_long_as_it_writes(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROTATE_WAIT", 0.3)
+    append(path, b"")
+    followed = await start()
+    with path.open("ab", buffering=0) as writer:
+        rename(path, path.with_suffix(".1"))
+        append(path, b"new\n")
+        await followed.has("new")
+        began = time.monotonic()
+        n = 0
+        while time.monotonic() - began < 0.8:
+            writer.write(b"late %d\n" % n)
+            await followed.has(f"late {n}")
+            n += 1
 
 
 async def test_the_hole_of_a_writer_that_was_truncated_is_no_line(start: Start, path: Path) -> None:
@@ -276,7 +413,7 @@ async def test_a_file_that_comes_later_is_read_from_its_start(start: Start, path
     assert followed.tail.read_position() is None
     assert b"event: waiting\n" in followed.tail.announcement()
     append(path, b"1\n2\n")
-    await followed.sees("<waiting>", "1", "2")
+    await followed.sees("<waiting>", "<reading>", "1", "2")
     assert followed.tail.announcement() == b""
 
 
@@ -289,7 +426,7 @@ async def test_a_deleted_file_is_waited_for_and_comes_back(start: Start, path: P
         writer.write(b"1\n")
         await followed.sees("<waiting>", "1")
     append(path, b"2\n")
-    await followed.sees("<waiting>", "1", "<rotated>", "2")
+    await followed.sees("<waiting>", "1", "<reading>", "<rotated>", "2")
 
 
 async def test_an_unreadable_file_is_told(
@@ -311,7 +448,7 @@ async def test_an_unreadable_file_is_told(
     monkeypatch.setattr(os, "open", opened)
     await eventually(lambda: followed.tail.state == "reading")
     append(path, b"new\n")
-    await followed.sees("<unreadable>", "new")
+    await followed.sees("<unreadable>", "<reading>", "new")
 
 
 async def test_a_fault_of_the_disk_is_survived(
@@ -329,7 +466,8 @@ async def test_a_fault_of_the_disk_is_survived(
     append(path, b"1\n")
     await followed.sees("<unreadable>")
     monkeypatch.setattr(os, "pread", read)
-    await followed.sees("<unreadable>", "1")
+    await eventually(lambda: len(followed.published) == 3)
+    assert sorted(followed.published) == ["1", "<reading>", "<unreadable>"]
 
 
 async def test_a_long_line_is_cut(start: Start, path: Path) -> None:
@@ -408,11 +546,12 @@ async def test_a_pod_that_is_not_there_yet_and_one_that_goes_are_waited_for(
     await followed.sees("<waiting>")
     path = log(pods, "uid-1", 0, "1")
     log(pods, "uid-1", 1, "2")
-    await followed.sees("<waiting>", "1", "<rotated>", "2")
+    await followed.sees("<waiting>", "<reading>", "1", "<rotated>", "2")
     shutil.rmtree(path.parents[1])
-    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>")
+    await followed.sees("<waiting>", "<reading>", "1", "<rotated>", "2", "<waiting>")
     log(pods, "uid-2", 0, "3")
-    await followed.sees("<waiting>", "1", "<rotated>", "2", "<waiting>", "<rotated>", "3")
+    seen = ("<waiting>", "<reading>", "1", "<rotated>", "2")
+    await followed.sees(*seen, "<waiting>", "<reading>", "<rotated>", "3")
 
 
 async def test_partial_lines_are_whole_over_a_rotation_and_end_with_their_container(

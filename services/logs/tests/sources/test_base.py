@@ -14,7 +14,6 @@ from eddyline.journal.memory import MemoryJournal
 from eddyline.testing import eventually
 from eddyline.wire.sse import Parser
 from eddyline_logs.reading import tail as module
-from eddyline_logs.reading.file_chain import identity
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.sources.base import Source
 from eddyline_logs.sources.memory import MemorySource
@@ -115,9 +114,9 @@ def test_a_chain_stays_at_the_file_that_is_written_to(writer: Writer) -> None:
     chain = writer.source.chain(1000)
     writer.line("one")
     file = chain.first(newest=True)
-    assert chain.next(identity(os.fstat(file))) is None
+    assert chain.next(file) is None
     writer.line("two")
-    assert chain.next(identity(os.fstat(file))) is None
+    assert chain.next(file) is None
     assert content(file).endswith(b"two\n")
 
 
@@ -127,11 +126,20 @@ def test_a_chain_goes_on_with_the_file_that_follows(writer: Writer) -> None:
     first = chain.first(newest=True)
     writer.rotate()
     writer.line("two")
-    following = chain.next(identity(os.fstat(first)))
+    following = chain.next(first)
     assert following is not None
     assert content(first).endswith(b"one\n")
-    assert chain.next(identity(os.fstat(following))) is None
+    assert chain.next(following) is None
     assert content(following).endswith(b"two\n")
+
+
+def test_a_chain_has_all_of_its_files_the_newest_first(writer: Writer) -> None:
+    chain = writer.source.chain(1000)
+    assert list(chain.files()) == []
+    writer.line("one")
+    writer.rotate()
+    writer.line("two")
+    assert [content(file)[-4:] for file in chain.files()] == [b"two\n", b"one\n"]
 
 
 async def test_a_tail_reads_every_line_over_a_rotation(writer: Writer) -> None:

@@ -93,7 +93,7 @@ class Reader:
             while data := os.read(self.file, 1 << 16):
                 self.read += [int(line.split()[3]) for line in data.decode().splitlines()]
             try:
-                following = self.chain.next(self.identity)
+                following = self.chain.next(self.file)
             except FileNotFoundError:
                 return
             if following is None:
@@ -206,9 +206,9 @@ def test_a_folder_that_is_gone_is_waited_for(tmp_path: Path) -> None:
         reader.poll()
         shutil.rmtree(tmp_path / "shop_web-0_uid-1")
         with pytest.raises(FileNotFoundError):
-            reader.chain.next(reader.identity)
+            reader.chain.next(reader.file)
         kubelet.make()
-        assert reader.chain.next(reader.identity) is None, "it is empty"
+        assert reader.chain.next(reader.file) is None, "it is empty"
         kubelet.write()
         reader.poll()
         assert reader.read == [1, 2]
@@ -232,7 +232,7 @@ def test_what_is_renamed_before_it_is_opened_is_found_at_the_next_look(
             return found
 
         monkeypatch.setattr(reader.chain, "_files", rotated_meanwhile)
-        assert reader.chain.next(reader.identity) is None
+        assert reader.chain.next(reader.file) is None
         reader.poll()
         assert reader.read == [1, 2, 3]
 

@@ -125,6 +125,11 @@ class MemoryJournal:
         self._lost = LostTopics(max_bytes // LOST_SHARE)
         self._keys = Keys(self._window.head.epoch, key_age, max(max_bytes, LEAST_KEYS))
 
+    @property
+    def head(self) -> Cursor:
+        """The newest entry's cursor."""
+        return self._window.head
+
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         self._keys.make_room(batch)
         return [self._append_once(new) for new in batch]
