@@ -12,7 +12,7 @@ from typing import IO
 HUGE = 10 * 1024**3
 
 #: When all of them were written (nanoseconds), or so they say: every replica gives them the same
-#: ETags. Another content of the same size needs another time.
+#: date.
 MODIFIED = 1_767_225_600 * 10**9  # 2026-01-01
 
 

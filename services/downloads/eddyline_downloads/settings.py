@@ -15,8 +15,8 @@ class DownloadsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DOWNLOADS_")
 
     store: str = "./files"
-    """The folder of the files: a path, or `file:///srv/files`. Replicas may serve copies that have
-    the same times (`rsync -t`).
+    """The folder of the files: a path, or `file:///srv/files`. Replicas should share it: a download
+    that resumes at a copy begins anew.
     """
     demo: bool = False
     """Make demo files in the store at the start, unless they are there."""

@@ -1,11 +1,14 @@
 """The place that files are served from: the part that others may implement."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
+from time import time
 from typing import Protocol
 
 from eddyline.errors import BadRequest, NotFound
+from eddyline.files.version import FileVersion
 
 
 class MayRead(Protocol):
@@ -19,13 +22,18 @@ class ListedFile:
     """One file of a listing.
 
     `size` is in bytes, `modified` in Unix seconds; `etag` is that of the response that sends the
-    file (`eddyline.responses.file.strong_etag`).
+    file (`eddyline.files.version.FileVersion`).
     """
 
     path: str
     size: int
     modified: float
     etag: str
+
+    @classmethod
+    def from_status(cls, path: str, status: os.stat_result) -> "ListedFile":
+        etag = FileVersion.from_status(status).etag(time())
+        return cls(path, status.st_size, status.st_mtime, etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class Store(Protocol):
         """
 
     async def open(self, path: str) -> FileIO:
-        """The file, open for reading, whose modification time is that of its content.
+        """The file, open for reading. Its inode and its times are those of its content: another
+        content has others, and the same content has the same at each call.
 
         Called once for each download, after the client's right to read `path` is known. The caller
         closes the file. Raises NotFound, in words that tell nothing of the server's own paths, and

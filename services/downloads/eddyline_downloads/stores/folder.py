@@ -1,14 +1,12 @@
 """The store that is a folder."""
 
 import errno
-import os
 from contextlib import closing
 from io import FileIO
 from itertools import islice
 from pathlib import Path
 
 from eddyline.errors import Unavailable
-from eddyline.responses.file import strong_etag
 from eddyline.threads import FILES
 from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
 from eddyline_downloads.stores.listing import walk
@@ -66,7 +64,9 @@ class FolderStore:
     def _page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         self._require_folder()
         with closing(walk(self.folder, prefix, after)) as files:
-            readable = (_entry(path, status) for path, status in files if may_read(path))
+            readable = (
+                ListedFile.from_status(path, status) for path, status in files if may_read(path)
+            )
             found = list(islice(readable, limit + 1))
         return ListingPage(found[:limit], found[limit - 1].path if len(found) > limit else None)
 
@@ -74,7 +74,3 @@ class FolderStore:
         fault = self.fault()
         if fault is not None:
             raise Unavailable(fault)
-
-
-def _entry(path: str, status: os.stat_result) -> ListedFile:
-    return ListedFile(path, status.st_size, status.st_mtime, strong_etag(status))

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping
 from io import FileIO
 
-from eddyline.responses.file import strong_etag
 from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
 
 
@@ -15,6 +14,8 @@ class MemoryStore:
     def __init__(self, files: Mapping[str, bytes], modified: int = 0) -> None:
         self.files = files
         self.modified = modified
+        #: Contents that were asked for, as files of the system, whose inodes tell versions apart.
+        self._written: dict[str, tuple[bytes, tempfile._TemporaryFileWrapper[bytes]]] = {}
 
     def fault(self) -> str | None:
         return None
@@ -23,11 +24,10 @@ class MemoryStore:
         content = self.files.get(path)
         if content is None:
             raise absent(path)
-        with tempfile.TemporaryFile() as file:
-            file.write(content)
-            file.seek(0)
-            os.utime(file.fileno(), ns=(self.modified, self.modified))
-            return FileIO(os.dup(file.fileno()), "rb")
+        kept = self._written.get(path)
+        if kept is None or kept[0] != content:
+            kept = self._written[path] = content, self._write(content)
+        return FileIO(kept[1].name, "rb")
 
     async def page(self, prefix: str, after: str, limit: int, may_read: MayRead) -> ListingPage:
         paths = [
@@ -36,7 +36,13 @@ class MemoryStore:
         files = [await self._entry(path) for path in paths[:limit]]
         return ListingPage(files, paths[limit - 1] if len(paths) > limit else None)
 
+    def _write(self, content: bytes) -> "tempfile._TemporaryFileWrapper[bytes]":
+        file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - open as long as the store
+        file.write(content)
+        file.flush()
+        os.utime(file.fileno(), ns=(self.modified, self.modified))
+        return file
+
     async def _entry(self, path: str) -> ListedFile:
         with await self.open(path) as file:
-            status = os.fstat(file.fileno())
-        return ListedFile(path, status.st_size, status.st_mtime, strong_etag(status))
+            return ListedFile.from_status(path, os.fstat(file.fileno()))

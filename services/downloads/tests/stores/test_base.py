@@ -1,13 +1,15 @@
 """The contract of a store, for each of them."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from eddyline.errors import BadRequest, NotFound
-from eddyline.responses.file import strong_etag
+from eddyline.files.version import FileVersion
+from eddyline_downloads.stores import base
 from eddyline_downloads.stores.base import ListingPage, Store, checked
 from eddyline_downloads.stores.folder import FolderStore
 from eddyline_downloads.stores.memory import MemoryStore
@@ -58,14 +60,19 @@ async def test_a_path_without_a_file_is_not_found(make: Make, path: str) -> None
     assert caught.value.detail == f"there is no file {path[:200]!r}"
 
 
-async def test_a_listing_tells_of_each_file_what_its_response_will(make: Make) -> None:
+async def test_a_listing_tells_of_each_file_what_its_response_will(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make(FILES)
+    clock = time.time
+    monkeypatch.setattr(base, "time", lambda: clock() + 3600)
     page = await store.page("", "", 100, everything)
     for entry in page.files:
         with await store.open(entry.path) as file:
             status = os.fstat(file.fileno())
         assert (entry.size, entry.modified) == (len(FILES[entry.path]), MODIFIED / 10**9)
-        assert entry.etag == strong_etag(status)
+        assert entry.etag == FileVersion.from_status(status).etag(time.time() + 3600)
+        assert not entry.etag.startswith("W/")
 
 
 async def test_a_listing_is_in_the_order_of_paths(make: Make) -> None:

@@ -11,6 +11,9 @@ Range = tuple[int, int]
 #: that ask for many small ones to cost the server more than themselves.
 MOST = 100
 
+#: Bytes between two ranges that cost less than the frame of another part (§15.3.7.2).
+GAP = 80
+
 _SPEC = re.compile(r"[ \t]*([0-9]*)-([0-9]*)[ \t]*")
 
 
@@ -19,49 +22,55 @@ class UnsatisfiableRange(Exception):
 
 
 def requested_ranges(header: str, size: int) -> list[Range]:
-    """The ranges that a `Range` header asks for, of `size` bytes, in their order in the file.
+    """The ranges that a `Range` header asks for, of `size` bytes, in their order in the header.
 
-    Ranges that overlap or touch are one (§15.3.7.2). An empty list stands for the whole: the header
-    is of another unit, is not understood, or asks for too much. Raises UnsatisfiableRange.
+    Ranges that overlap, or lie closer than the frame of a part is long, are one (§15.3.7.2), in the
+    place of the first of them. An empty list stands for the whole: the header is of another unit,
+    is not understood, or asks for too much. Raises UnsatisfiableRange.
     """
-    unit, _, specs = header.partition("=")
-    given = [spec for spec in specs.split(",") if spec.strip()]
-    if unit.strip().lower() != "bytes" or not 0 < len(given) <= MOST:
+    unit, _, specs = header.strip(" \t").partition("=")
+    given = [spec for spec in specs.split(",") if spec.strip(" \t")]
+    if unit.lower() != "bytes" or not 0 < len(given) <= MOST:
         return []
     try:
         ranges = [_range(spec, size) for spec in given]
     except ValueError:
         return []
     # Ranges behind the end are left out as long as there is another one (§14.1.2).
-    satisfiable = sorted(each for each in ranges if each[0] < size)
+    satisfiable = [each for each in ranges if each is not None]
     if not satisfiable:
         raise UnsatisfiableRange
-    return _joined(satisfiable)
+    # A suffix of an empty file is satisfiable (§14.1.2), but no `Content-Range` can name it.
+    return _coalesced(satisfiable) if size else []
 
 
-def _range(spec: str, size: int) -> Range:
-    """Raises ValueError for a spec that is invalid (§14.1.1), or of thousands of digits."""
+def _range(spec: str, size: int) -> Range | None:
+    """None for a range behind the end. Raises ValueError for a spec that is invalid (§14.1.1), or
+    of thousands of digits.
+    """
     match = _SPEC.fullmatch(spec)
     if match is None or match[1] == match[2] == "":
         raise ValueError(spec)
     if not match[1]:
-        return max(0, size - int(match[2])), size
+        suffix = int(match[2])
+        return (max(0, size - suffix), size) if suffix else None
     start = int(match[1])
-    end = int(match[2]) + 1 if match[2] else max(start + 1, size)
-    if end <= start:
+    if match[2] and int(match[2]) < start:
         raise ValueError(spec)
-    return start, min(end, size)
+    end = min(int(match[2]) + 1, size) if match[2] else size
+    return (start, end) if start < size else None
 
 
-def _joined(ranges: Sequence[Range]) -> list[Range]:
-    joined = [ranges[0]]
-    for start, end in ranges[1:]:
-        last_start, last_end = joined[-1]
-        if start <= last_end:
-            joined[-1] = last_start, max(last_end, end)
+def _coalesced(ranges: Sequence[Range]) -> list[Range]:
+    """Each group of ranges as one, with the place of the group's first range in the request."""
+    groups: list[tuple[int, int, int]] = []
+    for (start, end), place in sorted((each, place) for place, each in enumerate(ranges)):
+        if groups and start <= groups[-1][2] + GAP:
+            first, group_start, group_end = groups[-1]
+            groups[-1] = min(first, place), group_start, max(group_end, end)
         else:
-            joined.append((start, end))
-    return joined
+            groups.append((place, start, end))
+    return [(start, end) for _, start, end in sorted(groups)]
 
 
 def content_range(part: Range, size: int) -> str:
