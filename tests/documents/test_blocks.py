@@ -9,6 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ SUITE = "http://127.0.0.1:8000"
 
 #: Blocks that are no code: drawings, output of a program.
 NO_CODE = {"", "text", "mermaid"}
-RUN_HERE = {"sh", "python", "js", "json", "yaml"}
+RUN_HERE = {"sh", "python", "js", "json", "toml", "yaml"}
 
 #: Seconds that a block may take.
 PATIENCE = 60.0
@@ -216,6 +217,6 @@ def publish(suite: str) -> None:
 # Data
 
 
-@of("yaml", "json")
+@of("yaml", "json", "toml")
 def test_data_is_well_formed(block: Block) -> None:
-    assert {"yaml": yaml.safe_load, "json": json.loads}[block.language](block.code)
+    assert {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}[block.language](block.code)
