@@ -1,7 +1,7 @@
 # sleep: faults last for a while, and come at a pace
 """More faults for chaos.py: of Redis, of its data, and of several processes at once.
 
-Each returns when it is over. Those in `LOSING` take entries away that were published: all who saw
+Each returns when it is over. Those in `LOSING` take published entries away: all readers that saw
 them, or missed them, must be told.
 """
 

@@ -219,4 +219,5 @@ def publish(suite: str) -> None:
 
 @of("yaml", "json", "toml")
 def test_data_is_well_formed(block: Block) -> None:
-    assert {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}[block.language](block.code)
+    read = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}
+    assert read[block.language](block.code)
