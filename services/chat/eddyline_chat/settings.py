@@ -1,15 +1,18 @@
 """Settings of the chat service: `CHAT_*`, beside those of every service."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from eddyline.service.settings import Settings
 
 #: The upstream that needs no server: it simulates answers.
 DEMO = "demo"
+
+#: Finish reasons of answers that are none, or a part: they can't be set to mean whole ones.
+NEVER_WHOLE = frozenset(("length", "content_filter", "error"))
 
 
 class ChatSettings(Settings):
@@ -26,8 +29,26 @@ class ChatSettings(Settings):
 
     connect_timeout: float = Field(default=5.0, gt=0)
     """Time in which a connection to the upstream must be there."""
+    first_token_timeout: float = Field(default=600.0, gt=0)
+    """Time that the upstream may take for its first token. Each token of its reasoning begins the
+    time anew; comments neither do that nor end the request.
+    """
     idle_timeout: float = Field(default=60.0, gt=0)
-    """Time that the upstream may take for its next token."""
+    """Time that the upstream may take for each later token."""
+
+    finish_reasons: Annotated[tuple[str, ...], NoDecode] = ()
+    """Finish reasons that say that an answer is whole, beside `stop`, separated by commas:
+    `eos,end_turn`.
+    """
+    done_alone: bool = False
+    """Whether `[DONE]` without any finish reason says that an answer is whole. Servers that are cut
+    off send it, too.
+    """
+
+    head_after: float = Field(default=5.0, gt=0)
+    """Silence after which the head of a response goes out. Until then an error has its status."""
+    heartbeat: float = Field(default=10.0, gt=0)
+    """Silence after which a stream of events gets a comment."""
 
     message_limit: int = Field(default=32 * 1024, gt=0)
     """The most bytes of a message, in UTF-8."""
@@ -53,3 +74,16 @@ class ChatSettings(Settings):
         if not value and info.data.get("upstream", DEMO) != DEMO:
             raise ValueError("an upstream other than `demo` must be told which model to run")
         return value
+
+    @field_validator("finish_reasons", mode="before")
+    @classmethod
+    def _by_commas(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("finish_reasons")
+    @classmethod
+    def _can_be_whole(cls, reasons: tuple[str, ...]) -> tuple[str, ...]:
+        for reason in reasons:
+            if reason in NEVER_WHOLE:
+                raise ValueError(f"{reason!r} says that an answer is not whole: leave it out")
+        return reasons

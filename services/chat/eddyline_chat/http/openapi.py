@@ -1,14 +1,23 @@
 """The parts of the OpenAPI document that FastAPI cannot tell from the routes."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from fastapi import Response
 from typing_extensions import TypedDict
 
 from eddyline.errors import BadRequest, TooLarge, UpstreamError
-from eddyline.service.openapi.operation import ADMISSION, Responses, event, problems, ref, stream
+from eddyline.service.openapi.operation import (
+    ADMISSION,
+    Responses,
+    event,
+    problem_response,
+    problems,
+    ref,
+    stream,
+)
 from eddyline.wire.sse import EVENT_STREAM
 from eddyline_chat.http.message import ChatRequest
+from eddyline_chat.upstreams.base import UpstreamRefused
 
 _NOTE = "`X-Chat-Upstream: demo (simulated)` says that no model was asked. "
 _CUT = "An answer that is not whole "
@@ -19,9 +28,10 @@ class Token(TypedDict):
 
 
 class Done(TypedDict):
-    """The answer is whole."""
+    """The answer is whole; with `finish_reason` it is as long as the model's limit allows."""
 
     done: Literal[True]
+    finish_reason: NotRequired[Literal["length"]]
 
 
 class Failure(TypedDict):
@@ -31,7 +41,10 @@ class Failure(TypedDict):
 
 
 class Answer(TypedDict):
+    """With `finish_reason` it is as long as the model's limit allows."""
+
     response: str
+    finish_reason: NotRequired[Literal["length"]]
 
 
 #: The routes read their bodies themselves, with a bound.
@@ -52,7 +65,10 @@ _EVENTS = {
 
 def _responses(content: dict[str, Any]) -> Responses:
     answer = {"description": "The answer", "content": content}
-    return {200: answer, **problems(BadRequest, TooLarge, UpstreamError), **ADMISSION}
+    # The upstream's own statuses, where it does not take the question.
+    refused: Responses = {status: problem_response(UpstreamRefused.title) for status in (404, 422)}
+    errors = problems(BadRequest, TooLarge, UpstreamError)
+    return {200: answer, **refused, **errors, **ADMISSION}
 
 
 TEXT: dict[str, Any] = {

@@ -9,7 +9,7 @@ from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import message
-from eddyline_chat.http.answer import AnswerResponse, EventStream, Form, PlainText, Whole
+from eddyline_chat.http.answer import AnswerResponse, EventStream, Form, Pace, PlainText, Whole
 from eddyline_chat.http.openapi import EVENTS, TEXT, WHOLE
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Upstream, Upstreams
@@ -33,6 +33,7 @@ class ChatApi:
     def __init__(self, context: Context, settings: ChatSettings) -> None:
         self._context = context
         self._limit = settings.message_limit
+        self._pace = Pace(settings.head_after, settings.heartbeat)
         self._pulls = StreamMetrics("chat", "pull")
 
     def routes(self) -> APIRouter:
@@ -65,4 +66,4 @@ class ChatApi:
         with self._context.limits.for_request(request, caller) as permit:
             stream = self._context.stream(self._pulls, permit, caller.expires)
             tokens = upstream.complete(message.question(text))
-            return AnswerResponse(tokens, form, stream, self.upstreams.label)
+            return AnswerResponse(tokens, form, stream, self.upstreams.label, self._pace)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from eddyline.errors import Unavailable
+from eddyline.errors import Unavailable, UpstreamError
 
 
 class Message(TypedDict):
@@ -19,10 +19,29 @@ class Upstream(Protocol):
         """The tokens of an answer, as they come.
 
         Called once for each question, from many tasks at once; nothing is asked before the first
-        step. A generator that returns says that the answer is whole. One that cannot make it whole
-        raises UpstreamError, or UpstreamBusy before the first token, in words that a client may
-        read. `aclose()` stops the generation at once, at the model as well.
+        step. A generator that returns says that the answer is whole, and has yielded text. One that
+        cannot make it whole raises an error in words that a client may read: AnswerLimited after
+        the last token, UpstreamBusy or UpstreamRefused before the first one, UpstreamError at any
+        time. `aclose()` stops the generation at once, at the model as well; it is called in the
+        task of the steps, which ends by a cancel scope of anyio.
         """
+
+
+class AnswerLimited(UpstreamError):
+    """The answer reached the limit of its length: the tokens are all that there is of it."""
+
+    #: The finish reason for clients, in OpenAI's word.
+    reason = "length"
+
+
+class UpstreamRefused(UpstreamError):
+    """The upstream does not take the question; `status` is the one that it gave, a 4xx."""
+
+    title = "Upstream refused"
+
+    def __init__(self, detail: str, status: int) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 class UpstreamBusy(Unavailable):

@@ -12,7 +12,7 @@ from eddyline.errors import UpstreamError
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import answer
-from eddyline_chat.http.answer import AnswerResponse, EventStream, PlainText, Whole
+from eddyline_chat.http.answer import AnswerResponse, EventStream, Pace, PlainText, Whole
 from eddyline_chat.settings import ChatSettings
 
 
@@ -70,7 +70,7 @@ async def test_the_tokens_are_closed_though_somebody_holds_them() -> None:
     held = tokens()
     stream = context.stream(StreamMetrics("chat", "pull"), permit)
     scope: Any = {"type": "http", "method": "POST", "path": "/chat", "http_version": "1.1"}
-    await AnswerResponse(held, PlainText(), stream, "demo")(scope, receive, send)
+    await AnswerResponse(held, PlainText(), stream, "demo", Pace(5, 10))(scope, receive, send)
     assert closed.is_set()
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert context.limits.open == 0

@@ -121,7 +121,7 @@ async def test_tokens_of_an_upstream_in_each_form(serve: Serve, fake: Any) -> No
     assert asked == [[{"role": "user", "content": "Hello"}]] * 3
 
 
-async def test_an_empty_answer_is_a_whole_one(serve: Serve, fake: Any) -> None:
+async def test_an_empty_answer_is_an_error(serve: Serve, fake: Any) -> None:
     async def answer(exchange: Any) -> None:
         exchange.tokens()
         exchange.end()
@@ -129,7 +129,10 @@ async def test_an_empty_answer_is_a_whole_one(serve: Serve, fake: Any) -> None:
     fake.answer = answer
     server = await serve()
     async with post(server, "/chat?prompt=Hello") as stream:
-        assert (stream.status, await stream.body(), stream.clean) == (200, b"", True)
+        assert stream.status == 502
+        assert (await stream.json())["detail"] == (
+            "the upstream's answer has no text (finish reason stop)"
+        )
 
 
 PATHS = [("/chat?prompt=Hello", None), ("/chat/stream", "Hello"), ("/chat/sync", "Hello")]
@@ -315,10 +318,10 @@ async def test_a_client_that_does_not_read_holds_the_upstream_up(
 
 async def test_a_silent_upstream_is_given_up(serve: Serve, fake: Any) -> None:
     fake.answer = silence
-    server = await serve(idle_timeout=0.05)
+    server = await serve(first_token_timeout=0.05)
     async with ask(server) as stream:
         assert stream.status == 502
-        assert "sent nothing for 0.05 seconds" in (await stream.json())["detail"]
+        assert "sent no token for 0.05 seconds" in (await stream.json())["detail"]
 
 
 @pytest.mark.parametrize("http", ["", "httptools"])

@@ -40,6 +40,7 @@ class ByteStream:
         self._head_sent = False
         self._first_byte_sent = False
         self._finished = False
+        self._cancelled = False
         self._leaving: asyncio.Task[None] | None = None
         self._cut: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -61,6 +62,7 @@ class ByteStream:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             reason = self._reason(work)
         finally:
+            self._cancelled = True
             work.cancel()
             leaving.cancel()
             await asyncio.gather(work, leaving, return_exceptions=True)
@@ -81,13 +83,23 @@ class ByteStream:
         finally:
             self._sending = False
         if self._leaving is not None and self._leaving.done():
-            # uvicorn drops bytes for a client that left, and says nothing.
-            raise StreamClosed("the client left")
+            await self._give_up()
         if message["type"] == "http.response.start":
             self._head_sent = True
         else:
             self._finished = not message.get("more_body", False)
             self._count(len(message.get("body", b"")))
+
+    async def _give_up(self) -> None:
+        """Never returns; uvicorn drops bytes for a client that left, and says nothing.
+
+        `run` is about to cancel the producer. An exception here would start the producer's
+        clean-up, and the cancellation would hit that: the connection that it was just closing would
+        stay open for ever.
+        """
+        if not self._cancelled:
+            await asyncio.get_running_loop().create_future()
+        raise StreamClosed("the client left")
 
     async def send_file(
         self, file: int, offset: int, count: int, check: Callable[[], None]

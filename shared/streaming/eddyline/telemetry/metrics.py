@@ -74,6 +74,12 @@ audiences: Final = Gauge(
     _STREAM,
     multiprocess_mode="livesum",
 )
+upstream_connections: Final = Gauge(
+    "eddyline_upstream_connections",
+    "Connections open to the servers that answers come from, idle ones too",
+    ("service",),
+    multiprocess_mode="livesum",
+)
 bus_connects: Final = Counter(
     "eddyline_bus_connects", "Connections made to the bus (Redis): more than one means faults"
 )

@@ -115,10 +115,14 @@ class Parser:
     `last_event_id` is the one that a reconnect would send: of the last block that was there in
     full. After a reconnect, give it to the next parser: it stays in force until an event changes
     it.
+
+    `error`: the value of a field of this name, which is not in the WHATWG text and fires no event.
+    llama.cpp's server tells its faults by it.
     """
 
     def __init__(self, last_event_id: str = "") -> None:
         self.last_event_id: str = last_event_id
+        self.error: str | None = None
         self.retry: int | None = None
         self.comments: int = 0
         #: The line that has no end yet. Joined once, at its end: otherwise a long one would be
@@ -169,6 +173,8 @@ class Parser:
             self._id = value
         elif name == "retry" and _RETRY.match(value):
             self.retry = int(value)
+        elif name == "error":
+            self.error = value
 
     def _dispatch(self) -> Event | None:
         data, self._data = self._data, []
