@@ -4,23 +4,25 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from eddyline.broadcast.broadcast import Broadcast
-from eddyline.journal.memory import MemoryJournal
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_logs.demo import demo_log
 from eddyline_logs.http.routes import LogsApi
+from eddyline_logs.reading.history import History, LogJournal
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
 from eddyline_logs.sources.registry import Sources
 
 
 def service(context: Context, settings: LogsSettings) -> Service:
-    journal = MemoryJournal(settings.journal_bytes, settings.journal_age)
+    sources = Sources.parse(settings.sources)
+    journal = LogJournal(settings.journal_bytes, settings.journal_age)
     broadcast = Broadcast(
         journal, StreamMetrics("logs", "broadcast"), context.settings.policy, context.drain
     )
     tails = Tails(journal, settings)
+    journal.history = History(journal, sources.find, tails, settings.line_limit)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -31,7 +33,7 @@ def service(context: Context, settings: LogsSettings) -> Service:
                 await stack.enter_async_context(demo_log(settings.demo))
             yield
 
-    api = LogsApi(context, settings, Sources.parse(settings.sources), broadcast, tails)
+    api = LogsApi(context, settings, sources, broadcast, tails, journal.history)
     return Service("logs", api.routes(), lifespan)
 
 

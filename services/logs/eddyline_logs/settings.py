@@ -23,7 +23,7 @@ class LogsSettings(Settings):
     demo: Path | None = None
     """A log that the service itself writes, for something to follow; `sources` names it, too."""
     tails: int = Field(default=500, gt=0)
-    """Files that are followed at the same time, at most."""
+    """Files that are followed at the same time, at most; those without readers make room."""
     line_limit: int = Field(default=64 * 1024, ge=64)
     """A line of more bytes is cut, and says so."""
     backlog_lines: int = Field(default=10_000, ge=0)
@@ -31,9 +31,9 @@ class LogsSettings(Settings):
     backlog_bytes: int = Field(default=1024 * 1024, gt=0)
     """How far back into a file `lines=` reads."""
     journal_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
-    """Bytes of lines that are kept for clients that come back."""
+    """Bytes of lines in memory; clients that are further behind read the files."""
     journal_age: float = Field(default=3600.0, gt=0)
-    """How long lines are kept for clients that come back."""
+    """Seconds for which lines are kept in memory."""
 
     @field_validator("sources")
     @classmethod

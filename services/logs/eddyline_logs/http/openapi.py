@@ -17,7 +17,7 @@ from eddyline.service.openapi.operation import (
 )
 from eddyline.wire.sse import EVENT_STREAM
 
-_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated", "partial"]
+_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated", "partial", "gap"]
 
 
 class LogSource(TypedDict):
@@ -44,11 +44,12 @@ class LogLine(TypedDict):
 
 class LogState(TypedDict):
     """The source that the type of the event tells something of. `bytes` were read before the file
-    was `truncated`, and `copied` says whether a copy has the rest.
+    was `truncated`, and `copied` says whether a copy has the rest. `reason` is that of a `gap`.
     """
 
     source: str
-    bytes: NotRequired[int]
+    bytes: NotRequired[int | None]
+    reason: NotRequired[str]
     copied: NotRequired[bool]
 
 

@@ -15,8 +15,10 @@ from eddyline.service.app import Context
 from eddyline.threads import FILES
 from eddyline.wire import sse
 from eddyline_logs.http import openapi
+from eddyline_logs.http.events import EVENTS, unknown
 from eddyline_logs.http.openapi import LogList
 from eddyline_logs.reading import backlog, cri
+from eddyline_logs.reading.history import History
 from eddyline_logs.reading.tail import ReadPosition
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
@@ -44,12 +46,14 @@ class LogsApi:
         sources: Sources,
         broadcast: Broadcast,
         tails: Tails,
+        history: History,
     ) -> None:
         self._context = context
         self._settings = settings
         self._sources = sources
         self._broadcast = broadcast
         self._tails = tails
+        self._history = history
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
@@ -98,15 +102,26 @@ class LogsApi:
         with self._context.limits.for_request(request, caller) as permit:
             tail = await self._tails.get(source)
             first = tail.announcement()
-            if cursor is None:
-                # No await between these two: lines before the position are in the file, lines
-                # after it come after this cursor.
-                position, cursor = tail.read_position(), str(self._broadcast.head)
-                first += await self._last(source, position, lines) + sse.cursor_frame(cursor)
-            topic = Topics(frozenset({source.id}))
-            start = await self._broadcast.locate(cursor, topic)
+            start = await self._history.start(cursor, tail) if cursor else None
+            if start is None or start == "unknown":
+                # No await between these: lines before the position are in the file, lines after it
+                # come after this cursor of the journal.
+                position, place, head = tail.read_position(), str(tail.place), tail.head
+                if start is None:
+                    first += await self._last(source, position, lines) + sse.cursor_frame(place)
+                else:
+                    if position is not None:
+                        os.close(position.file)
+                    first += unknown(place)
+                start = head
             return self._broadcast.response(
-                permit, topic, after=start, expires=caller.expires, first=first
+                permit,
+                Topics(frozenset({source.id})),
+                after=start,
+                expires=caller.expires,
+                first=first,
+                format=EVENTS,
+                member=self._tails.reader(source),
             )
 
     async def _last(self, source: Source, position: ReadPosition | None, count: int) -> bytes:

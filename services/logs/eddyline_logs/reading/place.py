@@ -15,6 +15,9 @@ from eddyline_logs.reading.file_chain import FileChain
 HEAD = 256
 BEFORE = 64
 
+#: Nanoseconds that the clock of a file system may be behind.
+_COARSE = 50_000_000
+
 _BYTES = struct.Struct(">IQQQ8s")
 _VERSION = "L"
 
@@ -36,9 +39,9 @@ class Place:
         return _VERSION + base64.urlsafe_b64encode(raw).decode()
 
     @classmethod
-    def nowhere(cls, source: int) -> Self:
-        """The place before a file that is not there yet."""
-        return cls(source, 0, 0, 0, fingerprint_of(b"", b"", 0))
+    def nowhere(cls, source: int, since: int) -> Self:
+        """The place before a file that is not there yet; `since`: unix time in nanoseconds."""
+        return cls(source, 0, 0, max(0, since - _COARSE), fingerprint_of(b"", b"", 0))
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -54,6 +54,16 @@ class ReadPosition:
     end: int
 
 
+class Joint(NamedTuple):
+    """Where the journal goes on with a file: after `cursor` come the lines after `offset`. `left`:
+    the offset is final, for a newer file has been published from.
+    """
+
+    offset: int
+    cursor: Cursor
+    left: bool
+
+
 class Tail:
     """Once `run`, it goes on; a client that resumes misses nothing that came while it was away."""
 
@@ -66,12 +76,13 @@ class Tail:
         self._line_limit = line_limit
         self._chain = source.chain(line_limit)
         self._key = source_key(source.id)
+        self._nowhere = Place.nowhere(self._key, time.time_ns())
         self._look_again = 0.0
         self._current: LogFile | None = None
         self._rotated: list[LogFile] = []
         #: The newest file of which anything was published, and where the journal left older ones.
         self._front: LogFile | None = None
-        self._left: dict[Identity, tuple[int, Cursor]] = {}
+        self._left: dict[Identity, Joint] = {}
         # A file that was there before us is followed from its end, one that comes later from its
         # start.
         self._from_end = True
@@ -80,7 +91,12 @@ class Tail:
     @property
     def place(self) -> Place:
         """The place after the last line that was published."""
-        return Place.nowhere(self._key) if self._front is None else self._front.place
+        return self._nowhere if self._front is None else self._front.place
+
+    @property
+    def head(self) -> Cursor:
+        """The journal's newest entry, which may be of another source."""
+        return self._journal.head
 
     @property
     def has_file(self) -> bool:
@@ -94,13 +110,14 @@ class Tail:
             return None
         return ReadPosition(os.dup(self._current.file), self._current.place.offset)
 
-    def joints(self) -> dict[Identity, tuple[int, Cursor]]:
-        """For each file that is held: the offset up to which it is read for itself, and the cursor
-        after which the journal goes on from there.
-        """
+    def joints(self) -> dict[Identity, Joint]:
+        """Where the journal goes on with each file that is held."""
         held = [*self._rotated, *([] if self._current is None else [self._current])]
         head = self._journal.head
-        return {f.identity: self._left.get(f.identity, (f.place.offset, head)) for f in held}
+        return {
+            file.identity: self._left.get(file.identity, Joint(file.place.offset, head, False))
+            for file in held
+        }
 
     def announcement(self) -> bytes:
         """The event that a client which comes now must see first; empty where all is well."""
@@ -161,7 +178,8 @@ class Tail:
             for older in self._rotated:
                 if older is log_file:
                     break
-                self._left.setdefault(older.identity, (older.place.offset, self._journal.head))
+                joint = Joint(older.place.offset, self._journal.head, True)
+                self._left.setdefault(older.identity, joint)
             self._front = log_file
         return str(place)
 

@@ -1,15 +1,32 @@
-"""The tails of a process: one for each source that any client has asked for."""
+"""The tails of a process: one for each source that clients follow."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from eddyline.broadcast.subscriber import Subscriber
 from eddyline.errors import Overloaded
 from eddyline.journal.memory import MemoryJournal
 from eddyline_logs.reading.file_chain import Followable
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.settings import LogsSettings
+
+#: Seconds for which a tail goes on without readers. Clients that come later read the file.
+GRACE = 10.0
+
+
+class Reader:
+    """Counts a subscriber as a reader of its tail while it is there."""
+
+    def __init__(self, tails: "Tails", id: str) -> None:
+        self._tails = tails
+        self._id = id
+
+    def joined(self, subscriber: Subscriber) -> None:
+        self._tails.count(self._id, 1)
+
+    def left(self) -> None:
+        self._tails.count(self._id, -1)
 
 
 class Tails:
@@ -18,12 +35,12 @@ class Tails:
     def __init__(self, journal: MemoryJournal, settings: LogsSettings) -> None:
         self._journal = journal
         self._settings = settings
+        #: The tail that was asked for longest ago comes first.
         self._tails: dict[str, Tail] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._asked: dict[str, float] = {}
-        # A tail that no client has asked for in that time can stop: no open stream is older than
-        # `max_age`, and nobody can resume from before `journal_age`.
-        self._forgettable = settings.max_age + settings.journal_age
+        self._readers: dict[str, int] = {}
+        self._ends: dict[str, asyncio.TimerHandle] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -31,42 +48,58 @@ class Tails:
             yield
         finally:
             for id in list(self._tails):
-                await self._stop(id)
+                self._stop(id)
+            await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def get(self, source: Followable) -> Tail:
-        """The tail of a source, started where it is the first time; Overloaded where too many are
+        """The tail of a source, started where there is none; Overloaded where too many are
         followed.
         """
-        tail = self._tails.get(source.id)
+        tail = self._tails.pop(source.id, None)
         if tail is None:
-            await self._make_room()
-            tail = self._tails.get(source.id) or self._start(source)
-        self._asked[source.id] = time.monotonic()
-        return tail
-
-    def _start(self, source: Followable) -> Tail:
-        tail = Tail(source, self._journal, self._settings.line_limit)
+            self._make_room()
+            tail = Tail(source, self._journal, self._settings.line_limit)
+            self._tasks[source.id] = asyncio.create_task(tail.run())
         self._tails[source.id] = tail
-        self._tasks[source.id] = asyncio.create_task(tail.run())
+        self.count(source.id, 0)
         return tail
 
-    async def _make_room(self) -> None:
+    def reader(self, source: Followable) -> Reader:
+        """The object that tells of one reader's coming and going."""
+        return Reader(self, source.id)
+
+    def count(self, id: str, readers: int) -> None:
+        """Adds readers; a tail without any ends after a while."""
+        now = self._readers.get(id, 0) + readers
+        self._readers[id] = now
+        if (timer := self._ends.pop(id, None)) is not None:
+            timer.cancel()
+        if now <= 0 and id in self._tails:
+            self._ends[id] = asyncio.get_running_loop().call_later(GRACE, self._stop, id)
+
+    def _make_room(self) -> None:
+        """Ends the tail without readers that was asked for longest ago. Files that are missing take
+        up no room, but for memory.
+        """
         if len(self._tails) < self._settings.tails:
             return
-        now = time.monotonic()
-        for id, asked in list(self._asked.items()):
-            if now - asked > self._forgettable:
-                await self._stop(id)
-        if len(self._tails) >= self._settings.tails:
-            raise Overloaded(
-                f"{len(self._tails)} sources are followed: LOGS_TAILS allows no more", 30.0
-            )
+        idle = next((id for id in self._tails if not self._readers.get(id)), None)
+        if idle is not None:
+            self._stop(idle)
+        elif (files := sum(tail.has_file for tail in self._tails.values())) >= self._settings.tails:
+            raise Overloaded(f"{files} sources are followed: LOGS_TAILS allows no more", 30.0)
 
-    async def _stop(self, id: str) -> None:
-        task = self._tasks.pop(id)
-        tail = self._tails.pop(id)
-        self._asked.pop(id, None)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        # Not in `run`, which a task that was cancelled at once never begins.
-        tail.close()
+    def _stop(self, id: str) -> None:
+        if (timer := self._ends.pop(id, None)) is not None:
+            timer.cancel()
+        self._readers.pop(id, None)
+        ending = asyncio.create_task(_end(self._tails.pop(id), self._tasks.pop(id)))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+
+async def _end(tail: Tail, task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    # Not in `run`, which a task that was cancelled at once never begins.
+    tail.close()

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import re
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +19,7 @@ from pydantic import SecretStr
 from eddyline.testing import Running, Stream, eventually, fetch, running
 from eddyline.wire.sse import Event
 from eddyline_logs.app import create_app
-from eddyline_logs.reading import tail
+from eddyline_logs.reading import tail, tails
 from eddyline_logs.settings import LogsSettings
 from eddyline_logs.sources.pods import ContainerChain
 
@@ -133,6 +136,148 @@ async def test_a_client_that_saw_old_lines_only_can_return_too(
     append(folder / "app.log", "new")
     async with opened(f"{server.url}/logs/app.log", headers={"Last-Event-ID": last}) as stream:
         assert told(await stream.events(1)) == ["new"]
+
+
+def numbers(events: list[Event]) -> list[int]:
+    return [int(json.loads(e.data)["line"]) for e in events if e.event == "message"]
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[str]:
+    """One process after another, or several at once: nothing but the files is common to them."""
+    async with running(create_app(LogsSettings(sources=str(folder)))) as server:
+        yield f"{server.url}/logs/app.log"
+        await eventually(lambda: server.app.state.context.limits.open == 0)
+
+
+async def read_to(url: str, last: int, after: str) -> list[Event]:
+    """The events up to the line `last`."""
+    events: list[Event] = []
+    async with opened(url, headers={"Last-Event-ID": after}) as stream:
+        while numbers(events[-1:]) != [last]:
+            events += await stream.events(1)
+    return events
+
+
+async def test_another_process_goes_on_after_the_last_line(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as url, opened(url) as stream:
+        append(path, "1", "2")
+        [_, one, two] = await stream.events(3)
+    assert len(two.id) < 128
+    assert re.fullmatch(r"[A-Za-z0-9._~-]+", two.id)
+    # Nobody is there while these are written, and the file is rotated twice.
+    append(path, *map(str, range(3, 5000)))
+    path.rename(folder / "app.log.2")
+    append(path, *map(str, range(5000, 9000)))
+    path.rename(folder / "app.log.1")
+    append(path, *map(str, range(9000, 12_000)))
+    async with served(folder) as url:
+        for last, first in ((one, 2), (two, 3)):
+            events = await read_to(url, 11_999, last.id)
+            assert numbers(events) == list(range(first, 12_000))
+            assert [e.event for e in events if e.event != "message"] == ["rotated", "rotated"]
+        append(path, "12000")
+        # Any id of a line that came from a file is one to come back with, too.
+        for event in (events[0], events[7000], events[-1]):
+            again = await read_to(url, 12_000, event.id)
+            wanted = numbers([event])[0] + 1
+            assert numbers(again) == list(range(wanted, 12_001))
+
+
+async def test_lines_that_came_while_nobody_read_are_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "GRACE", 0.05)
+    append(folder / "app.log", "0")
+    async with running(create_app(LogsSettings(sources=str(folder)))) as server:
+        url = f"{server.url}/logs/app.log"
+        before = len(os.listdir("/proc/self/fd"))
+        async with opened(url) as stream:
+            append(folder / "app.log", "1", "2")
+            [_, one, _] = await stream.events(3)
+        await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
+        append(folder / "app.log", "3")
+        assert numbers(await read_to(url, 3, one.id)) == [2, 3]
+
+
+async def test_two_processes_give_each_line_once(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as one, served(folder) as other:
+        async with opened(one) as stream:
+            last = (await stream.events(1))[0].id or stream.parser.last_event_id
+            while not last:
+                assert await stream.read()
+                last = stream.parser.last_event_id
+        seen = [0]
+        for n in range(1, 31):
+            append(path, str(n))
+            if n % 7 == 0:
+                path.rename(folder / f"app.log-202611{n}")
+                append(path, str(n + 1000))
+            events = await read_to((one, other)[n % 2], n + 1000 * (n % 7 == 0), last)
+            seen += numbers(events)
+            last = events[-1].id
+        expected = [[n, n + 1000] if n % 7 == 0 else [n] for n in range(1, 31)]
+        assert seen == [0, *(n for some in expected for n in some)]
+
+
+async def test_an_id_goes_on_in_the_copy_of_a_truncated_file(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as url, opened(url) as stream:
+        append(path, "1")
+        [_, last] = await stream.events(2)
+    append(path, "2")
+    shutil.copy(path, folder / "app.log.1")
+    path.write_text("3\n")
+    async with served(folder) as url:
+        assert told(await read_to(url, 3, last.id)) == ["2", "<rotated>", "3"]
+
+
+async def test_lines_that_are_gone_are_told_as_a_gap(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as url, opened(url) as stream:
+        append(path, "1")
+        [_, last] = await stream.events(2)
+    append(path, "2")
+    path.unlink()
+    async with served(folder) as url:
+        async with opened(url, headers={"Last-Event-ID": last.id}) as stream:
+            assert told(await stream.events(2)) == ["<waiting>", "<gap>"]
+            append(path, "3")
+            assert told(await stream.events(2)) == ["<reading>", "3"]
+        [gap, three] = await read_to(url, 3, last.id)
+        assert json.loads(gap.data) == {"source": "app.log", "bytes": None, "reason": "gone"}
+        assert told([three]) == ["3"]
+
+
+async def test_lines_that_came_while_a_file_was_waited_for_are_sent(folder: Path) -> None:
+    path = folder / "app.log"
+    async with served(folder) as url, opened(url) as stream:
+        await stream.events(1)
+        while not stream.parser.last_event_id:
+            assert await stream.read()
+        last = stream.parser.last_event_id
+    append(path, "1", "2")
+    async with served(folder) as url:
+        assert numbers(await read_to(url, 2, last)) == [1, 2]
+
+
+async def test_an_id_of_another_source_is_none(folder: Path) -> None:
+    append(folder / "app.log", "0")
+    append(folder / "other.log", "0")
+    async with served(folder) as url:
+        async with opened(url) as stream:
+            append(folder / "app.log", "1")
+            [_, last] = await stream.events(2)
+        for id in (last.id, "4f1d09c2.17", "nonsense"):
+            other = url.replace("app.log", "other.log")
+            async with opened(other, headers={"Last-Event-ID": id}) as stream:
+                assert told(await stream.events(1)) == ["<eddyline.reset>"]
 
 
 async def test_clients_see_their_own_source_only(server: Running, folder: Path) -> None:
@@ -272,7 +417,7 @@ async def test_a_source_needs_its_scope(folder: Path) -> None:
         "eddyline_logs.reading.tail.Tail.announcement",
         "eddyline_logs.reading.tail.Tail.read_position",
         "eddyline_logs.http.routes._frames",
-        "eddyline.broadcast.broadcast.Broadcast.locate",
+        "eddyline_logs.reading.history.History.start",
         "eddyline.broadcast.broadcast.StreamResponse",
     ],
 )
@@ -289,7 +434,7 @@ async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
         with monkeypatch.context() as patch:
             patch.setattr(fault, broken)
             for _ in range(3):
-                async with opened(url) as stream:
+                async with opened(url + "?after=earliest" * ("start" in fault)) as stream:
                     assert stream.status == 500
                 await eventually(lambda: server.app.state.context.limits.open == 0)
         async with opened(url) as stream:
@@ -297,8 +442,10 @@ async def test_a_fault_between_admission_and_answer_gives_the_permit_back(
 
 
 async def test_a_refused_stream_gives_its_permit_back(folder: Path) -> None:
+    append(folder / "a.log", "a")
     async with running(create_app(LogsSettings(sources=str(folder), tails=1))) as server:
-        async with opened(f"{server.url}/logs/a.log"):
+        async with opened(f"{server.url}/logs/a.log") as followed:
+            await followed.events(1)
             async with opened(f"{server.url}/logs/b.log") as stream:
                 assert stream.status == 429
             assert server.app.state.context.limits.open == 1

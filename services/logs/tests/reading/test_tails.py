@@ -7,6 +7,8 @@ import pytest
 
 from eddyline.errors import Overloaded
 from eddyline.journal.memory import MemoryJournal
+from eddyline.testing import eventually
+from eddyline_logs.reading import tails as module
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
 from eddyline_logs.sources.registry import Sources
@@ -30,26 +32,42 @@ async def test_no_file_stays_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-async def test_more_than_allowed_are_refused(tmp_path: Path) -> None:
+async def test_tails_without_readers_and_files_make_room(tmp_path: Path) -> None:
     sources = Sources.parse(str(tmp_path))
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+    a, b, c = map(sources.find, ("a", "b", "c"))
     tails = Tails(MemoryJournal(), LogsSettings(tails=2))
     async with tails.run():
-        first = await tails.get(sources.find("a"))
-        await tails.get(sources.find("b"))
+        first, second = await tails.get(a), await tails.get(b)
+        tails.count("b", 1)
+        await tails.get(c)
+        assert await tails.get(b) is second
+        assert await tails.get(a) is not first
+        tails.count("a", 1)
         with pytest.raises(Overloaded, match="LOGS_TAILS"):
-            await tails.get(sources.find("c"))
-        assert await tails.get(sources.find("a")) is first
+            await tails.get(c)
+        tails.count("b", -1)
+        await tails.get(sources.find("missing"))
+        tails.count("missing", 1)
+        await tails.get(c)  # a missing file takes up no room
 
 
-async def test_those_whom_nobody_can_miss_make_room(tmp_path: Path) -> None:
-    sources = Sources.parse(str(tmp_path))
-    brief = LogsSettings(tails=1, max_age=1e-9, journal_age=1e-9)
-    tails = Tails(MemoryJournal(), brief)
+async def test_a_deleted_file_is_closed_once_it_has_no_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE", 0.05)
+    path = tmp_path / "a"
+    path.touch()
+    before = len(os.listdir("/proc/self/fd"))
+    source = Sources.parse(str(tmp_path)).find("a")
+    tails = Tails(MemoryJournal(), LogsSettings())
     async with tails.run():
-        first = await tails.get(sources.find("a"))
-        await tails.get(sources.find("b"))
-        assert await _again(tails, sources) is not first
-
-
-async def _again(tails: Tails, sources: Sources) -> object:
-    return await tails.get(sources.find("a"))
+        first = await tails.get(source)
+        tails.count("a", 1)
+        path.unlink()
+        await eventually(lambda: first.state == "waiting")
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        tails.count("a", -1)
+        await eventually(lambda: len(os.listdir("/proc/self/fd")) == before)
+        assert await tails.get(source) is not first
