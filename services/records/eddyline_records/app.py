@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
+from eddyline.tasks import background
 from eddyline_records.demo import make_users
 from eddyline_records.http.routes import RecordsApi
+from eddyline_records.readiness import Readiness
 from eddyline_records.settings import RecordsSettings
 
 
@@ -16,9 +18,13 @@ def service(context: Context, settings: RecordsSettings) -> Service:
     async def lifespan() -> AsyncIterator[None]:
         if settings.demo is not None:
             await asyncio.to_thread(make_users, settings.demo)
-        yield
+        await readiness.check()
+        async with background(readiness.watch()):
+            yield
 
-    return Service("records", RecordsApi(context, settings.by_name).routes(), lifespan)
+    datasets = settings.by_name
+    readiness = Readiness(datasets)
+    return Service("records", RecordsApi(context, datasets).routes(), lifespan, readiness.fault)
 
 
 SERVICE = Registration(

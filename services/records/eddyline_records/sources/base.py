@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from eddyline.errors import BadRequest
+from eddyline.errors import BadRequest, Unavailable, UpstreamError
 
 #: The value of a key, as its source compares it.
 Key = Any
@@ -13,22 +13,50 @@ Key = Any
 #: the source's own.
 Row = Sequence[Any]
 
+#: A text that is not UTF-8: U+FFFD in place of its bad bytes, or the error BadValue.
+InvalidText = Literal["replace", "error"]
+
 #: Makes the bytes of rows, in the format that the client asked for. Raises TypeError for a value
 #: that the format cannot express.
 Encode = Callable[[Sequence[Row]], bytes]
 
 
+class Misconfigured(Unavailable):
+    """The dataset as it is declared cannot be served: its table or its key is not fit for it.
+
+    The text is for clients: it names tables and columns, and no place.
+    """
+
+    title = "Misconfigured"
+
+
+class SourceChanged(Unavailable):
+    """The source is not the one that the first page came from: rows of both would be mixed."""
+
+    title = "Source changed"
+
+
+class BadValue(UpstreamError):
+    """A value of a row cannot be sent; the text names the row's key and the column."""
+
+    title = "Bad value"
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of a source, in its own order, and the type of its key in its own words."""
+    """The columns of a source, in its own order, and the type of its key in its own words.
+
+    `details`: all else that the source found out, for its own scans.
+    """
 
     columns: tuple[str, ...]
     key: str
     key_type: str
+    details: Any = None
 
     def select(self, columns: Sequence[str] | None) -> tuple[str, ...]:
         """All columns, or those that are asked for; an unknown one raises BadRequest."""
-        for column in columns or ():
+        for column in columns if columns is not None else ():
             if column not in self.columns:
                 known = ", ".join(self.columns)
                 raise BadRequest(f"there is no column {column[:80]!r}: there are {known}")
@@ -39,6 +67,20 @@ class Schema:
         return BadRequest(f"after={text[:80]!r}: the key {self.key!r} is of type {self.key_type}")
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The pages of a scan that were handed out so far.
+
+    `cursor`: the text that, as `after`, goes on after their last row; None where there is no such
+    text. `changed`: the source was written meanwhile, so that the rows are of more than one state
+    of it. `replaced`: values that were no valid text and were altered.
+    """
+
+    cursor: str | None
+    changed: bool = False
+    replaced: int = 0
+
+
 class Scan(Protocol):
     """One pass over the rows of a source."""
 
@@ -47,8 +89,12 @@ class Scan(Protocol):
 
         Called once. An iterator may block: it runs in a thread, one page at a time. Between two
         pages it must hold no lock, for a client may take hours to read one. A row that fails raises
-        after the pages before it.
+        after a page with all rows before it. A source that becomes another one raises
+        SourceChanged: rows of both are never mixed.
         """
+
+    def summary(self) -> Summary:
+        """Called after a page, and after the last."""
 
     def interrupt(self) -> None:
         """Makes the page that is being read end soon, by an exception.
@@ -63,8 +109,9 @@ class Source(Protocol):
     async def schema(self) -> Schema:
         """The schema as it is now.
 
-        Called for each request. Raises Unavailable, in words that tell a client nothing of the
-        place, where the source cannot be read.
+        Called at the start, and for each request. Raises Unavailable, in words that tell a client
+        nothing of the place, where the source cannot be read; Misconfigured where nothing but a
+        human can mend it.
         """
 
     def key_of(self, schema: Schema, text: str) -> Key:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from eddyline_records.sources.base import Encode, Key, Row, Schema
+from eddyline_records.sources.base import Encode, Key, Row, Schema, Summary
 
 #: Rows of one page.
 PAGE_ROWS = 500
@@ -33,16 +33,26 @@ class MemorySource:
     ) -> "MemoryScan":
         places = [schema.columns.index(column) for column in columns]
         keys = [key for key in self._rows if after is None or key > after]
-        return MemoryScan([[self._rows[key][at] for at in places] for key in keys[:limit]])
+        keys = keys[:limit]
+        rows = [[self._rows[key][at] for at in places] for key in keys]
+        return MemoryScan(rows, [str(key) for key in ([after] if after is not None else []) + keys])
 
 
 class MemoryScan:
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], cursors: Sequence[str]) -> None:
         self._rows = rows
+        self._cursors = cursors
+        self._sent = 0
 
     def pages(self, encode: Encode) -> Iterator[bytes]:
         for start in range(0, len(self._rows), PAGE_ROWS):
-            yield encode(self._rows[start : start + PAGE_ROWS])
+            page = self._rows[start : start + PAGE_ROWS]
+            self._sent += len(page)
+            yield encode(page)
+
+    def summary(self) -> Summary:
+        place = len(self._cursors) - len(self._rows) + self._sent - 1
+        return Summary(self._cursors[place] if place >= 0 else None)
 
     def interrupt(self) -> None:
         """Does nothing: no page takes long."""

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -6,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import orjson
 import pytest
 from prometheus_client import REGISTRY
 
@@ -88,7 +90,10 @@ async def test_lists_the_datasets(
     async with serve(datasets=configured(make([]))) as run:
         assert await get(fetch, f"{run.url}/records") == (
             200,
-            {"datasets": [{"name": "things", "key": "id", "columns": ["id", "name"]}]},
+            {
+                "datasets": [{"name": "things", "key": "id", "columns": ["id", "name"]}],
+                "unavailable": [],
+            },
         )
 
 
@@ -99,6 +104,17 @@ async def test_lists_the_datasets(
         ("/records/other", 404, "there is no dataset 'other'; there are: things"),
         ("/records/things?columns=id,salary", 400, "there is no column 'salary'"),
         ("/records/things?after=x", 400, "after='x': the key 'id' is of type INTEGER"),
+        ("/records/things?after=", 400, "after='': the key 'id' is of type INTEGER"),
+        ("/records/things?after=nan", 400, "after='nan': the key 'id' is of type INTEGER"),
+        ("/records/things?after=1_0", 400, "after='1_0': the key 'id' is of type INTEGER"),
+        ("/records/things?after=%FF", 400, "not UTF-8"),
+        ("/records/things?colums=id", 400, "there is no parameter 'colums': there are columns"),
+        ("/records/things?columns=", 400, "there is no column ''"),
+        ("/records/things?after=1&after=2", 400, "the parameter 'after' is given 2 times"),
+        ("/records?x=1", 400, "there is no parameter 'x': there are none"),
+        ("/users/stream?limit=5", 400, "there is no parameter 'limit': there are none"),
+        ("/records/things?framed=yes", 422, "framed"),
+        ("/records/things?limit=1_0", 422, "limit"),
         ("/records/things?limit=0", 422, "limit"),
         ("/records/things?limit=-1", 422, "limit"),
     ],
@@ -162,11 +178,13 @@ async def test_a_dataset_that_is_away_is_503_and_tells_no_path(
 async def test_a_row_that_fails_is_no_regular_end(
     serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
 ) -> None:
-    dataset = make([*((i, "x" * 100) for i in range(2000)), (2000, b"a blob")])
-    async with serve(server, datasets=configured(dataset)) as run:
+    dataset = make([*((i, "x" * 100) for i in range(2000)), (2000, "y")])
+    with closing(sqlite3.connect(dataset.path)) as connection, connection:
+        connection.execute("UPDATE things SET name = CAST(x'ff' AS TEXT) WHERE id = 2000")
+    async with serve(server, datasets=configured(dataset) + "&invalid_text=error") as run:
         stream = await fetch(f"{run.url}/records/things")
         body = await stream.body()
-        assert body.startswith(b'{"id":0,')
+        assert body.endswith(b'{"id":1999,"name":"' + b"x" * 100 + b'"}\n')
         assert stream.clean is False
 
 
@@ -178,7 +196,10 @@ async def test_scopes(
         assert (await get(fetch, f"{url}/things"))[0] == 401
         other = bearer("records:read:other")
         assert (await get(fetch, f"{url}/things", headers=other))[0] == 403
-        assert (await get(fetch, url, headers=other)) == (200, {"datasets": []})
+        assert (await get(fetch, url, headers=other)) == (
+            200,
+            {"datasets": [], "unavailable": []},
+        )
         # A caller that may not read it is not told whether it is there.
         assert (await get(fetch, f"{url}/absent", headers=other))[0] == 403
         _, body = await get(fetch, f"{url}/other", headers=other)
@@ -229,3 +250,141 @@ async def test_a_locked_database_holds_up_its_own_readers_alone(
             lock.execute("ROLLBACK")
             answers = await asyncio.gather(*waiting)
             assert {answer.status for answer in answers} == {200}
+
+
+async def framed(fetch: Fetch, url: str) -> tuple[list[Any], dict[str, Any], Stream]:
+    """The rows, the last line, and the stream at its end."""
+    stream = await fetch(url)
+    assert stream.status == 200
+    body = await stream.body()
+    *parts, last = body.splitlines(keepends=True)
+    rows = [orjson.loads(part) for part in parts]
+    assert all(list(row) == ["row"] for row in rows)
+    told = orjson.loads(last)
+    if "end" in told:
+        assert told["end"]["rows"] == len(rows)
+        assert told["end"]["bytes"] == len(b"".join(parts))
+        assert told["end"]["sha256"] == hashlib.sha256(b"".join(parts)).hexdigest()
+    return [row["row"] for row in rows], told, stream
+
+
+async def test_a_framed_body_ends_with_one_end(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
+) -> None:
+    dataset = make((i, "x" * 100) for i in range(2000))
+    async with serve(server, datasets=configured(dataset)) as run:
+        url = f"{run.url}/records/things?framed=1"
+        rows, told, stream = await framed(fetch, url)
+        assert stream.clean
+        assert [row["id"] for row in rows] == list(range(2000))
+        assert (told["end"]["cursor"], told["end"]["changed"]) == ("1999", False)
+        rows, told, _ = await framed(fetch, f"{url}&after={told['end']['cursor']}")
+        assert (rows, told["end"]["rows"], told["end"]["cursor"]) == ([], 0, "1999")
+
+
+async def test_a_framed_body_that_fails_ends_with_one_error_and_no_regular_end(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
+) -> None:
+    dataset = make([*((i, "x" * 100) for i in range(2000)), (2000, "y")])
+    with closing(sqlite3.connect(dataset.path)) as connection, connection:
+        connection.execute("UPDATE things SET name = CAST(x'ff' AS TEXT) WHERE id = 2000")
+    async with serve(server, datasets=configured(dataset) + "&invalid_text=error") as run:
+        rows, told, stream = await framed(fetch, f"{run.url}/records/things?framed=1")
+        assert stream.clean is False
+        assert [row["id"] for row in rows] == list(range(2000))
+        assert told["error"]["rows"] == 2000
+        assert told["error"]["cursor"] == "1999"
+        assert "the row '2000' has a text in 'name'" in told["error"]["detail"]
+
+
+async def test_a_table_that_changes_in_mid_stream_is_told_and_cut(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
+) -> None:
+    dataset = make((i, "x" * 1000) for i in range(30_000))
+    async with serve(server, datasets=configured(dataset)) as run:
+        stream = await fetch(f"{run.url}/records/things?framed=1", receive_buffer=8192)
+        body = await stream.read()
+        with closing(sqlite3.connect(dataset.path)) as connection, connection:
+            connection.execute("ALTER TABLE things DROP COLUMN name")
+        body += await stream.body()
+        assert stream.clean is False
+        *lines, last = body.splitlines()
+        assert "another schema" in orjson.loads(last)["error"]["detail"]
+        rows = [orjson.loads(line)["row"] for line in lines]
+        assert rows == [{"id": i, "name": "x" * 1000} for i in range(len(rows))]
+
+
+@pytest.mark.parametrize("framing", ["", "?framed=1"])
+async def test_a_fault_of_the_first_page_is_an_error_status(
+    serve: Serve,
+    fetch: Fetch,
+    make: Make,
+    configured: Callable[[SqliteSource], str],
+    server: Any,
+    framing: str,
+) -> None:
+    dataset = make([(1, "x")])
+    with closing(sqlite3.connect(dataset.path)) as connection, connection:
+        connection.execute("UPDATE things SET name = CAST(x'ff' AS TEXT)")
+    async with serve(server, datasets=configured(dataset) + "&invalid_text=error") as run:
+        status, body = await get(fetch, f"{run.url}/records/things{framing}")
+        assert status == 502
+        assert "the row '1' has a text in 'name' that is not UTF-8" in body["detail"]
+        await eventually(lambda: run.app.state.context.limits.open == 0)
+
+
+async def test_head_has_the_status_and_the_type_of_get(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str], server: Any
+) -> None:
+    async with serve(server, datasets=configured(make([(1, "x")]))) as run:
+        stream = await fetch(f"{run.url}/records/things", method="HEAD")
+        assert stream.status == 200
+        assert stream.headers["content-type"] == "application/x-ndjson"
+        assert "content-length" not in stream.headers
+        assert (await fetch(f"{run.url}/records/things?after=x", method="HEAD")).status == 400
+        assert (await fetch(f"{run.url}/records/none", method="HEAD")).status == 404
+        assert (await fetch(f"{run.url}/records", method="HEAD")).status == 200
+
+
+async def test_a_dataset_that_cannot_be_served_leaves_the_others_alone(
+    serve: Serve, fetch: Fetch, make: Make, configured: Callable[[SqliteSource], str]
+) -> None:
+    dataset = make([(1, "x")])
+    broken = f"broken=sqlite:///{dataset.path}?table=things&key=name"
+    words = "the dataset 'broken' cannot be served: the column 'name' of 'things' is no key"
+    async with serve(datasets=f"{configured(dataset)} {broken}") as run:
+        status, listed = await get(fetch, f"{run.url}/records")
+        assert status == 200
+        assert [found["name"] for found in listed["datasets"]] == ["things"]
+        [unavailable] = listed["unavailable"]
+        assert unavailable["name"] == "broken"
+        assert unavailable["detail"].startswith(words)
+        status, body = await get(fetch, f"{run.url}/records/broken")
+        assert (status, body["title"]) == (503, "Misconfigured")
+        assert body["detail"].startswith(words)
+        assert len(await lines(fetch, f"{run.url}/records/things")) == 1
+        status, ready = await get(fetch, f"{run.url}/readyz")
+        assert status == 503
+        assert ready["faults"]["records"].startswith(words)
+
+
+async def test_a_dataset_that_is_mended_makes_the_service_ready(
+    serve: Serve,
+    fetch: Fetch,
+    make: Make,
+    configured: Callable[[SqliteSource], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("eddyline_records.readiness.INTERVAL", 0.01)
+    dataset = make([(1, "x")], "id INTEGER NOT NULL, name TEXT")
+    async with serve(datasets=configured(dataset)) as run:
+        assert (await get(fetch, f"{run.url}/readyz"))[0] == 503
+        with closing(sqlite3.connect(dataset.path)) as connection, connection:
+            connection.execute("CREATE UNIQUE INDEX by_id ON things(id)")
+
+        async def ready() -> bool:
+            return (await get(fetch, f"{run.url}/readyz"))[0] == 200
+
+        while not await ready():
+            pass
+        assert len(await lines(fetch, f"{run.url}/records/things")) == 1

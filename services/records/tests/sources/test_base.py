@@ -72,6 +72,20 @@ async def test_only_the_columns_that_are_asked_for_come_in_that_order(source_of:
     assert list(row) == ["name", "id"]
 
 
+@pytest.mark.parametrize("limit", [None, 10])
+async def test_the_cursor_goes_on_after_the_last_row(source_of: Make, limit: int | None) -> None:
+    source = source_of(some())
+    schema = await source.schema()
+    scan = source.scan(schema, ("id",), None, limit)
+    keys = [
+        orjson.loads(line)["id"] for page in scan.pages(ndjson(("id",))) for line in page.split()
+    ]
+    cursor = scan.summary().cursor
+    assert cursor == str(keys[-1])
+    rest = await read(source, after=cursor)
+    assert keys + [row["id"] for row in rest] == list(range(-6, COUNT, 2))
+
+
 async def test_a_source_without_rows_has_no_page(source_of: Make) -> None:
     assert await read(source_of([])) == []
 

@@ -12,7 +12,7 @@ import pytest
 
 from eddyline.errors import Unavailable
 from eddyline.testing import Stream
-from eddyline_records.sources.base import Encode, Key, Row, Schema
+from eddyline_records.sources.base import Encode, Key, Row, Schema, Summary
 from eddyline_records.sources.registry import SOURCES
 
 
@@ -53,12 +53,16 @@ class CsvScan:
     after: Key | None
     limit: int | None
     interrupted: bool = False
+    last: str | None = None
 
     def pages(self, encode: Encode) -> Iterator[bytes]:
         with self.path.open(newline="") as file:
             rows = self._wanted(islice(csv.reader(file), 1, None))
             while page := list(islice(rows, 1000)):
                 yield encode(page)
+
+    def summary(self) -> Summary:
+        return Summary(self.last)
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -68,6 +72,7 @@ class CsvScan:
         for row in islice(following, self.limit):
             if self.interrupted:
                 raise InterruptedError
+            self.last = row[0]
             yield [int(row[at]) if at == 0 else row[at] for at in self.places]
 
 

@@ -9,10 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from eddyline.errors import Unavailable
 from eddyline_records.formats import ndjson
-from eddyline_records.sources.base import Schema
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.base import BadValue, Schema
+from eddyline_records.sources.sqlite import Found, SqliteSource
+from eddyline_records.sources.sqlite_key import TableKey
 from eddyline_records.sources.sqlite_scan import CACHE, FETCH, PAGE, SqliteScan, connect
+from eddyline_records.sources.sqlite_watch import identity, schema_version
 
 Make = Callable[..., SqliteSource]
 
@@ -23,7 +26,10 @@ def scan(
     after: int | None = None,
     limit: int | None = None,
 ) -> SqliteScan:
-    return source.scan(Schema(columns, source.key, "INTEGER"), columns, after, limit)
+    with closing(connect(source.path)) as connection:
+        version = schema_version(connection)
+    found = Found(TableKey(source.key, "BINARY", "INTEGER"), identity(source.path), version)
+    return source.scan(Schema(columns, source.key, "INTEGER", found), columns, after, limit)
 
 
 def pages(scan: SqliteScan, columns: tuple[str, ...] = ("id", "name")) -> Iterator[bytes]:
@@ -78,26 +84,49 @@ def test_names_that_are_sql(make: Make) -> None:
     assert rows(scan(dataset, (column,)), (column,)) == [{column: 1}]
 
 
-def test_a_row_that_fails_raises_after_the_pages_before_it(make: Make) -> None:
-    values = [(i, "x" * 100) for i in range(2000)]
-    dataset = make([*values, (2000, b"\xff a blob")])
-    got: list[bytes] = []
-    with pytest.raises(TypeError):
-        got.extend(pages(scan(dataset)))
-    assert 1000 < b"".join(got).count(b"\n") <= 2000
-
-
-def test_a_text_that_is_not_utf8_raises(make: Make) -> None:
-    dataset = make([(1, "x")])
+def invalid(make: Make, **options: Any) -> SqliteSource:
+    """Row 999 of 2,000 has a text that is not UTF-8."""
+    dataset = make((i, "x" * 100) for i in range(2000))
     with closing(sqlite3.connect(dataset.path)) as connection, connection:
-        connection.execute("UPDATE things SET name = CAST(x'ff' AS TEXT)")
-    with pytest.raises(sqlite3.OperationalError, match="UTF-8"):
-        list(pages(scan(dataset)))
+        connection.execute("UPDATE things SET name = CAST(x'61ff' AS TEXT) WHERE id = 999")
+    return replace(dataset, **options)
+
+
+def test_a_text_that_is_not_utf8_is_mended_and_counted(make: Make) -> None:
+    whole = scan(invalid(make))
+    got = rows(whole)
+    assert [row["id"] for row in got] == list(range(2000))
+    assert [row["name"] for row in got if row["name"] != "x" * 100] == ["a\ufffd"]
+    assert whole.summary().replaced == 1
+
+
+def test_a_text_that_is_not_utf8_takes_no_good_row_with_it(make: Make) -> None:
+    failing = scan(invalid(make, invalid_text="error"))
+    got: list[bytes] = []
+    with pytest.raises(BadValue, match="the row '999' has a text in 'name' that is not UTF-8"):
+        got.extend(pages(failing))
+    assert b"".join(got).count(b"\n") == 999
+    assert failing.summary().cursor == "998"
+
+
+def test_a_key_that_is_not_utf8_is_an_error_whatever_the_policy(make: Make) -> None:
+    """U+FFFD in its place would be another key: a client that goes on after it would lose rows."""
+    dataset = make([("a", 1), ("z", 2)], "id TEXT PRIMARY KEY, name TEXT")
+    with closing(sqlite3.connect(dataset.path)) as connection, connection:
+        connection.execute("UPDATE things SET id = CAST(x'80' AS TEXT) WHERE id = 'z'")
+    got: list[bytes] = []
+    with pytest.raises(BadValue, match="is not UTF-8"):
+        got.extend(pages(scan(dataset)))
+    assert got == [b'{"id":"a","name":"1"}\n']
+
+
+def test_a_blob_is_base64(make: Make) -> None:
+    assert rows(scan(make([(1, b"\xff")]))) == [{"id": 1, "name": {"$base64": "/w=="}}]
 
 
 def test_a_row_without_a_key_raises(make: Make) -> None:
     dataset = make([(None, "x"), (None, "y")], "id TEXT PRIMARY KEY, name TEXT")
-    with pytest.raises(ValueError, match="has no key"):
+    with pytest.raises(BadValue, match="a row has no 'id', which is the key"):
         list(pages(scan(dataset)))
 
 
@@ -113,7 +142,7 @@ def test_no_lock_is_held_between_pages(make: Make) -> None:
 def test_cannot_write(make: Make) -> None:
     dataset = make([(1, "x")])
     harmful = replace(dataset, table='things"; DELETE FROM things; --')
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(Unavailable):
         list(pages(scan(harmful)))
     assert len(rows(scan(dataset))) == 1
 
@@ -133,7 +162,7 @@ def test_interrupt_ends_a_query_that_runs(make: Make) -> None:
     def run() -> None:
         try:
             list(pages(endless))
-        except sqlite3.OperationalError as error:
+        except Unavailable as error:
             outcome.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -141,7 +170,7 @@ def test_interrupt_ends_a_query_that_runs(make: Make) -> None:
     while thread.is_alive():
         endless.interrupt()
         thread.join(0.01)
-    assert str(outcome[0]) == "interrupted"
+    assert str(outcome[0].__cause__) == "interrupted"
 
 
 def test_interrupting_before_and_after_does_nothing(make: Make) -> None:

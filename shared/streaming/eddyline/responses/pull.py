@@ -26,6 +26,8 @@ class PullResponse(BodyResponse):
     makes its next chunk come early, for a client that has left. An exception ends the body without
     its regular end, so that the client can tell. `context`: the limits and measures of a service.
     `lane`: the threads of a blocking iterator; by default its code has some of those of all bodies.
+    `head_at_once=False`: the head goes out with the first chunk, so that an exception before it is
+    answered by an error status.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class PullResponse(BodyResponse):
         status_code: int = 200,
         interrupt: Callable[[], None] | None = None,
         lane: Lane | None = None,
+        head_at_once: bool = True,
     ) -> None:
         self.chunks = chunks
         self.interrupt = interrupt
         self.lane = lane
+        self.head_at_once = head_at_once
         super().__init__(
             context or StreamContext.from_defaults("pull"),
             media_type=media_type,
@@ -50,7 +54,8 @@ class PullResponse(BodyResponse):
         )
 
     async def send_body(self, body: Body) -> None:
-        await body.begin()
+        if self.head_at_once:
+            await body.begin()
         source = self.chunks() if callable(self.chunks) else self.chunks
         chunks: AsyncIterator[bytes | str]
         if isinstance(source, AsyncIterable):
