@@ -74,7 +74,10 @@ def test_every_answer_has_a_schema(name: str, documents: dict[str, Any]) -> None
     assert "HTTPValidationError" not in documents[name]["components"]["schemas"]
     for operation in operations(documents[name]):
         for status, response in operation.about["responses"].items():
-            if status[0] in "45" and operation.id != "readyz" and status != "416":
+            if status in ("412", "416"):
+                # Empty: clients that resume would add a body to their file.
+                assert "content" not in response
+            elif status[0] in "45" and operation.id != "readyz":
                 assert response["content"] == PROBLEM, (operation.id, status)
             for media_type, content in response.get("content", {}).items():
                 where = (operation.id, status, media_type)

@@ -77,11 +77,13 @@ class Downloader(StreamUser):
         else:
             self._rest = b""
         self._path, self._at, self._drop_after = path, start, drop_after
-        self._etag, self._size = "", 0
+        self._etag, self._size, self._if_range = "", 0, if_range
         self._expected = 206 if headers else 200
         self.read(f"/download/{quote(path)}", self.consume, headers=headers, due=self.knobs.stall)
 
     def consume(self, stream: Stream) -> None:
+        if stream.status == 200 and self._may_begin_anew(stream.headers.get("etag", "")):
+            self._expected, self._at, self._rest = 200, 0, b""
         if stream.status != self._expected:
             raise Unexpected(f"status {stream.status} in place of {self._expected}")
         self._etag = stream.headers.get("etag", "")
@@ -96,6 +98,12 @@ class Downloader(StreamUser):
         if self._rest:
             self._check(self._at - len(self._rest), self._rest)
         self.count.received += 1
+
+    def _may_begin_anew(self, etag: str) -> bool:
+        """Whether the whole is a right answer to `If-Range`: another replica's copy has another
+        tag, and a weak tag names no version.
+        """
+        return bool(self._if_range) and (etag != self._if_range or etag.startswith("W/"))
 
     def _check_range(self, text: str) -> None:
         if not text.startswith(f"bytes {self._at}-"):

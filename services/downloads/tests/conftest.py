@@ -36,6 +36,9 @@ def folder(tmp_path: Path) -> Path:
     (folder / "sub" / "b.txt").write_text("bb")
     (folder / "sub" / "deep" / "c.txt").write_text("ccc")
     (folder / "empty").mkdir()
+    (folder / ".git").mkdir()
+    for name in (".env", ".git/config", "sub/.env"):
+        (folder / name).write_text("crown jewels")
     links = {
         "inside": "sub/b.txt",
         "up-and-back": "sub/deep/../../a.txt",

@@ -31,13 +31,14 @@ class Small(TypedDict):
 
 
 _BYTES = {BINARY: {"schema": {"type": "string", "format": "binary"}}}
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 CHUNKS: Responses = {200: {"content": _BYTES}, **ADMISSION}
 FILE: Responses = {
     200: {"description": "The file, of its own media type", "content": _BYTES},
     206: {"description": "The ranges that were asked for", "content": _BYTES},
-    416: {"description": "A range lies outside the file", "content": _TEXT},
+    304: {"description": "The file is the one that the client has"},
+    412: {"description": "The file is another one than the client asks for"},
+    416: {"description": "All ranges lie outside the file"},
     **problems(BadRequest, NotFound),
     **ADMISSION,
 }
@@ -48,6 +49,18 @@ RANGES: dict[str, Any] = {
             "If-Range",
             {"type": "string"},
             "The `ETag` of the parts that are there: if the file is another, all of it is sent.",
+            "header",
+        ),
+        parameter(
+            "If-Match",
+            {"type": "string"},
+            "`ETag`s of the file that is wanted: if it is another, the answer is 412.",
+            "header",
+        ),
+        parameter(
+            "If-None-Match",
+            {"type": "string"},
+            "`ETag`s of files that the client has: if it is one of them, the answer is 304.",
             "header",
         ),
     ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from eddyline.errors import BadRequest
 from eddyline.responses.file import FileResponse
@@ -37,9 +38,9 @@ class DownloadsApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        _add_file_route(routes, "/download/{path:path}", self.download_file)
+        _add_file_route(routes, "/download/{path:file}", self.download_file)
         _add_file_route(routes, "/static", self.show_demo_file)
-        _add_file_route(routes, "/static/{path:path}", self.show_file)
+        _add_file_route(routes, "/static/{path:file}", self.show_file)
         routes.add_api_route("/files", self.list_files)
         routes.add_api_route("/small", self.read_small)
         routes.add_api_route(
@@ -91,7 +92,7 @@ class DownloadsApi:
         self, request: Request, path: str, kind: Literal["attachment", "inline"]
     ) -> Response:
         caller = await self._context.authenticator.principal(request)
-        _refuse_encoded_slashes(request)
+        _refuse_encoded_slash(request)
         caller.require("downloads", "read", checked(path))
         with self._context.limits.for_request(request, caller) as permit:
             media = media_type(path)
@@ -103,6 +104,8 @@ class DownloadsApi:
 
 def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> dict[str, str]:
     headers = {
+        # Without it browsers guess, and show an old version without a question (RFC 9111 §4.2.2).
+        "Cache-Control": "no-cache",
         "Content-Disposition": content_disposition(kind, path),
         "X-Content-Type-Options": "nosniff",
     }
@@ -151,8 +154,22 @@ def _add_file_route(
     )
 
 
-def _refuse_encoded_slashes(request: Request) -> None:
+def _refuse_encoded_slash(request: Request) -> None:
     """A proxy in front may have checked the path as it is written, and not as it is decoded."""
-    raw = bytes(request.scope.get("raw_path") or b"").lower()
-    if b"%2f" in raw or b"%5c" in raw:
-        raise BadRequest("an encoded slash (%2F, %5C) is not a part of any file's name")
+    if b"%2f" in bytes(request.scope.get("raw_path") or b"").lower():
+        raise BadRequest("an encoded slash (%2F) is not a part of any file's name")
+
+
+class _AnyPath(Convertor[str]):
+    """A path with all characters that a file's name can have: Starlette's own has no newline."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("file", _AnyPath())

@@ -84,5 +84,13 @@ def checked(path: str) -> str:
     return path
 
 
+def is_hidden(path: str) -> bool:
+    """Whether a name in the path begins with a dot, as `.env` and `.git/config` do.
+
+    No store opens or lists such a path.
+    """
+    return path.startswith(".") or "/." in path
+
+
 def absent(path: str) -> NotFound:
     return NotFound(f"there is no file {path[:200]!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eddyline.errors import Unavailable
 from eddyline.threads import FILES
-from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent
+from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent, is_hidden
 from eddyline_downloads.stores.listing import walk
 from eddyline_downloads.stores.safe_open import open_beneath, open_nonblocking
 
@@ -40,6 +40,8 @@ class FolderStore:
         return None if self.folder.is_dir() else "the folder of DOWNLOADS_STORE is not there"
 
     async def open(self, path: str) -> FileIO:
+        if is_hidden(path):
+            raise absent(path)
         try:
             file = open_nonblocking(self.folder, path)
         except UnicodeEncodeError:

@@ -9,6 +9,8 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +74,37 @@ def open_beneath(root: Path, path: str) -> int:
     Links may lead anywhere beneath `root`; one that is absolute or leaves it is refused. Each step
     is taken from the open folder before it: nobody can swap a checked name for another in between.
     """
+    with _opened(root) as folders:
+        file = _walk(folders, path)
+        if file is None:
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+        return file
+
+
+def open_folder_beneath(root: Path, path: str) -> int:
+    """A descriptor of the folder at `path`, by the same rule; raises OSError."""
+    with _opened(root) as folders:
+        file = _walk(folders, path)
+        if file is None:
+            return os.dup(folders[-1])
+        os.close(file)
+        raise NotADirectoryError(errno.ENOTDIR, "a file")
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[list[int]]:
     folders = [os.open(root, _ROOT)]
     try:
-        return _walk(folders, path)
+        yield folders
     finally:
         for folder in folders:
             os.close(folder)
 
 
-def _walk(folders: list[int], path: str) -> int:
-    """Takes `path` step by step; `folders` are the open folders down to where it is."""
+def _walk(folders: list[int], path: str) -> int | None:
+    """Takes `path` step by step; `folders` are the open folders down to where it is. None: it leads
+    to the last of them.
+    """
     ahead = path.split("/")[::-1]
     links = 0
     while ahead:
@@ -103,7 +126,7 @@ def _walk(folders: list[int], path: str) -> int:
             return _open_regular(name, folders[-1])
         else:
             raise OSError(errno.EINVAL, "not a regular file")
-    raise IsADirectoryError(errno.EISDIR, "a folder")
+    return None
 
 
 def _link_target(name: str, folder: int, links: int) -> list[str]:

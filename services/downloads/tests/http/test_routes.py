@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -117,6 +118,9 @@ async def test_a_large_file_and_ranges_on_one_connection(
         "..%2fsecret",
         "%2e%2e%2fsecret",
         "sub%2fb.txt",
+        ".env",
+        ".git/config",
+        "sub/.env",
         "..%5csecret",
         "..%c0%afsecret",
         "%252e%252e/secret",
@@ -174,17 +178,46 @@ async def test_the_demo_file(serve: Serve, fetch: Fetch, folder: Path) -> None:
         assert (await stream.body()).startswith(b"%PDF-1.4")
 
 
+@pytest.mark.parametrize("route", ["download", "static"])
+async def test_a_file_of_an_odd_name_is_sent(
+    serve: Serve, fetch: Fetch, folder: Path, route: str
+) -> None:
+    names = ["new\nline.txt", "ends\n", "back\\slash.txt", "per%41cent", "hash#", "a?b", "\r"]
+    for name in names:
+        make_file(folder / name, name.encode())
+    async with serve() as run:
+        listed = (await (await fetch(f"{run.url}/files?limit=1000")).json())["files"]
+        assert set(names) <= {file["path"] for file in listed}
+        for name in names:
+            stream = await fetch(f"{run.url}/{route}/{quote(name)}")
+            assert (stream.status, await stream.body()) == (200, name.encode())
+
+
+@pytest.mark.usefixtures("an_hour_has_passed")
+async def test_a_browser_asks_each_time_and_is_told_that_nothing_has_changed(
+    serve: Serve, fetch: Fetch, folder: Path
+) -> None:
+    """RFC 9111 §5.2.2.4; RFC 9110 §15.4.5: a 304 has the field, too."""
+    async with serve() as run:
+        stream = await fetch(f"{run.url}/static/a.txt")
+        assert stream.headers["cache-control"] == "no-cache"
+        headers = {"If-None-Match": stream.headers["etag"]}
+        stream = await fetch(f"{run.url}/static/a.txt", headers=headers, method="HEAD")
+        assert (stream.status, stream.headers["cache-control"]) == (304, "no-cache")
+        assert "content-disposition" not in stream.headers
+
+
 @pytest.mark.usefixtures("an_hour_has_passed")
 async def test_lists_files(serve: Serve, fetch: Fetch, folder: Path) -> None:
     async with serve() as run:
         stream = await fetch(f"{run.url}/files?limit=2")
         first = await stream.json()
-        assert [file["path"] for file in first["files"]] == ["a.txt", "sub/b.txt"]
+        assert [file["path"] for file in first["files"]] == ["a.txt", "folder/b.txt"]
         assert first["files"][0]["etag"] == etag(folder / "a.txt")
         stream = await fetch(f"{run.url}/files?limit=2&cursor={first['cursor']}")
         second = await stream.json()
-        assert [file["path"] for file in second["files"]] == ["sub/deep/c.txt"]
-        assert second["cursor"] is None
+        assert [file["path"] for file in second["files"]] == ["folder/deep/c.txt", "inside"]
+        assert second["cursor"] == "inside"
         stream = await fetch(f"{run.url}/files?prefix=sub/d")
         assert [file["path"] for file in (await stream.json())["files"]] == ["sub/deep/c.txt"]
 

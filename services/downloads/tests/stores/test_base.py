@@ -18,6 +18,7 @@ MODIFIED = 1_600_000_000 * 10**9
 
 Make = Callable[[Mapping[str, bytes]], Store]
 
+HIDDEN = {".env": b"secret", ".git/config": b"secret", "sub/.env": b"secret"}
 FILES = {"a.txt": b"a", "a/1": b"", "a0": b"0", "sub/b.txt": b"bb", "sub/deep/c.txt": b"ccc"}
 
 
@@ -73,6 +74,24 @@ async def test_a_listing_tells_of_each_file_what_its_response_will(
         assert (entry.size, entry.modified) == (len(FILES[entry.path]), MODIFIED / 10**9)
         assert entry.etag == FileVersion.from_status(status).etag(time.time() + 3600)
         assert not entry.etag.startswith("W/")
+
+
+async def test_a_hidden_file_is_neither_opened_nor_listed(make: Make) -> None:
+    store = make({**FILES, **HIDDEN})
+    assert await paths(store) == sorted(FILES)
+    for path in HIDDEN:
+        with pytest.raises(NotFound) as caught:
+            await store.open(path)
+        assert caught.value.detail == f"there is no file {path!r}"
+
+
+async def test_a_file_of_an_odd_name_is_listed_and_opened(make: Make) -> None:
+    names = ["new\nline.txt", "back\\slash.txt", "a..b", "x", 'quo"te', "\r", " "]
+    store = make(dict.fromkeys(names, b"odd"))
+    assert await paths(store) == sorted(names)
+    for name in names:
+        with await store.open(name) as file:
+            assert file.read() == b"odd"
 
 
 async def test_a_listing_is_in_the_order_of_paths(make: Make) -> None:

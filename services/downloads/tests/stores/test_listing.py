@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from eddyline_downloads.stores.listing import walk
+from eddyline_downloads.stores.safe_open import open_beneath
 
 
 def paths(folder: Path, prefix: str = "", after: str = "") -> list[str]:
@@ -41,8 +42,42 @@ def test_keeps_to_the_prefix(tmp_path: Path, tree: list[str]) -> None:
         assert paths(tmp_path, prefix, "b/x") == [path for path in expected if path > "b/x"]
 
 
-def test_has_regular_files_only(folder: Path) -> None:
-    assert paths(folder) == ["a.txt", "sub/b.txt", "sub/deep/c.txt"]
+def test_has_the_regular_files_that_are_opened(folder: Path) -> None:
+    """One rule for links: those that stay in the folder are followed, here as there."""
+    found = paths(folder)
+    assert found == [
+        "a.txt",
+        "folder/b.txt",
+        "folder/deep/c.txt",
+        "inside",
+        "sub/b.txt",
+        "sub/deep/c.txt",
+        "up-and-back",
+    ]
+    for path in found:
+        os.close(open_beneath(folder, path))
+    assert paths(folder, "folder/", "folder/b.txt") == ["folder/deep/c.txt"]
+
+
+def test_a_link_to_a_folder_that_holds_it_ends_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").touch()
+    (tmp_path / "sub" / "up").symlink_to("..")
+    (tmp_path / "sub" / "self").symlink_to(".")
+    assert paths(tmp_path) == ["sub/a"]
+
+
+def test_the_size_of_a_link_is_that_of_its_file(folder: Path) -> None:
+    sizes = {path: status.st_size for path, status in walk(folder, "", "")}
+    assert sizes["inside"] == sizes["sub/b.txt"] == 2
+
+
+def test_hidden_files_are_not_listed(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").touch()
+    (tmp_path / ".env").touch()
+    (tmp_path / "a.env").touch()
+    assert paths(tmp_path) == ["a.env"]
 
 
 def test_passes_over_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class FileResponse(Response):
     ) -> None:
         self.context: StreamContext = context or StreamContext.from_defaults("file")
         self._to_open = None if isinstance(file, FileIO) else os.fspath(file)
-        self.status_code = 200
+        self.status_code: int = 200
         guessed = guess_type(self._to_open or "")[0] or "application/octet-stream"
         self.media_type: str = media_type or guessed
         self.background: BackgroundTask | None = None
