@@ -12,7 +12,17 @@ from eddyline.service.settings import Settings
 DEMO = "demo"
 
 #: Finish reasons of answers that are none, or a part: they can't be set to mean whole ones.
-NEVER_WHOLE = frozenset(("length", "content_filter", "error"))
+_NEVER_WHOLE = frozenset(
+    (
+        "length",
+        "model_length",
+        "max_tokens",
+        "content_filter",
+        "error",
+        "tool_calls",
+        "function_call",
+    )
+)
 
 
 class ChatSettings(Settings):
@@ -84,6 +94,6 @@ class ChatSettings(Settings):
     @classmethod
     def _can_be_whole(cls, reasons: tuple[str, ...]) -> tuple[str, ...]:
         for reason in reasons:
-            if reason in NEVER_WHOLE:
+            if reason in _NEVER_WHOLE:
                 raise ValueError(f"{reason!r} says that an answer is not whole: leave it out")
         return reasons

@@ -41,3 +41,17 @@ def test_what_is_no_base_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: st
 def test_the_key_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_API_KEY", "sk-not-to-be-seen")
     assert "sk-not-to-be-seen" not in str(ChatSettings.read())
+
+
+def test_finish_reasons_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_FINISH_REASONS", "eos, end_turn")
+    assert ChatSettings.read().finish_reasons == ("eos", "end_turn")
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "error", "tool_calls"])
+def test_a_reason_that_is_never_whole_is_refused(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setenv("CHAT_FINISH_REASONS", f"eos,{reason}")
+    with pytest.raises(SettingsError, match=f"CHAT_FINISH_REASONS=.*'{reason}' says"):
+        ChatSettings.read()

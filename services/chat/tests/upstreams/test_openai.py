@@ -126,6 +126,20 @@ async def test_done_alone_makes_it_whole_only_by_a_setting(fake: Any, upstream: 
     assert await collect(upstream(done_alone=True)) == ["a"]
 
 
+@pytest.mark.parametrize("reason", ["eos", "end_turn"])
+async def test_other_finish_reasons_make_it_whole_only_by_a_setting(
+    fake: Any, upstream: Make, reason: str
+) -> None:
+    fake.answer = _steps(lambda e: e.tokens("a"), lambda e: e.end(finish=reason))
+    await fails(upstream(), ["a"], f"cut its answer short: {reason}")
+    assert await collect(upstream(finish_reasons=("eos", "end_turn"))) == ["a"]
+
+
+async def test_a_finish_reason_that_may_be_a_secret_is_not_shown(fake: Any, upstream: Make) -> None:
+    fake.answer = _steps(lambda e: e.tokens("a"), lambda e: e.end(finish=KEY))
+    await fails(upstream(), ["a"], "a reason that is no name")
+
+
 async def test_an_end_without_a_sign_is_an_error(fake: Any, upstream: Make) -> None:
     fake.answer = _steps(lambda e: e.tokens("a"), lambda e: e.end(finish=None, done=False))
     await fails(upstream(), ["a"], "ended before it was finished")

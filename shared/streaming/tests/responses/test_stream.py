@@ -117,3 +117,61 @@ async def test_a_disconnect_after_the_end_is_complete(request: pytest.FixtureReq
     stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
     await stream.run(receive, body)
     assert ended(request.node.name) == ["complete"]
+
+
+async def test_a_producer_that_closes_its_source_is_not_cancelled_again(
+    request: pytest.FixtureRequest,
+) -> None:
+    """httpcore marks a connection as closed, and then awaits its end: a cancellation there leaves
+    the connection open.
+    """
+    context = Context.from_settings(Settings())
+    left, closed = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            left.set()
+            await asyncio.sleep(0)  # the client's leaving is seen during the send
+
+    async def body() -> None:
+        try:
+            await stream.send(HEAD)
+            await stream.send({"type": "http.response.body", "body": b"x", "more_body": True})
+        finally:
+            for _ in range(10):  # turns of the loop, in which the cancellation would come
+                await asyncio.sleep(0)
+            closed.set()
+
+    stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
+    await stream.run(receive, body)
+    assert closed.is_set()
+    assert ended(request.node.name) == ["client_closed"]
+
+
+async def test_a_producer_that_sends_while_it_is_closed_is_told(
+    request: pytest.FixtureRequest,
+) -> None:
+    context = Context.from_settings(Settings())
+    told = asyncio.Event()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    async def body() -> None:
+        try:
+            await never()
+        finally:
+            with pytest.raises(StreamClosed):
+                await stream.send(HEAD)
+            told.set()
+
+    stream = ByteStream(stream_context(context, request.node.name), SCOPE, send)
+    await stream.run(receive, body)
+    assert told.is_set()

@@ -207,3 +207,11 @@ def test_a_line_costs_as_much_as_it_is_long() -> None:
 
     cost(10)
     assert cost(1024) < 24 * max(cost(128), 0.001)  # eight times as long: 64 times, if quadratic
+
+
+def test_a_field_named_error_fires_no_event_and_is_kept() -> None:
+    """llama.cpp's server ends a stream by it; the WHATWG text ignores unknown fields."""
+    parser = sse.Parser()
+    assert list(parser.feed(b'data: a\n\nerror: {"code": 500}\n\n')) == [Event("a")]
+    assert parser.error == '{"code": 500}'
+    assert sse.Parser().error is None
