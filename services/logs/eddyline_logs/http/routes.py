@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated
 from urllib.parse import quote
 
@@ -18,7 +19,9 @@ from eddyline_logs.http import openapi
 from eddyline_logs.http.events import EVENTS, unknown
 from eddyline_logs.http.openapi import LogList
 from eddyline_logs.reading import backlog, cri
+from eddyline_logs.reading.file_chain import identity
 from eddyline_logs.reading.history import History
+from eddyline_logs.reading.lines import Line
 from eddyline_logs.reading.tail import ReadPosition
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
@@ -27,6 +30,9 @@ from eddyline_logs.sources.registry import Sources
 
 #: Lines that a client gets first, unless it says how many.
 LINES = 10
+
+#: Bytes that an unfinished last line is looked for in.
+_REST = 1024 * 1024
 
 _EVENTS = (
     'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long, '
@@ -145,15 +151,36 @@ def lines_at_most(most: int) -> Callable[[int], None]:
 
 
 def _frames(source: Source, position: ReadPosition, count: int, settings: LogsSettings) -> bytes:
+    lines = _lines(source, position.file, position.end, count, settings)
+    frames = [sse.encode(line.json(source.id)) for line in lines]
+    start = backlog.line_start(position.file, position.end, settings.line_limit)
+    rest = b"" if source.cri else backlog.read_range(position.file, start, _REST)
+    if rest and count and b"\n" not in rest:
+        line = Line(rest[: settings.line_limit], len(rest) > settings.line_limit, 0, partial=True)
+        frames.append(sse.encode(line.json(source.id), event="partial"))
+    return b"".join(frames)
+
+
+def _lines(source: Source, file: int, end: int, count: int, settings: LogsSettings) -> list[Line]:
+    """The last lines before an offset, of older files where the file has too few."""
     last_lines = cri.last_lines if source.cri else backlog.last_lines
-    lines = last_lines(
-        position.file,
-        position.end,
-        count,
-        max_bytes=settings.backlog_bytes,
-        line_limit=settings.line_limit,
-    )
-    return b"".join(sse.encode(line.json(source.id)) for line in lines)
+    room, limit = settings.backlog_bytes, settings.line_limit
+    lines = last_lines(file, end, count, max_bytes=room, line_limit=limit)
+    current, reached = identity(os.fstat(file)), False
+    with closing(source.chain(limit).files()) as files:
+        while len(lines) < count and (room := room - end) > 0:
+            # The older file follows the current one: the newest come first.
+            older = next(files, None)
+            if older is None:
+                break
+            try:
+                end = os.fstat(older).st_size if reached else 0
+                few = last_lines(older, end, count - len(lines), max_bytes=room, line_limit=limit)
+                reached |= identity(os.fstat(older)) == current
+            finally:
+                os.close(older)
+            lines = few + lines
+    return lines
 
 
 def _end_of(source: Source) -> ReadPosition:

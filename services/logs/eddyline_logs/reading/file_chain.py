@@ -1,7 +1,7 @@
 """The files of one log in the order in which they are written: rotation makes a chain of them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from eddyline_logs.reading.cri import Joiner
@@ -43,7 +43,7 @@ class FileChain(Protocol):
         is gone and has no successor. Files that rotation put between two looks come first.
         """
 
-    def files(self) -> Iterator[int]:
+    def files(self) -> Generator[int, None, None]:
         """All files that can be read, the newest first, each for the caller to close.
 
         Called where a place is looked for, as after a truncation.

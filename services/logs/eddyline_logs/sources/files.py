@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -78,7 +78,7 @@ class FileSource:
         # An empty successor has nothing to tell yet, and the old file may still grow.
         return self.open() if status.st_size else None
 
-    def files(self) -> Iterator[int]:
+    def files(self) -> Generator[int, None, None]:
         with suppress(FileNotFoundError, PermissionError):
             yield self.open()
         for sibling in reversed(_siblings_now(self.path)):

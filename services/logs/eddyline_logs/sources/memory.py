@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from eddyline_logs.reading.file_chain import identity
 
@@ -55,5 +55,5 @@ class MemorySource:
         following = self._files[identities.index(identity(os.fstat(current))) + 1 :]
         return os.dup(following[0]) if following else None
 
-    def files(self) -> Iterator[int]:
-        return map(os.dup, reversed(self._files))
+    def files(self) -> Generator[int, None, None]:
+        yield from map(os.dup, reversed(self._files))

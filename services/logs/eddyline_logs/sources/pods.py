@@ -8,7 +8,7 @@ started again has the next number, a pod that is made again under its name anoth
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -162,7 +162,7 @@ class ContainerChain:
         written = next((file for file in following if file.status.st_size), None)
         return None if written is None else self._open(written)
 
-    def files(self) -> Iterator[int]:
+    def files(self) -> Generator[int, None, None]:
         for file in reversed(self._files()):
             with suppress(FileNotFoundError, PermissionError):
                 yield FileSource(self._container.id, file.path, self._container.root).open()
