@@ -94,6 +94,13 @@ STREAMS = (
         about="Of the process (add some), of a token's subject, or of an address.",
         stacked=True,
     ),
+    panel(
+        "Requests refused before their app",
+        PER_SECOND,
+        (rate("eddyline_requests_refused_total", "reason", "PROCESS"), "{{reason}}"),
+        about="Heads that are too long, too slow or not HTTP, and connections that wait too long.",
+        stacked=True,
+    ),
     quantiles(
         "First byte",
         "eddyline_first_byte_seconds",
@@ -255,6 +262,12 @@ PROCESSES = (
         ("min(eddyline_process_open_files_limit{PROCESS})", "least limit"),
         about="A stream is an open file.",
     ),
+    panel(
+        "Connections that wait for a request",
+        COUNT,
+        ("sum by (PROC) (eddyline_connections_waiting{PROCESS})", "PROC"),
+        about="Or for the rest of one. The longest silent ones go where there are too many.",
+    ),
     quantiles(
         "Event loop's lag",
         "eddyline_event_loop_lag_seconds",
@@ -322,6 +335,15 @@ FIGURES = (
     ),
 )
 
+UPSTREAMS = (
+    panel(
+        "Connections to upstreams",
+        COUNT,
+        ("sum(eddyline_upstream_connections{STREAM})", "open"),
+        about="Idle ones too. More than there are answers, for long: they are not given back.",
+    ),
+)
+
 Rows = Sequence[tuple[str, Sequence[Panel]]]
 
 SUITE: Rows = (
@@ -329,6 +351,7 @@ SUITE: Rows = (
     ("Streams", STREAMS),
     ("Delivery", (*DELIVERY, *BEHIND)),
     ("Publishing and the bus", (*PUBLISHING, *BUS)),
+    ("Upstreams", UPSTREAMS),
     ("Processes", PROCESSES),
 )
 #: The rows that a service names in its registration.
@@ -338,6 +361,7 @@ ROWS: dict[str, Sequence[Panel]] = {
     "Readers behind the head": BEHIND,
     "Publishing": PUBLISHING,
     "Bus": BUS,
+    "Upstreams": UPSTREAMS,
     "Processes": PROCESSES,
 }
 

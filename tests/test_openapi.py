@@ -78,7 +78,8 @@ def test_every_answer_has_a_schema(name: str, documents: dict[str, Any]) -> None
                 # Empty: clients that resume would add a body to their file.
                 assert "content" not in response
             elif status[0] in "45" and operation.id != "readyz":
-                assert response["content"] == PROBLEM, (operation.id, status)
+                # Subscriptions of streams have refusals of their protocol as well.
+                assert response["content"].items() >= PROBLEM.items(), (operation.id, status)
             for media_type, content in response.get("content", {}).items():
                 where = (operation.id, status, media_type)
                 assert set(content["schema"]) & {"$ref", "type", "anyOf"}, where

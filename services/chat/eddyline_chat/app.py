@@ -27,6 +27,7 @@ SERVICE = Registration(
     ChatSettings,
     service,
     path="/chat",
+    dashboard=("Streams", "Upstreams", "Processes"),
     examples=(
         Example("Text, word by word", "curl -N -X POST '{url}/chat?prompt=Hello'", in_banner=True),
         Example(

@@ -17,6 +17,7 @@ from eddyline.durable.offset import to_cursor
 from eddyline.errors import StreamingError
 from eddyline.service.app import Context
 from eddyline.service.body import at_most, read_body
+from eddyline.service.openapi.operation import PUBLIC
 from eddyline.service.raw_route import RawRoute
 from eddyline_streams.http.openapi import SUBSCRIPTION
 from eddyline_streams.paths import RESERVED, ROOT
@@ -57,11 +58,13 @@ class SubscriptionsApi:
             ("POST", f"{one}/ack", self.acknowledge),
             ("POST", f"{one}/release", self.release),
         ):
+            extra = PUBLIC if endpoint == self.jwks else {}
             routes.add_api_route(
                 path,
                 _answered(endpoint),
                 methods=[method],
                 route_class_override=RawRoute,
+                openapi_extra=extra,
                 **SUBSCRIPTION,
             )
         return routes
