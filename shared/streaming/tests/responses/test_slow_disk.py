@@ -138,9 +138,7 @@ async def test_a_file_in_memory_is_sent_by_the_kernel(
 ) -> None:
     with path.open("rb") as file:
         if not tells_what_waits(file.fileno()):
-            pytest.skip(
-                "a folder on ext4 or XFS is missing: set TMPDIR to one"
-            )
+            pytest.skip("a folder on ext4 or XFS is missing: set TMPDIR to one")
     async with running(app) as server, await fetch(server.url + "/file") as answer:
         assert await answer.body() == path.read_bytes()
     assert calls
