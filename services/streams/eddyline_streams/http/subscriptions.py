@@ -77,11 +77,11 @@ class SubscriptionsApi:
 
     async def create(self, request: Request) -> Response:
         """Makes a subscription, or finds it as it is wanted."""
+        caller = await self._context.authenticator.principal(request)
         id = request.path_params["id"]
         if _ID.match(id) is None:
             raise invalid(f"the id {id[:80]!r}: expected up to 128 letters, digits and ._~:@-")
         config = self._config(await _body(request))
-        caller = await self._context.authenticator.principal(request)
         _require_read(caller, config)
         if config.wake_stream is not None:
             caller.require("streams", "append", config.wake_stream)
@@ -156,8 +156,8 @@ class SubscriptionsApi:
     async def acknowledge(self, request: Request) -> Response:
         """A worker says how far it is; with `done` its lease ends, without it goes on."""
         id = request.path_params["id"]
-        body = await _body(request)
-        claims, acks, done = self._claims(request, id), _acks(body), body.get("done") is True
+        claims, body = self._claims(request, id), await _body(request)
+        acks, done = _acks(body), body.get("done") is True
         tails: dict[str, str] = {}
 
         async def change(old: Subscription) -> Subscription:
@@ -181,8 +181,7 @@ class SubscriptionsApi:
     async def release(self, request: Request) -> Response:
         """A worker gives its lease back."""
         id = request.path_params["id"]
-        body = await _body(request)
-        claims = self._claims(request, id)
+        claims, body = self._claims(request, id), await _body(request)
 
         async def change(old: Subscription) -> Subscription:
             _check_fence(old, claims, body)
@@ -269,19 +268,22 @@ class SubscriptionsApi:
 def _answered(endpoint: Any) -> Any:
     """The endpoint, whose refusals are answers as the protocol has them."""
 
-    async def answer(request: Request) -> Response:
+    async def answered(request: Request) -> Response:
         try:
             response: Response = await endpoint(request)
             return response
         except SubscriptionError as error:
             about = {"code": error.code, "message": error.detail, **error.facts}
-            return _json({"error": about}, error.status)
+            answer = _json({"error": about}, error.status)
+            if error.status == 401:
+                answer.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+            return answer
         except StreamingError as error:
             return refusal(request, error)
 
-    answer.__name__ = f"{endpoint.__name__}_subscription"
-    answer.__doc__ = endpoint.__doc__
-    return answer
+    answered.__name__ = f"{endpoint.__name__}_subscription"
+    answered.__doc__ = endpoint.__doc__
+    return answered
 
 
 def _require_read(caller: Principal, config: Config) -> None:
