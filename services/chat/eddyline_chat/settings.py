@@ -87,7 +87,7 @@ class ChatSettings(Settings):
 
     @field_validator("finish_reasons", mode="before")
     @classmethod
-    def _by_commas(cls, value: Any) -> Any:
+    def _reasons_by_commas(cls, value: Any) -> Any:
         return value.replace(",", " ").split() if isinstance(value, str) else value
 
     @field_validator("finish_reasons")
