@@ -18,9 +18,8 @@ from eddyline_logs.sources.registry import Sources
 def service(context: Context, settings: LogsSettings) -> Service:
     sources = Sources.parse(settings.sources)
     journal = LogJournal(settings.journal_bytes, settings.journal_age)
-    broadcast = Broadcast(
-        journal, StreamMetrics("logs", "broadcast"), context.settings.policy, context.drain
-    )
+    meter = StreamMetrics("logs", "broadcast")
+    broadcast = Broadcast(journal, meter, context.settings.policy, context.drain)
     tails = Tails(journal, settings)
     journal.history = History(journal, sources.find, tails, settings.line_limit)
 
@@ -33,7 +32,7 @@ def service(context: Context, settings: LogsSettings) -> Service:
                 await stack.enter_async_context(demo_log(settings.demo))
             yield
 
-    api = LogsApi(context, settings, sources, broadcast, tails, journal.history)
+    api = LogsApi(context, settings, sources, broadcast, meter, tails, journal.history)
     return Service("logs", api.routes(), lifespan)
 
 

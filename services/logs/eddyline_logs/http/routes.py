@@ -13,6 +13,7 @@ from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.errors import NotFound
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
+from eddyline.telemetry.base import StreamMeter
 from eddyline.threads import FILES
 from eddyline.wire import sse
 from eddyline_logs.http import openapi
@@ -51,6 +52,7 @@ class LogsApi:
         settings: LogsSettings,
         sources: Sources,
         broadcast: Broadcast,
+        meter: StreamMeter,
         tails: Tails,
         history: History,
     ) -> None:
@@ -58,6 +60,7 @@ class LogsApi:
         self._settings = settings
         self._sources = sources
         self._broadcast = broadcast
+        self._meter = meter
         self._tails = tails
         self._history = history
 
@@ -118,6 +121,7 @@ class LogsApi:
                 else:
                     if position is not None:
                         os.close(position.file)
+                    self._meter.reset("unknown")
                     first += unknown(place)
                 start = head
             return self._broadcast.response(
