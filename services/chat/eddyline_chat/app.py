@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Example, Registration
+from eddyline.telemetry.metrics import upstream_connections
 from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.settings import DEMO, ChatSettings
 from eddyline_chat.upstreams import demo, openai
@@ -12,6 +13,7 @@ from eddyline_chat.upstreams import demo, openai
 
 def service(context: Context, settings: ChatSettings) -> Service:
     api = ChatApi(context, settings)
+    upstream_connections.labels("chat").set(0)  # the demo has none: that is a number, too
     upstreams = demo.upstreams if settings.upstream == DEMO else openai.upstreams
 
     @asynccontextmanager
