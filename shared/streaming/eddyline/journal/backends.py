@@ -4,6 +4,7 @@ A scheme of your own is one line, before the first use of it:
 `BACKENDS["nats"] = "my_package.nats:NatsBackend.from_url"`.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -34,21 +35,26 @@ def backend_from_url(
     they are: Redis's takes `meter`. Raises SettingsError, which never quotes the URL: it may hold
     a password.
     """
-    scheme = url.partition("://")[0]
-    if "://" not in url or scheme not in BACKENDS:
-        named = repr(scheme) if "://" in url else "none"
-        raise SettingsError(f"the backend URL's scheme: {named}, expected one of {_schemes()}")
-    where = EntryPoint(scheme, BACKENDS[scheme], "eddyline.backends")
-    try:
-        factory = where.load()
-    except ModuleNotFoundError as error:
-        raise SettingsError(f"{scheme}:// needs {_missing(where, error)}") from error
+    factory = factory_of(url, BACKENDS, "backend")
     backend: Backend = factory(url, hub, bounds or Bounds(), **options)
     return backend
 
 
-def _schemes() -> str:
-    return ", ".join(f"{scheme}://" for scheme in BACKENDS)
+def factory_of(url: str, known: Mapping[str, str], thing: str) -> Any:
+    """The callable of a URL's scheme, in a table like `BACKENDS`. `thing`: a word for errors.
+
+    Raises SettingsError, which never quotes the URL.
+    """
+    scheme = url.partition("://")[0]
+    if "://" not in url or scheme not in known:
+        named = repr(scheme) if "://" in url else "none"
+        expected = ", ".join(f"{each}://" for each in known)
+        raise SettingsError(f"the {thing} URL's scheme: {named}, expected one of {expected}")
+    where = EntryPoint(scheme, known[scheme], f"eddyline.{thing}s")
+    try:
+        return where.load()
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"{scheme}:// needs {_missing(where, error)}") from error
 
 
 def _missing(where: EntryPoint, error: ModuleNotFoundError) -> str:

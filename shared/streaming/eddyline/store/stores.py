@@ -5,11 +5,11 @@ A scheme of your own is one line, before the first use of it:
 """
 
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import EntryPoint
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from eddyline.errors import SettingsError
+from eddyline.journal.backends import factory_of
 from eddyline.store.base import StreamStore
 
 _REDIS = "eddyline.redis.streams.store:RedisStore.from_url [redis]"
@@ -40,18 +40,7 @@ def store_from_url(url: str) -> RunnableStore:
 
     Raises SettingsError, which never quotes the URL: it may hold a password.
     """
-    scheme = url.partition("://")[0]
-    if "://" not in url or scheme not in STORES:
-        named = repr(scheme) if "://" in url else "none"
-        expected = ", ".join(f"{each}://" for each in STORES)
-        raise SettingsError(f"the store URL's scheme: {named}, expected one of {expected}")
-    where = EntryPoint(scheme, STORES[scheme], "eddyline.stores")
-    try:
-        factory = where.load()
-    except ModuleNotFoundError as error:
-        extras = ",".join(where.extras)
-        how = f": install eddyline[{extras}]" if extras else ", which is not installed"
-        raise SettingsError(f"{scheme}:// needs the module {error.name!r}{how}") from error
+    factory = factory_of(url, STORES, "store")
     store: RunnableStore = factory(url)
     return store
 

@@ -1,6 +1,5 @@
 """The streams of a store, by their keys: the little that must be known of each at all times."""
 
-import hashlib
 import os
 import time
 from contextlib import suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 from eddyline.store.base import StreamConfig
 from eddyline.store.files.appending import Appender
 from eddyline.store.files.keeper import STREAMS
+from eddyline.store.segments.archive import digest_of
 from eddyline.store.segments.loading import Loaded, read_header
 from eddyline.store.segments.stream import FileStream
 
@@ -66,8 +66,7 @@ class Entry:
 
 def folder_of(root: Path, key: str) -> Path:
     """Where the stream of a key is. Any text is a key, and no text is a path."""
-    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:40]
-    return root / STREAMS / digest
+    return root / STREAMS / digest_of(key)
 
 
 def read_entry(folder: Path) -> Entry | None:

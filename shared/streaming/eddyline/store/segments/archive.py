@@ -83,5 +83,9 @@ def _away(error: Exception) -> Unavailable:
 
 def archived_under(key: str, life: str) -> str:
     """The folder of one stream's objects: a key that is used again has another."""
-    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:40]
-    return f"{digest}-{life}"
+    return f"{digest_of(key)}-{life}"
+
+
+def digest_of(key: str) -> str:
+    """A name of a file for any text."""
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:40]
