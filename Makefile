@@ -115,7 +115,7 @@ chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=
 	@scripts/install-test-tools
 	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-token: .venv/.synced ## Make a bearer token: ARGS="--subject me --scope events:subscribe --expires 1h"
+token: .venv/.synced ## Make a bearer token for everything, or ARGS="--subject me --scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m eddyline token $(ARGS)
 
 # Both take: knobs and Locust's own arguments in ARGS (`--help` lists them).

@@ -124,3 +124,41 @@ def test_the_start_page_works(chromium: Browser, suite: Any, tmp_path: Path, sch
     assert complaints == []
     assert all(url.startswith((suite.url, "data:", "blob:")) for url in requested)
     page.close()
+
+
+def test_with_a_key_the_start_page_asks_for_a_token(chromium: Browser, launch: Any) -> None:
+    with launch("eddyline_standalone", EDDYLINE_AUTH_KEY="k" * 32) as suite:
+        [token] = re.findall(r"EDDYLINE_TOKEN=(\S+)", suite.output())
+        page = chromium.new_page()
+        page.goto(suite.url, wait_until="domcontentloaded")
+        page.fill("#token", "no token at all")
+        page.click("#access button")
+        expect(page.locator("#refused")).not_to_be_empty(timeout=PATIENCE)
+        page.fill("#token", token)
+        page.click("#access button")
+        expect(page.locator("#access")).to_be_hidden()
+        page.wait_for_selector("#events >> text=Event ")
+        page.wait_for_selector("#logs div")
+        page.click("#chat button")
+        expect(page.locator("#answer")).to_contain_text("about that topic.", timeout=PATIENCE)
+        page.click("#read")
+        expect(page.locator("#count")).to_have_text("1,000,000", timeout=PATIENCE)
+        with page.expect_download() as download:
+            page.click("#files tr:has-text('readme.txt') >> text=download")
+        assert download.value.suggested_filename == "readme.txt"
+        for command in page.locator("#commands code").all_inner_texts():
+            assert 'curl -H "Authorization: Bearer $EDDYLINE_TOKEN" ' in command
+        page.close()
+
+
+@pytest.mark.slow
+def test_the_start_page_tells_that_events_are_missing(chromium: Browser, launch: Any) -> None:
+    with launch("eddyline_standalone") as first:
+        page = chromium.new_page()
+        page.goto(first.url, wait_until="domcontentloaded")
+        page.wait_for_selector("#events >> text=Event ")
+        assert first.end() == 0
+    with launch("eddyline_standalone", port=first.port):
+        page.wait_for_selector("#events .bad >> text=events are missing: epoch")
+        expect(page.locator("#events-state")).to_have_text("live", timeout=PATIENCE)
+    page.close()

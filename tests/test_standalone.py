@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,6 +85,25 @@ def test_the_terminal_shows_where_it_is_and_what_to_try(suite) -> None:  # type:
     assert text.count("  curl ") == 3
     assert "Authentication is off: only this machine can connect." in text
     assert "{" not in text, "no logs of a start that went well"
+
+
+def test_with_a_key_the_lines_to_try_work_as_they_are_printed(launch) -> None:  # type: ignore[no-untyped-def]
+    with launch("eddyline_standalone", EDDYLINE_AUTH_KEY="k" * 32) as suite:
+        text = suite.output()
+        assert "Authentication is on." in text
+        [export] = re.findall(r"^  (export EDDYLINE_TOKEN=.+)$", text, re.MULTILINE)
+        commands = re.findall(r"^  (curl .+)$", text, re.MULTILINE)
+        assert len(commands) == 3
+        for command in commands:
+            done = subprocess.run(
+                # A stream goes on: its first line is enough.
+                ["sh", "-c", f"{export}; {command.replace('curl ', 'curl -sS ')} | head -n 1"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert done.stdout, done.stderr
+            assert "Unauthorized" not in done.stdout
 
 
 @pytest.mark.parametrize(

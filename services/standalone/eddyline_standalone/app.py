@@ -8,6 +8,7 @@ from eddyline.service.app import Context, Service
 from eddyline.service.app import create_app as create
 from eddyline.service.registry import Registration
 from eddyline.service.settings import Settings
+from eddyline_standalone.access import Access
 from eddyline_standalone.page import StartPage
 
 
@@ -16,6 +17,5 @@ def create_app(settings: Settings, services: Sequence[Registration[Settings]]) -
     context = Context.from_settings(settings)
     examples = [example for service in services for example in service.examples]
     parts = [service.with_context(context) for service in services]
-    return create(
-        context, [*parts, Service("standalone", StartPage(examples).routes())], "Eddyline"
-    )
+    page = StartPage(examples, Access(settings))
+    return create(context, [*parts, Service("standalone", page.routes())], "Eddyline")

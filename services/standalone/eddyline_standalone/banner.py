@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from eddyline.service.registry import Registration
 from eddyline.service.settings import Settings
+from eddyline_standalone.access import Access
 
 _TEXT = """
 Eddyline is running: {url}
@@ -22,13 +23,14 @@ Ctrl-C ends it.
 
 
 def banner(url: str, settings: Settings, services: Sequence[Registration[Settings]]) -> str:
+    access = Access(settings)
     width = max(len(service.name) for service in services)
     return _TEXT.format(
         url=url,
-        access=_access(settings),
+        access=access.text(),
         services=_lines(f"{each.name:<{width}}  {url}{each.path}" for each in services),
         examples=_lines(
-            example.command.replace("{url}", url)
+            access.command(example.command.replace("{url}", url))
             for each in services
             for example in each.examples
             if example.in_banner
@@ -38,13 +40,3 @@ def banner(url: str, settings: Settings, services: Sequence[Registration[Setting
 
 def _lines(texts: Iterable[str]) -> str:
     return "\n".join(f"  {text}" for text in texts)
-
-
-def _access(settings: Settings) -> str:
-    if settings.auth != "off" and (
-        settings.auth_key or settings.auth_key_file or settings.auth_jwks
-    ):
-        return "Authentication is on: requests need a bearer token."
-    if settings.on_loopback:
-        return "Authentication is off: only this machine can connect."
-    return "Authentication is off: anyone who can connect may do everything."

@@ -11,13 +11,14 @@ from eddyline.service.app import Context, Service, create_app
 from eddyline.service.registry import Example
 from eddyline.service.settings import Settings
 from eddyline.testing import fetch, running
+from eddyline_standalone.access import Access
 from eddyline_standalone.page import StartPage
 
 EXAMPLES = [Example("One", "curl {url}/one"), Example("A </script> of another", "curl '{url}/<'")]
 
 
 def app() -> FastAPI:
-    service = Service("standalone", StartPage(EXAMPLES).routes())
+    service = Service("standalone", StartPage(EXAMPLES, Access(Settings())).routes())
     return create_app(Context.from_settings(Settings()), [service], "Test")
 
 
@@ -26,10 +27,10 @@ async def test_its_policy_allows_its_own_script_and_nothing_else() -> None:
         answer = await fetch(server.url + "/")
         text = (await answer.body()).decode()
     policy = answer.headers["content-security-policy"]
-    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
+    script = re.search(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
     assert script is not None
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}';" in policy
+    assert f"script-src 'sha256-{digest}' 'self';" in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     await answer.close()

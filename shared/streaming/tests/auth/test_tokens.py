@@ -91,6 +91,28 @@ async def test_a_private_key_signs_for_whoever_has_the_public_one(
     assert (await authenticator.verify(token)).subject == "alice"
 
 
+async def test_without_arguments_it_may_do_everything_for_an_hour(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    token = minted(capsys)
+    principal = await authenticator_from_settings(Settings.read()).verify(token)
+    assert principal.subject == "me"
+    assert [str(scope) for scope in principal.scopes] == ["*:*"]
+    claims = jwt.decode(token, KEY, ["HS256"])
+    assert claims["exp"] - claims["iat"] == 3600
+
+
+async def test_without_arguments_the_servers_file_signs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("s" * 40 + "\n")
+    monkeypatch.delenv("EDDYLINE_AUTH_KEY")
+    monkeypatch.setenv("EDDYLINE_AUTH_KEY_FILE", str(path))
+    token = minted(capsys)
+    assert (await authenticator_from_settings(Settings.read()).verify(token)).subject == "me"
+
+
 async def test_a_file_with_a_secret_signs_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -124,8 +146,6 @@ def test_another_variable_can_hold_the_key(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--scope", "a:b"], "required: --subject"),
-        (["--subject", "alice"], "required: --scope"),
         ([*ALICE, "--scope", "events"], "'events' is not a scope: expected <service>:<action>"),
         ([*ALICE, "--scope", ""], "it is empty: expected <service>:<action>"),
         ([*ALICE, "--expires", "1"], "'1' is not a life: expected like 30s"),
