@@ -22,6 +22,7 @@ REQUESTS = {
     "events": ["/events/topics"],
     "chat": ["/chat?prompt=Hi", "-X", "POST"],
     "records": ["/records"],
+    "streams": ["/v1/stream/test", "-X", "PUT"],
 }
 
 
@@ -57,11 +58,14 @@ class Client:
         assert done.returncode in ((0, 28) if left else (0,)), done.stderr
         return done.stdout
 
-    def statuses(self) -> list[int]:
-        """Of a request to each service."""
+    def statuses(self) -> dict[str, str]:
+        """Of a request to each service: what is created, or was there, is `2xx`."""
         only = ("-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5")
-        requests = [REQUESTS.get(each.name, [each.path]) for each in registrations().values()]
-        return [int(self.curl(*request, *only, left=True)) for request in requests]
+        requests = {
+            each.name: REQUESTS.get(each.name, [each.path]) for each in registrations().values()
+        }
+        codes = {name: self.curl(*request, *only, left=True) for name, request in requests.items()}
+        return {name: "2xx" if code.startswith("2") else code for name, code in codes.items()}
 
 
 class Herd:

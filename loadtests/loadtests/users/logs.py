@@ -1,7 +1,8 @@
 """Logs: followers that drop and resume.
 
-Ids of one source grow, and where a line has `load=1`, `load=2`, ... (`make load-local` writes such
-a log), none of them may be missing. Such a line also says when it was written: `sent=1767225600.1`.
+No two lines in a row have one id. Where lines have `load=1`, `load=2`, ... (`make load-local`
+writes such a log), none of them may be missing, come twice or out of order. Such a line also says
+when it was written: `sent=1767225600.1`.
 """
 
 import json
@@ -28,7 +29,7 @@ class LogFollower(StreamUser):
     def on_start(self) -> None:
         self.parser = Parser()
         self.sequence = Sequence(self.count)
-        self._at = ("", 0)
+        self._last = ""
 
     @task
     def follow(self) -> None:
@@ -37,6 +38,7 @@ class LogFollower(StreamUser):
             headers["Last-Event-ID"] = self.parser.last_event_id
             self.count.reconnects += 1
         self.parser.reconnected()
+        self._asked = time.time()
         self._until = monotonic() + self.knobs.stay * random.uniform(0.5, 1.5)
         self.read(f"/logs/{quote(self.knobs.log)}", self.consume, headers=headers)
 
@@ -61,16 +63,9 @@ class LogFollower(StreamUser):
         self.count.received += 1
         if numbered := _NUMBERED.search(line):
             self.sequence.saw("load", int(numbered[1]))
-            # Lines from before it came have no id.
-            if event.id:
+            if float(numbered[2]) > self._asked:
                 late = time.time() - float(numbered[2])
                 self.measures.histograms["log latency"].add(late)
-        elif event.id:
-            self._check_order(event.id)
-
-    def _check_order(self, id: str) -> None:
-        """`<epoch>.<sequence>`: numbers of other logs lie between those of this one."""
-        epoch, _, number = id.rpartition(".")
-        before, self._at = self._at, (epoch, int(number))
-        if epoch == before[0] and int(number) <= before[1]:
+        elif event.id and event.id == self._last:
             self.count.repeated += 1
+        self._last = event.id or self._last
