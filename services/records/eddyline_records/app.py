@@ -24,7 +24,12 @@ def service(context: Context, settings: RecordsSettings) -> Service:
 
     datasets = settings.by_name
     readiness = Readiness(datasets)
-    return Service("records", RecordsApi(context, datasets).routes(), lifespan, readiness.fault)
+    return Service(
+        "records",
+        RecordsApi(context, datasets, settings.snapshot_seconds).routes(),
+        lifespan,
+        readiness.fault,
+    )
 
 
 SERVICE = Registration(

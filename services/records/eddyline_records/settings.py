@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from eddyline.service.settings import Settings
 from eddyline_records.sources.base import Source
 from eddyline_records.sources.registry import parse_datasets
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite.source import SqliteSource
 
 
 class RecordsSettings(Settings):
@@ -21,6 +21,9 @@ class RecordsSettings(Settings):
     demo: Path | None = None
     """Where a million users are made at the first start; they are the dataset `users` then."""
 
+    snapshot_seconds: float = Field(30.0, gt=0)
+    """How long a reader with `snapshot=1` may keep the state of a database as it is."""
+
     @field_validator("datasets")
     @classmethod
     def _parses(cls, value: str) -> str:
@@ -32,4 +35,4 @@ class RecordsSettings(Settings):
         configured = parse_datasets(self.datasets)
         if self.demo is None:
             return configured
-        return {"users": SqliteSource("users", self.demo, "users", "id"), **configured}
+        return {"users": SqliteSource("users", self.demo, "users", ("id",)), **configured}

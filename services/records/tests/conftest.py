@@ -10,7 +10,7 @@ from eddyline import testing
 from eddyline.testing import Running, Stream, running
 from eddyline_records.app import create_app
 from eddyline_records.settings import RecordsSettings
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite.source import SqliteSource
 
 Serve = Callable[..., AbstractAsyncContextManager[Running]]
 
@@ -54,13 +54,13 @@ def make(tmp_path: Path) -> Callable[..., SqliteSource]:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(f"CREATE TABLE things ({declared})")
             connection.executemany("INSERT INTO things VALUES (?, ?)", rows)
-        return SqliteSource("things", path, "things", key)
+        return SqliteSource("things", path, "things", (key,))
 
     return made
 
 
 def setting(dataset: SqliteSource) -> str:
-    return f"{dataset.name}=sqlite:///{dataset.path}?table={dataset.table}&key={dataset.key}"
+    return f"{dataset.name}=sqlite:///{dataset.path}?table={dataset.table}&key={dataset.key[0]}"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ StreamingError
 ├── Unauthorized             401  no token, or one that does not verify
 ├── Forbidden                403  the token does not grant this
 ├── NotFound                 404
+├── NotAcceptable            406  the client takes none of the formats that there are
 ├── Conflict                 409  the request does not fit the state of the thing it names
 ├── Gone                     410  it was there, and will not come back
 ├── TooLarge                 413
@@ -55,6 +56,11 @@ class Forbidden(StreamingError):
 class NotFound(StreamingError):
     status = 404
     title = "Not found"
+
+
+class NotAcceptable(StreamingError):
+    status = 406
+    title = "Not acceptable"
 
 
 class Conflict(StreamingError):

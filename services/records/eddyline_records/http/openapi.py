@@ -1,20 +1,20 @@
 """The parts of the OpenAPI document that FastAPI cannot tell from the routes."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from typing_extensions import TypedDict
 
-from eddyline.errors import BadRequest, NotFound, UpstreamError
+from eddyline.errors import BadRequest, Conflict, NotAcceptable, NotFound, UpstreamError
 from eddyline.service.openapi.operation import ADMISSION, Responses, problems, stream
-from eddyline.wire.ndjson import NDJSON
+from eddyline_records.formats.csv import CSV
+from eddyline_records.formats.json import JSON, JSONL, NDJSON
 
 
 class Dataset(TypedDict):
-    """`key` is the column by which rows are ordered, and from which `after` goes on."""
+    """`key`: the columns by which rows are ordered, and from which `after` goes on."""
 
     name: str
-    key: str
+    key: Sequence[str]
     columns: Sequence[str]
 
 
@@ -34,11 +34,16 @@ class DatasetList(TypedDict):
 
 _ROW = {"type": "object", "additionalProperties": True, "description": "Values by column."}
 
-#: A query parameter that is 1 or 0, and nothing else.
-Flag = Literal["0", "1"]
-
 ROWS: Responses = {
-    200: {"description": "Rows, one on each line", "content": stream(NDJSON, _ROW)},
-    **problems(BadRequest, NotFound, UpstreamError),
+    200: {
+        "description": "Rows",
+        "content": {
+            **stream(NDJSON.media_types[0], _ROW),
+            **stream(JSONL.media_types[0], _ROW),
+            JSON.media_types[0]: {"schema": {"type": "array", "items": _ROW}},
+            CSV.media_types[0]: {"schema": {"type": "string"}},
+        },
+    },
+    **problems(BadRequest, NotFound, NotAcceptable, Conflict, UpstreamError),
     **ADMISSION,
 }

@@ -5,38 +5,33 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BeforeValidator
 
 from eddyline.auth.principal import Principal
 from eddyline.errors import BadRequest, NotFound, Unavailable
-from eddyline.responses.pull import PullResponse
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.service.openapi.operation import problems
+from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.threads import PULLS
-from eddyline.wire.ndjson import NDJSON
-from eddyline.wire.sse import STREAM_HEADERS
-from eddyline_records.formats import framed_ndjson, ndjson
-from eddyline_records.framed import FramedScan
-from eddyline_records.http.openapi import ROWS, Dataset, DatasetList, Flag
+from eddyline_records.cursor import Cursors
+from eddyline_records.http.asking import RowsQuery, question, representation, selection
+from eddyline_records.http.openapi import ROWS, Dataset, DatasetList
 from eddyline_records.http.query import refuse_unknown
+from eddyline_records.http.response import RowsResponse, head
 from eddyline_records.sources.base import Schema, Source
-
-
-def _digits(value: object) -> object:
-    """Digits alone: int() would also take 1_0, for 10."""
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("it must be a number of digits")
-    return value
 
 
 class RecordsApi:
     """The routes of the service; each public method but `routes` is an endpoint."""
 
-    def __init__(self, context: Context, datasets: Mapping[str, Source]) -> None:
+    def __init__(
+        self, context: Context, datasets: Mapping[str, Source], snapshot_seconds: float
+    ) -> None:
         self._context = context
         self._datasets = datasets
+        self._snapshot = snapshot_seconds
+        self._cursors = Cursors(_secret(context.settings))
         self._pulls = StreamMetrics("records", "pull")
 
     def routes(self) -> APIRouter:
@@ -55,7 +50,7 @@ class RecordsApi:
 
     async def stream_users(self, request: Request, caller: Caller) -> Response:
         """Every row of the dataset `users`, one JSON object a line."""
-        return await self._send(request, caller, "users")
+        return await self._send(request, caller, "users", RowsQuery())
 
     async def list_datasets(self, caller: Caller) -> DatasetList:
         """The datasets that the caller may read."""
@@ -70,58 +65,37 @@ class RecordsApi:
         return listed
 
     async def read_records(
-        self,
-        request: Request,
-        caller: Caller,
-        dataset: str,
-        columns: Annotated[str | None, Query(max_length=4096)] = None,
-        after: Annotated[str | None, Query(max_length=1024)] = None,
-        limit: Annotated[int | None, BeforeValidator(_digits), Query(ge=1, le=2**63 - 1)] = None,
-        framed: Annotated[Flag, Query()] = "0",
+        self, request: Request, caller: Caller, dataset: str, query: Annotated[RowsQuery, Query()]
     ) -> Response:
-        """Rows in the order of the dataset's key, one JSON object a line.
+        """Rows in the order of the dataset's key, in the format that `Accept` or `format` names.
 
-        `columns` are separated by commas. To go on after a row, give its key as `after`: so a
-        client that was cut off resumes where it was, and so `limit` makes pages.
+        To go on after a row, give its key as `after`, or a `cursor`, which no other dataset and no
+        other version of this one takes. With `limit`, `Link: …; rel="next"` has the next page.
 
-        With `framed=1` each line is `{"row": …}`, and the last one is `{"end": …}`: it has the
-        number of rows, the bytes of their lines with the SHA-256, the `cursor` (the `after` of the
-        last row), whether the source was `changed` meanwhile, and how many invalid texts were
-        `replaced`. Or it is `{"error": …}`. Without `end` the rows are not all.
+        A clean end is there only after the last row. A fault after the first one ends the rows with
+        a block of the `X-Stream-Exception-Tag` (NDJSON, CSV), and the body without its regular end.
+        With `framed=1` each row is `{"row": …}`, and `{"cursor": …}` follows those of a page. The
+        last line is `{"end": …}`: it has the number of rows, the bytes before it with their
+        SHA-256, the `cursor`, whether the source was `changed` meanwhile, and how many invalid
+        texts were `replaced`. Or it is `{"error": …}`. Without `end` the rows are not all.
         """
-        names = columns.split(",") if columns is not None else None
-        return await self._send(request, caller, dataset, names, after, limit, framed == "1")
+        return await self._send(request, caller, dataset, query)
 
     async def _send(
-        self,
-        request: Request,
-        caller: Principal,
-        name: str,
-        columns: list[str] | None = None,
-        after: str | None = None,
-        limit: int | None = None,
-        framed: bool = False,
+        self, request: Request, caller: Principal, name: str, query: RowsQuery
     ) -> Response:
         source = self._find(caller, name)
+        form = representation(request, query)
         schema = await source.schema()
-        wanted = schema.select(columns)
-        key = None if after is None else source.key_of(schema, after)
+        asked = question(name, schema, query)
+        wanted = selection(source, schema, asked, query, self._cursors, self._snapshot)
         if request.method == "HEAD":
-            return _head()
+            return head(wanted, asked, form)
         with self._context.limits.for_request(request, caller) as permit:
-            scan = source.scan(schema, wanted, key, limit)
-            body = FramedScan(scan) if framed else scan
-            encode = (framed_ndjson if framed else ndjson)(wanted)
+            scan = source.scan(schema, wanted)
             stream = self._context.stream(self._pulls, permit, caller.expires)
-            return PullResponse(
-                lambda: body.pages(encode),
-                stream,
-                media_type=NDJSON,
-                interrupt=scan.interrupt,
-                lane=PULLS.lane(("records", name)),
-                # A fault of the first page is an error status.
-                head_at_once=False,
-            )
+            lane = PULLS.lane(("records", name))
+            return RowsResponse(request, stream, lane, scan, wanted, asked, form, self._cursors)
 
     async def _schemas(self, names: Iterable[str]) -> list[Schema | Unavailable]:
         async def read(source: Source) -> Schema | Unavailable:
@@ -142,8 +116,8 @@ class RecordsApi:
         return source
 
 
-def _head() -> Response:
-    response = Response(media_type=NDJSON, headers=STREAM_HEADERS)
-    # The length of the body is unknown, and 0 would be another one.
-    del response.headers["content-length"]
-    return response
+def _secret(settings: Settings) -> bytes:
+    """Where a secret verifies tokens, it signs cursors too: all replicas have it. Elsewhere cursors
+    are not secret-proof, and need not be: a token says which datasets a client may read.
+    """
+    return settings.auth_key.get_secret_value().encode() if settings.auth_key else b""

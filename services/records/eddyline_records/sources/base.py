@@ -1,13 +1,13 @@
 """The place that records come from: the part that others may implement."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from eddyline.errors import BadRequest, Unavailable, UpstreamError
 
-#: The value of a key, as its source compares it.
-Key = Any
+#: The values of a key's columns, as their source compares them.
+Key = tuple[Any, ...]
 
 #: The values of one row, in the order of the columns that were asked for. Further values are
 #: the source's own.
@@ -44,14 +44,17 @@ class BadValue(UpstreamError):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of a source, in its own order, and the type of its key in its own words.
+    """The columns of a source, in its own order, and those of its key, with the type of it in the
+    source's own words.
 
-    `details`: all else that the source found out, for its own scans.
+    `version`: a text that is another one where a key may mean another place, because the source
+    was replaced. `details`: all else that the source found out, for its own scans.
     """
 
     columns: tuple[str, ...]
-    key: str
+    key: tuple[str, ...]
     key_type: str
+    version: str
     details: Any = None
 
     def select(self, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -64,32 +67,57 @@ class Schema:
 
     def bad_key(self, text: str) -> BadRequest:
         """The error for a text that is no key of this source."""
-        return BadRequest(f"after={text[:80]!r}: the key {self.key!r} is of type {self.key_type}")
+        key = ", ".join(map(repr, self.key))
+        return BadRequest(f"after={text[:80]!r}: the key {key} is of type {self.key_type}")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that are asked for: of those after the key `after` and up to `until`, the first
+    `limit`; None: all. `until` is the last key there is when reading begins, where none is given.
+
+    `snapshot`: all of them as they are at one moment, or an error after so many seconds.
+    `invalid_text`: in place of the dataset's own rule.
+    """
+
+    columns: tuple[str, ...]
+    after: Key | None = None
+    until: Key | None = None
+    limit: int | None = None
+    snapshot: float | None = None
+    invalid_text: InvalidText | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The pages of a scan that were handed out so far.
 
-    `cursor`: the text that, as `after`, goes on after their last row; None where there is no such
-    text. `changed`: the source was written meanwhile, so that the rows are of more than one state
-    of it. `replaced`: values that were no valid text and were altered.
+    `after`: the key of their last row, or that of the selection; it never tells more rows than were
+    handed out. `until`: the last key that the scan goes to. `next`: where `limit` ends the rows
+    and more follow, the key after which they do; known with the first page.
+
+    `changed`: the source was written meanwhile. `moved`: and so rows may have come twice or never,
+    as a row does whose key is changed.
+    `replaced`: values that were no valid text and were altered.
     """
 
-    cursor: str | None
+    after: Key | None = None
+    until: Key | None = None
+    next: Key | None = None
     changed: bool = False
+    moved: bool = False
     replaced: int = 0
 
 
 class Scan(Protocol):
     """One pass over the rows of a source."""
 
-    def pages(self, encode: Encode) -> Iterator[bytes] | AsyncIterator[bytes]:
+    def pages(self, encode: Encode) -> Iterator[bytes]:
         """The rows, encoded, in pages of about 64 KiB.
 
-        Called once. An iterator may block: it runs in a thread, one page at a time. Between two
-        pages it must hold no lock, for a client may take hours to read one. A row that fails raises
-        after a page with all rows before it. A source that becomes another one raises
+        Called once. It runs in a thread, one page at a time. Between two pages it must hold no
+        lock, unless a snapshot was asked for: a client may take hours to read one. A row that fails
+        raises after a page with all rows before it. A source that becomes another one raises
         SourceChanged: rows of both are never mixed.
         """
 
@@ -104,7 +132,7 @@ class Scan(Protocol):
 
 
 class Source(Protocol):
-    """Rows in the order of one key: a column that is unique and never null."""
+    """Rows in the order of one key: columns that together are unique, and never null."""
 
     async def schema(self) -> Schema:
         """The schema as it is now.
@@ -117,10 +145,8 @@ class Source(Protocol):
     def key_of(self, schema: Schema, text: str) -> Key:
         """The key that a client gives as `after`; raises BadRequest (`schema.bad_key`)."""
 
-    def scan(
-        self, schema: Schema, columns: Sequence[str], after: Key | None, limit: int | None
-    ) -> Scan:
-        """The rows whose key is greater than `after`, or all; `limit` of them, or all.
+    def scan(self, schema: Schema, selection: Selection) -> Scan:
+        """The rows of a selection, in the order of the key.
 
         Called once for each response, before its head. It must not wait: reading begins with
         `pages`.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from eddyline_records.sources.base import Encode, Key, Row, Schema, Summary
+from eddyline_records.sources.base import Encode, Key, Row, Schema, Selection, Summary
 
 #: Rows of one page.
 PAGE_ROWS = 500
@@ -15,8 +15,8 @@ class MemorySource:
         self, columns: Sequence[str], rows: Sequence[Row], key: str, key_type: type = int
     ) -> None:
         at = columns.index(key)
-        self._rows = {row[at]: row for row in sorted(rows, key=lambda row: row[at])}
-        self._schema = Schema(tuple(columns), key, key_type.__name__)
+        self._rows = {(row[at],): row for row in sorted(rows, key=lambda row: row[at])}
+        self._schema = Schema(tuple(columns), (key,), key_type.__name__, "memory")
         self._key_type = key_type
 
     async def schema(self) -> Schema:
@@ -24,24 +24,26 @@ class MemorySource:
 
     def key_of(self, schema: Schema, text: str) -> Key:
         try:
-            return self._key_type(text)
+            return (self._key_type(text),)
         except ValueError:
             raise schema.bad_key(text) from None
 
-    def scan(
-        self, schema: Schema, columns: Sequence[str], after: Key | None, limit: int | None
-    ) -> "MemoryScan":
-        places = [schema.columns.index(column) for column in columns]
+    def scan(self, schema: Schema, selection: Selection) -> "MemoryScan":
+        places = [schema.columns.index(column) for column in selection.columns]
+        after, until = selection.after, selection.until
         keys = [key for key in self._rows if after is None or key > after]
-        keys = keys[:limit]
-        rows = [[self._rows[key][at] for at in places] for key in keys]
-        return MemoryScan(rows, [str(key) for key in ([after] if after is not None else []) + keys])
+        keys = [key for key in keys if until is None or key <= until]
+        rows = [[self._rows[key][at] for at in places] for key in keys[: selection.limit]]
+        return MemoryScan(keys, rows, after)
 
 
 class MemoryScan:
-    def __init__(self, rows: Sequence[Row], cursors: Sequence[str]) -> None:
+    """`keys`: those of the rows, and of the rows beyond the limit."""
+
+    def __init__(self, keys: Sequence[Key], rows: Sequence[Row], after: Key | None) -> None:
+        self._keys = keys
         self._rows = rows
-        self._cursors = cursors
+        self._after = after
         self._sent = 0
 
     def pages(self, encode: Encode) -> Iterator[bytes]:
@@ -51,8 +53,12 @@ class MemoryScan:
             yield encode(page)
 
     def summary(self) -> Summary:
-        place = len(self._cursors) - len(self._rows) + self._sent - 1
-        return Summary(self._cursors[place] if place >= 0 else None)
+        keys, rows = self._keys, len(self._rows)
+        return Summary(
+            keys[self._sent - 1] if self._sent else self._after,
+            keys[-1] if keys else self._after,
+            keys[rows - 1] if len(keys) > rows > 0 else None,
+        )
 
     def interrupt(self) -> None:
         """Does nothing: no page takes long."""

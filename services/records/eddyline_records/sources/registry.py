@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from eddyline_records.sources.base import Source
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite.source import SqliteSource
 
 #: Makes the source of a dataset, of its name and its URL; raises ValueError.
 FromUrl = Callable[[str, SplitResult], Source]

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from eddyline.errors import BadRequest
-from eddyline_records.formats import ndjson
-from eddyline_records.sources.base import Schema, Source
+from eddyline_records.formats.json import ndjson
+from eddyline_records.sources.base import Schema, Selection, Source
 from eddyline_records.sources.memory import MemorySource
 
 Make = Callable[[Sequence[tuple[int, str]]], Source]
@@ -37,13 +37,13 @@ async def read(
 ) -> list[Any]:
     schema = await source.schema()
     key = None if after is None else source.key_of(schema, after)
-    pages = source.scan(schema, columns, key, limit).pages(ndjson(columns))
+    pages = source.scan(schema, Selection(tuple(columns), key, limit=limit)).pages(ndjson(columns))
     return [orjson.loads(line) for page in pages for line in page.splitlines()]
 
 
 async def test_the_schema_tells_columns_and_key(source_of: Make) -> None:
     schema = await source_of([]).schema()
-    assert (schema.columns, schema.key) == (("id", "name"), "id")
+    assert (schema.columns, schema.key) == (("id", "name"), ("id",))
 
 
 async def test_every_row_comes_once_in_the_order_of_the_key(source_of: Make) -> None:
@@ -76,13 +76,15 @@ async def test_only_the_columns_that_are_asked_for_come_in_that_order(source_of:
 async def test_the_cursor_goes_on_after_the_last_row(source_of: Make, limit: int | None) -> None:
     source = source_of(some())
     schema = await source.schema()
-    scan = source.scan(schema, ("id",), None, limit)
+    scan = source.scan(schema, Selection(("id",), limit=limit))
     keys = [
         orjson.loads(line)["id"] for page in scan.pages(ndjson(("id",))) for line in page.split()
     ]
-    cursor = scan.summary().cursor
-    assert cursor == str(keys[-1])
-    rest = await read(source, after=cursor)
+    told = scan.summary()
+    assert told.after == (keys[-1],)
+    assert told.until == (COUNT - 2,)
+    assert told.next == (None if limit is None else told.after)
+    rest = await read(source, after=str(keys[-1]))
     assert keys + [row["id"] for row in rest] == list(range(-6, COUNT, 2))
 
 
@@ -100,7 +102,7 @@ async def test_a_text_that_is_no_key_is_named(source_of: Make, text: str) -> Non
 
 async def test_interrupting_before_and_after_does_nothing(source_of: Make) -> None:
     source = source_of([(1, "x")])
-    scan = source.scan(await source.schema(), ("id",), None, None)
+    scan = source.scan(await source.schema(), Selection(("id",)))
     scan.interrupt()
     pages = scan.pages(ndjson(("id",)))
     assert list(pages) == [b'{"id":1}\n']
@@ -108,7 +110,7 @@ async def test_interrupting_before_and_after_does_nothing(source_of: Make) -> No
 
 
 def test_an_unknown_column_is_named() -> None:
-    schema = Schema(("id", "name"), "id", "INTEGER")
+    schema = Schema(("id", "name"), ("id",), "INTEGER", "1")
     assert schema.select(None) == ("id", "name")
     assert schema.select(["name", "id", "name"]) == ("name", "id")
     with pytest.raises(BadRequest, match=r"no column \"nam'e\": there are id, name"):

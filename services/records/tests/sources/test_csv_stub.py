@@ -12,7 +12,7 @@ import pytest
 
 from eddyline.errors import Unavailable
 from eddyline.testing import Stream
-from eddyline_records.sources.base import Encode, Key, Row, Schema, Summary
+from eddyline_records.sources.base import Encode, Key, Row, Schema, Selection, Summary
 from eddyline_records.sources.registry import SOURCES
 
 
@@ -32,18 +32,17 @@ class CsvSource:
                 columns = next(csv.reader(file))
         except OSError:
             raise Unavailable("the dataset cannot be read now") from None
-        return Schema(tuple(columns), columns[0], "integer")
+        return Schema(tuple(columns), (columns[0],), "integer", str(self.path.stat().st_ino))
 
     def key_of(self, schema: Schema, text: str) -> Key:
         try:
-            return int(text)
+            return (int(text),)
         except ValueError:
             raise schema.bad_key(text) from None
 
-    def scan(
-        self, schema: Schema, columns: Sequence[str], after: Key | None, limit: int | None
-    ) -> "CsvScan":
-        return CsvScan(self.path, [schema.columns.index(c) for c in columns], after, limit)
+    def scan(self, schema: Schema, selection: Selection) -> "CsvScan":
+        places = [schema.columns.index(column) for column in selection.columns]
+        return CsvScan(self.path, places, selection.after, selection.limit)
 
 
 @dataclass
@@ -53,7 +52,7 @@ class CsvScan:
     after: Key | None
     limit: int | None
     interrupted: bool = False
-    last: str | None = None
+    last: Key | None = None
 
     def pages(self, encode: Encode) -> Iterator[bytes]:
         with self.path.open(newline="") as file:
@@ -68,11 +67,11 @@ class CsvScan:
         self.interrupted = True
 
     def _wanted(self, rows: Iterator[list[str]]) -> Iterator[Row]:
-        following = (row for row in rows if self.after is None or int(row[0]) > self.after)
+        following = (row for row in rows if self.after is None or (int(row[0]),) > self.after)
         for row in islice(following, self.limit):
             if self.interrupted:
                 raise InterruptedError
-            self.last = row[0]
+            self.last = (int(row[0]),)
             yield [int(row[at]) if at == 0 else row[at] for at in self.places]
 
 
@@ -88,7 +87,7 @@ async def test_a_source_in_one_file_is_served_and_resumed(
     async with serve(datasets=f"things=csv:///{tmp_path}/things.csv") as run:
         url = f"{run.url}/records/things"
         listed = await (await fetch(f"{run.url}/records")).json()
-        assert listed["datasets"] == [{"name": "things", "key": "id", "columns": ["id", "name"]}]
+        assert listed["datasets"] == [{"name": "things", "key": ["id"], "columns": ["id", "name"]}]
         first = [row async for row in (await fetch(f"{url}?limit=1200")).values()]
         rest = [row async for row in (await fetch(f"{url}?after={first[-1]['id']}")).values()]
         assert first + rest == [{"id": key, "name": f"name {key}"} for key in range(5000)]

@@ -3,17 +3,17 @@ from pathlib import Path
 import pytest
 
 from eddyline_records.sources.registry import parse_datasets
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite.source import SqliteSource
 
 
 def test_an_absolute_path_has_four_slashes() -> None:
     parsed = parse_datasets("users=sqlite:////srv/a%20b.db?table=people&key=id")
-    assert parsed == {"users": SqliteSource("users", Path("/srv/a b.db"), "people", "id")}
+    assert parsed == {"users": SqliteSource("users", Path("/srv/a b.db"), "people", ("id",))}
 
 
 def test_a_relative_path_has_three_slashes() -> None:
     parsed = parse_datasets("u=sqlite:///data/u.db?table=t&key=k")
-    assert parsed == {"u": SqliteSource("u", Path("data/u.db"), "t", "k")}
+    assert parsed == {"u": SqliteSource("u", Path("data/u.db"), "t", ("k",))}
 
 
 def test_white_space_separates() -> None:
@@ -31,10 +31,11 @@ def test_white_space_separates() -> None:
         ("a=postgres://host/db?table=t&key=k", "is not a database"),
         ("a=sqlite://host/a?table=t&key=k", "is not a database"),
         ("a=sqlite:///?table=t&key=k", "is not a database"),
-        ("a=sqlite:///a", "must name one table and one key"),
-        ("a=sqlite:///a?table=t", "must name one table and one key"),
-        ("a=sqlite:///a?table=t&key=k&mode=rw", "must name one table and one key"),
-        ("a=sqlite:///a?table=t&key=k&key=l", "must name one table and one key"),
+        ("a=sqlite:///a", "must name one table, and a key"),
+        ("a=sqlite:///a?table=t", "must name one table, and a key"),
+        ("a=sqlite:///a?table=t&key=k&mode=rw", "must name one table, and a key"),
+        ("a=sqlite:///a?table=t&table=s&key=k", "must name one table, and a key"),
+        ("a=sqlite:///a?table=t&key=k&keys=no", "keys='no' must be 'fixed' or 'may_change'"),
         ("a=sqlite:///a?table=t&key=k a=sqlite:///b?table=t&key=k", "another dataset 'a'"),
     ],
 )

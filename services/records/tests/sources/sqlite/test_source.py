@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from eddyline.errors import BadRequest, Unavailable
-from eddyline_records.sources.sqlite import SqliteSource
+from eddyline_records.sources.sqlite.source import SqliteSource
 
 Make = Callable[..., SqliteSource]
 
 
 async def test_reads_columns_and_key(make: Make) -> None:
     schema = await make([]).schema()
-    assert (schema.columns, schema.key, schema.key_type) == (("id", "name"), "id", "INTEGER")
+    assert (schema.columns, schema.key, schema.key_type) == (("id", "name"), ("id",), "INTEGER")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ async def test_reads_columns_and_key(make: Make) -> None:
     ],
 )
 async def test_a_unique_column_is_a_key(make: Make, declared: str, key: str) -> None:
-    assert (await make([], declared, key).schema()).key == key
+    assert (await make([], declared, key).schema()).key == (key,)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def make_again(absent: SqliteSource) -> SqliteSource:
 
 async def test_reading_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
-        await SqliteSource("things", tmp_path / "absent.db", "things", "id").schema()
+        await SqliteSource("things", tmp_path / "absent.db", "things", ("id",)).schema()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -76,7 +76,7 @@ async def test_a_key_has_the_type_of_its_column(
     make: Make, declared: str, text: str, key: object
 ) -> None:
     source = make([], declared)
-    assert source.key_of(await source.schema(), text) == key
+    assert source.key_of(await source.schema(), text) == (key,)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", str(2**63), "nan"])

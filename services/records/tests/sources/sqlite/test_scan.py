@@ -10,12 +10,13 @@ import orjson
 import pytest
 
 from eddyline.errors import Unavailable
-from eddyline_records.formats import ndjson
-from eddyline_records.sources.base import BadValue, Schema
-from eddyline_records.sources.sqlite import Found, SqliteSource
-from eddyline_records.sources.sqlite_key import TableKey
-from eddyline_records.sources.sqlite_scan import CACHE, FETCH, PAGE, SqliteScan, connect
-from eddyline_records.sources.sqlite_watch import identity, schema_version
+from eddyline_records.formats.json import ndjson
+from eddyline_records.sources.base import BadValue, Schema, Selection
+from eddyline_records.sources.sqlite.key import TableKey
+from eddyline_records.sources.sqlite.page import FETCH, PAGE
+from eddyline_records.sources.sqlite.scan import CACHE, Policy, SqliteScan, connect
+from eddyline_records.sources.sqlite.source import Found, SqliteSource
+from eddyline_records.sources.sqlite.watch import identity, schema_version
 
 Make = Callable[..., SqliteSource]
 
@@ -28,8 +29,11 @@ def scan(
 ) -> SqliteScan:
     with closing(connect(source.path)) as connection:
         version = schema_version(connection)
-    found = Found(TableKey(source.key, "BINARY", "INTEGER"), identity(source.path), version)
-    return source.scan(Schema(columns, source.key, "INTEGER", found), columns, after, limit)
+    name = f't."{source.key[0]}"'.replace('a "b"', 'a ""b""')
+    key = TableKey(source.key, (name,), (name,), "INTEGER", nullable=True)
+    found = Found(key, identity(source.path), version)
+    schema = Schema(columns, source.key, "INTEGER", "1", found)
+    return source.scan(schema, Selection(columns, after and (after,), limit=limit))
 
 
 def pages(scan: SqliteScan, columns: tuple[str, ...] = ("id", "name")) -> Iterator[bytes]:
@@ -101,12 +105,12 @@ def test_a_text_that_is_not_utf8_is_mended_and_counted(make: Make) -> None:
 
 
 def test_a_text_that_is_not_utf8_takes_no_good_row_with_it(make: Make) -> None:
-    failing = scan(invalid(make, invalid_text="error"))
+    failing = scan(invalid(make, policy=Policy("error")))
     got: list[bytes] = []
     with pytest.raises(BadValue, match="the row '999' has a text in 'name' that is not UTF-8"):
         got.extend(pages(failing))
     assert b"".join(got).count(b"\n") == 999
-    assert failing.summary().cursor == "998"
+    assert failing.summary().after == (998,)
 
 
 def test_a_key_that_is_not_utf8_is_an_error_whatever_the_policy(make: Make) -> None:

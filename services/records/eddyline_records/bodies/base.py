@@ -1,0 +1,41 @@
+"""The bytes of a body, from those of a scan; and the words of its error."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from eddyline.errors import StreamingError
+from eddyline_records.sources.base import Encode, Row, Summary
+
+#: The cursor after the last row that was sent, or None.
+CursorOf = Callable[[Summary], str | None]
+
+
+class RowsBody(Protocol):
+    def pages(self) -> Iterator[bytes]:
+        """All bytes of the body. An error before the first ones is raised, and no bytes tell it: it
+        can still be an error status.
+        """
+
+
+class Counted:
+    """An encoder that counts the rows of the pages that were handed out (`hand_out`)."""
+
+    def __init__(self, encode: Encode) -> None:
+        self.rows = 0
+        self._encode = encode
+        self._made = 0
+
+    def __call__(self, rows: Sequence[Row]) -> bytes:
+        encoded = self._encode(rows)
+        self._made += len(rows)
+        return encoded
+
+    def hand_out(self) -> None:
+        self.rows = self._made
+
+
+def told(error: Exception) -> dict[str, str]:
+    """An error as clients are told of it."""
+    if isinstance(error, StreamingError):
+        return {"title": error.title, "detail": error.detail}
+    return {"title": "Internal error", "detail": "the server failed; its log has the cause"}
