@@ -140,7 +140,7 @@ async def test_python_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     printed = asyncio.Event()
-    names = {"__name__": "main", "print": lambda *values: printed.set(), "token": None}
+    names = {"__name__": "main", "print": lambda *values, **how: printed.set(), "token": None}
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(block.code.replace(SUITE, suite), str(block), "exec", flags)
     made = eval(code, names)

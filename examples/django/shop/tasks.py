@@ -3,15 +3,15 @@
 import time
 from uuid import UUID
 
-import httpx
 from celery import shared_task
 
-from shop.hub import publish
+from eddyline.client import Failed
+from shop.hub import hub
 from shop.models import Order
 
 #: Events that come again with their keys are in the journal once, so a task may begin anew.
 until_published = {
-    "autoretry_for": (httpx.HTTPError,),
+    "autoretry_for": (Failed,),
     "retry_backoff": True,
     "retry_backoff_max": 30,
     "max_retries": None,
@@ -22,7 +22,7 @@ until_published = {
 def announce(id: UUID) -> None:
     """Publishes the order as it is now."""
     order = Order.objects.get(pk=id)
-    publish("orders", order.as_event(), key=f"{order.id}-{order.state}")
+    hub.publish("orders", order.as_event(), key=f"{order.id}-{order.state}")
 
 
 @shared_task(**until_published)
@@ -30,7 +30,7 @@ def pack(id: UUID) -> None:
     order = Order.objects.get(pk=id)
     for percent in range(20, 101, 20):
         progress = {**order.as_event(), "state": f"packing, {percent} %"}
-        publish("orders", progress, key=f"{order.id}-packing-{percent}")
+        hub.publish("orders", progress, key=f"{order.id}-packing-{percent}")
         time.sleep(0.2)  # the work
     Order.objects.filter(pk=id).update(state="packed")
     announce(id)

@@ -1,6 +1,5 @@
 from functools import partial
 
-import httpx
 from celery import chain
 from django.conf import settings
 from django.db import transaction
@@ -8,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from eddyline.client import Failed
 from shop.models import Order
 from shop.tasks import announce, pack
 
@@ -31,7 +31,7 @@ def orders(request: HttpRequest) -> JsonResponse:
 def announce_new(order: Order) -> None:
     try:
         announce(order.id)
-    except httpx.HTTPError:
+    except Failed:
         # The hub is away: the worker announces the order once the hub is back, and packs it then.
         chain(announce.si(order.id), pack.si(order.id)).delay()
     else:

@@ -18,18 +18,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Self
 
 import httpx
-import orjson
 
-from eddyline.errors import StreamingError
+from eddyline.client.errors import PASSING, Refused, detail_of
 from eddyline.tasks import Backoff
 from eddyline.wire.retry_after import retry_after
 from eddyline.wire.sse import EVENT_STREAM, Event, Parser
 
 #: A text, or a function that gives one at each connect.
 Given = str | Callable[[], str | Awaitable[str]]
-
-#: Statuses of 4xx that may pass.
-PASSING = (408, 425, 429)
 
 #: Seconds: no server may send a client away for longer.
 LONGEST_WAIT = 3600.0
@@ -41,17 +37,6 @@ LONGEST_RETRY = 60.0
 PROVEN = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-class Refused(StreamingError):
-    """The server refuses for good; `status` is its answer's, the text is its own where it has one.
-
-    Trying again would not help: no token or a bad one, no right, no such stream, a bad request.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 class EventSource:
@@ -166,18 +151,16 @@ class EventSource:
             headers.append((b"Last-Event-ID", self._parser.last_event_id.encode()))
         url = self._url
         if self._token is not None:
-            headers.append((b"Authorization", b"Bearer " + (await _value(self._token)).encode()))
+            headers.append((b"Authorization", b"Bearer " + (await value_of(self._token)).encode()))
         if self._ticket is not None:
-            url = url.copy_merge_params({"ticket": await _value(self._ticket)})
+            url = url.copy_merge_params({"ticket": await value_of(self._ticket)})
         # One heartbeat in three may be late: httpx counts anew with each read.
         return self._client.build_request("GET", url, headers=headers, timeout=self._timeout)
 
     async def _refused(self, response: httpx.Response) -> None:
         """Waits, where that may help; raises Refused otherwise."""
         status = response.status_code
-        detail = f"the server answered {status}"
-        if "json" in response.headers.get("content-type", ""):
-            detail = _detail(await response.aread()) or detail
+        detail = await detail_of(response)
         if 400 <= status < 500 and status not in PASSING:
             raise Refused(status, detail)
         await self._pause(detail, retry_after(response.headers.get("retry-after", "")) or 0.0)
@@ -206,15 +189,6 @@ class EventSource:
             await response.aclose()
 
 
-async def _value(given: Given) -> str:
+async def value_of(given: Given) -> str:
     value = given() if callable(given) else given
     return await value if inspect.isawaitable(value) else value
-
-
-def _detail(body: bytes) -> str | None:
-    """The detail of a problem document (RFC 9457)."""
-    try:
-        detail = orjson.loads(body)["detail"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return detail if isinstance(detail, str) else None
