@@ -15,13 +15,24 @@ class DownloadsSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DOWNLOADS_")
 
     store: str = "./files"
-    """The folder of the files: a path, or `file:///srv/files`. Replicas should share it: a download
-    that resumes at a copy begins anew.
-    """
+    """The folder of the files: a path, or `file:///srv/files`."""
     demo: bool = False
     """Make demo files in the store at the start, unless they are there."""
     demo_file: str = "file.pdf"
     """The file that `GET /static` answers, without a path."""
+
+    digests: str = "memory"
+    """Where SHA-256 of files are kept, from which their ETags are made: `memory`, or a file of
+    SQLite, a path, which is there after a restart and for each process of the machine. `off`: none
+    is computed, and a copy of a file has another ETag.
+    """
+
+    @field_validator("digests")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        if not value or "\0" in value or "://" in value or value.endswith("/"):
+            raise ValueError("expected memory, off, or the path of a file")
+        return value
 
     @field_validator("store")
     @classmethod

@@ -34,3 +34,9 @@ def test_a_bad_store_is_named(monkeypatch: pytest.MonkeyPatch, store: str, fault
     monkeypatch.setenv("DOWNLOADS_STORE", store)
     with pytest.raises(SettingsError, match=rf"DOWNLOADS_STORE='{store}'.*{fault}"):
         DownloadsSettings.read()
+
+
+@pytest.mark.parametrize("place", ["", "redis://host", "/srv/", "a\0"])
+def test_a_bad_place_for_digests_is_named(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    with pytest.raises(ValueError, match="expected memory, off, or the path of a file"):
+        DownloadsSettings(digests=place)

@@ -10,12 +10,16 @@ from eddyline_downloads.http.media import BINARY
 
 
 class FileInfo(TypedDict):
-    """`size` is in bytes; `modified` is in ISO 8601, and null for a date that this cannot write."""
+    """`size` is in bytes; `modified` is in ISO 8601, and null for a date that this cannot write.
+
+    `sha256` is in hex, and null until it is known: it is computed when the file is asked for.
+    """
 
     path: str
     size: int
     modified: str | None
     etag: str
+    sha256: str | None
     media_type: str
 
 

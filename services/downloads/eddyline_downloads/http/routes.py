@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from time import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from eddyline.errors import BadRequest
+from eddyline.files.digests import Digests
+from eddyline.files.version import FileVersion
 from eddyline.responses.file import FileResponse
 from eddyline.responses.pull import PullResponse
 from eddyline.service.access import Caller
@@ -19,7 +22,7 @@ from eddyline_downloads.http import openapi
 from eddyline_downloads.http.media import BINARY, content_disposition, media_type
 from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.settings import DownloadsSettings
-from eddyline_downloads.stores.base import ListedFile, Store, checked
+from eddyline_downloads.stores.base import Store, checked
 
 #: Chunks of `GET /stream` by default (64 MiB), and at most (1 TiB).
 CHUNKS = 1024
@@ -29,7 +32,14 @@ MAX_CHUNKS = 1024**4 // CHUNK
 class DownloadsApi:
     """The routes of the service; each public method but `routes` is an endpoint."""
 
-    def __init__(self, context: Context, settings: DownloadsSettings, store: Store) -> None:
+    def __init__(
+        self,
+        context: Context,
+        settings: DownloadsSettings,
+        store: Store,
+        digests: Digests | None = None,
+    ) -> None:
+        self._digests = digests
         self._context = context
         self._settings = settings
         self._store = store
@@ -71,7 +81,15 @@ class DownloadsApi:
         page = await self._store.page(
             prefix, cursor, limit, lambda path: caller.allows("downloads", "read", path)
         )
-        return {"files": [_described(entry) for entry in page.files], "cursor": page.cursor}
+        versions = [entry.version for entry in page.files]
+        if self._digests is not None:
+            versions = await self._digests.recall(versions)
+        now = time()
+        files = [
+            _described(entry.path, version, now)
+            for entry, version in zip(page.files, versions, strict=True)
+        ]
+        return {"files": files, "cursor": page.cursor}
 
     async def read_small(self, _: Caller) -> Small:
         """A small answer, all of it in memory."""
@@ -99,7 +117,9 @@ class DownloadsApi:
             headers = _headers(kind, path, media)
             stream = self._context.stream(self._files, permit, caller.expires)
             file = await self._store.open(path)
-            return FileResponse(file, stream, media_type=media, headers=headers)
+            return FileResponse(
+                file, stream, media_type=media, headers=headers, digests=self._digests
+            )
 
 
 def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> dict[str, str]:
@@ -116,13 +136,14 @@ def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> di
     return headers
 
 
-def _described(entry: ListedFile) -> FileInfo:
+def _described(path: str, version: FileVersion, now: float) -> FileInfo:
     return {
-        "path": entry.path,
-        "size": entry.size,
-        "modified": _date(entry.modified),
-        "etag": entry.etag,
-        "media_type": media_type(entry.path),
+        "path": path,
+        "size": version.size,
+        "modified": _date(version.modified / 10**9),
+        "etag": version.etag(now),
+        "sha256": version.sha256.hex() if version.sha256 is not None else None,
+        "media_type": media_type(path),
     }
 
 

@@ -1,10 +1,8 @@
 """The place that files are served from: the part that others may implement."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
-from time import time
 from typing import Protocol
 
 from eddyline.errors import BadRequest, NotFound
@@ -19,21 +17,10 @@ class MayRead(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file of a listing.
-
-    `size` is in bytes, `modified` in Unix seconds; `etag` is that of the response that sends the
-    file (`eddyline.files.version.FileVersion`).
-    """
+    """One file of a listing: `version` is that of the file that `open` opens."""
 
     path: str
-    size: int
-    modified: float
-    etag: str
-
-    @classmethod
-    def from_status(cls, path: str, status: os.stat_result) -> "ListedFile":
-        etag = FileVersion.from_status(status).etag(time())
-        return cls(path, status.st_size, status.st_mtime, etag)
+    version: FileVersion
 
 
 @dataclass(frozen=True, slots=True)

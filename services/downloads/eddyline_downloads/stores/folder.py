@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from eddyline.errors import Unavailable
+from eddyline.files.version import FileVersion
 from eddyline.threads import FILES
 from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent, is_hidden
 from eddyline_downloads.stores.listing import walk
@@ -67,7 +68,9 @@ class FolderStore:
         self._require_folder()
         with closing(walk(self.folder, prefix, after)) as files:
             readable = (
-                ListedFile.from_status(path, status) for path, status in files if may_read(path)
+                ListedFile(path, FileVersion.from_status(status))
+                for path, status in files
+                if may_read(path)
             )
             found = list(islice(readable, limit + 1))
         return ListingPage(found[:limit], found[limit - 1].path if len(found) > limit else None)

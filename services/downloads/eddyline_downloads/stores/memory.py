@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping
 from io import FileIO
 
+from eddyline.files.version import FileVersion
 from eddyline_downloads.stores.base import ListedFile, ListingPage, MayRead, absent, is_hidden
 
 
@@ -49,4 +50,4 @@ class MemoryStore:
 
     async def _entry(self, path: str) -> ListedFile:
         with await self.open(path) as file:
-            return ListedFile.from_status(path, os.fstat(file.fileno()))
+            return ListedFile(path, FileVersion.from_status(os.fstat(file.fileno())))

@@ -2,7 +2,9 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,11 +32,14 @@ def an_hour_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of responses and listings: files that a test has just written are old ones."""
     clock = time.time
     monkeypatch.setattr("eddyline.responses.file.time", lambda: clock() + 3600)
-    monkeypatch.setattr("eddyline_downloads.stores.base.time", lambda: clock() + 3600)
+    monkeypatch.setattr("eddyline_downloads.http.routes.time", lambda: clock() + 3600)
 
 
-def etag(path: Path) -> str:
-    return FileVersion.from_status(path.stat()).etag(time.time() + 3600)
+def etag(path: Path, *, asked: bool = True) -> str:
+    """That of the content, once the file was asked for."""
+    digest = sha256(path.read_bytes()).digest() if asked else None
+    version = replace(FileVersion.from_status(path.stat()), sha256=digest)
+    return version.etag(time.time() + 3600)
 
 
 @pytest.fixture(params=[{}, {"http": "httptools"}], ids=["ours", "plain uvicorn"])
@@ -213,7 +218,8 @@ async def test_lists_files(serve: Serve, fetch: Fetch, folder: Path) -> None:
         stream = await fetch(f"{run.url}/files?limit=2")
         first = await stream.json()
         assert [file["path"] for file in first["files"]] == ["a.txt", "folder/b.txt"]
-        assert first["files"][0]["etag"] == etag(folder / "a.txt")
+        assert first["files"][0]["etag"] == etag(folder / "a.txt", asked=False)
+        assert first["files"][0]["sha256"] is None
         stream = await fetch(f"{run.url}/files?limit=2&cursor={first['cursor']}")
         second = await stream.json()
         assert [file["path"] for file in second["files"]] == ["folder/deep/c.txt", "inside"]

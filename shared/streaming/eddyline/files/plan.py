@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from eddyline.files.dates import write_date
 from eddyline.files.preconditions import Outcome, Preconditions
 from eddyline.files.ranges import Range, UnsatisfiableRange, content_range, requested_ranges
-from eddyline.files.version import FileVersion
+from eddyline.files.version import CONTENT_TAG, FileVersion
 
 _ASKED = {
     b"if-match": "if_match",
@@ -42,7 +42,7 @@ def plan(
     asked = _asked(headers)
     wanted = asked.pop("range", [])
     conditions = Preconditions(**asked)
-    common = _common(version, now)
+    common = _common(version, conditions.tag(version, now), now)
     if method not in ("GET", "HEAD"):
         return _whole(version, common)
     match conditions.outcome(version, now):
@@ -64,8 +64,20 @@ def _asked(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
     return asked
 
 
-def _common(version: FileVersion, now: float) -> dict[str, str]:
-    common = {"accept-ranges": "bytes", "etag": version.etag(now)}
+def asks_for_content(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a condition names a version by its content: only the digest can tell whether it is
+    this one.
+    """
+    return any(
+        CONTENT_TAG in value
+        for name, values in _asked(headers).items()
+        for value in values
+        if name != "range"
+    )
+
+
+def _common(version: FileVersion, etag: str, now: float) -> dict[str, str]:
+    common = {"accept-ranges": "bytes", "etag": etag}
     modified = version.last_modified(now)
     if modified is not None:
         common["last-modified"] = write_date(modified)

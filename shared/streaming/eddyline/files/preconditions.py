@@ -31,16 +31,25 @@ class Preconditions:
     def outcome(self, version: FileVersion, now: float) -> Outcome:
         """Of a GET or a HEAD, at `now` in Unix seconds; `If-Range` is not asked."""
         if self.if_match:
-            if not _matches(self.if_match, version.etag(now), weakly=False):
+            if not _matches(self.if_match, version.tags(now), weakly=False):
                 return Outcome.FAILED
         elif self._is_modified(version, now):
             return Outcome.FAILED
         if self.if_none_match:
-            if _matches(self.if_none_match, version.etag(now), weakly=True):
+            if _matches(self.if_none_match, version.tags(now), weakly=True):
                 return Outcome.NOT_MODIFIED
         elif self._is_unmodified(version, now):
             return Outcome.NOT_MODIFIED
         return Outcome.PROCEED
+
+    def tag(self, version: FileVersion, now: float) -> str:
+        """The tag for the answer: the one by which the client knows the version, where it has one.
+
+        It may join the answer with a part that has the same tag only (§15.3.7.3).
+        """
+        asked = " ".join((*self.if_range, *self.if_match, *self.if_none_match))
+        tags = version.tags(now)
+        return next((tag for tag in tags if tag in asked), tags[0])
 
     def _is_modified(self, version: FileVersion, now: float) -> bool:
         """Whether there is a write after the date of `If-Unmodified-Since` (§13.1.4)."""
@@ -71,24 +80,25 @@ class Preconditions:
     def _is_version(validator: str, version: FileVersion, now: float) -> bool:
         validator = validator.strip(" \t")
         if validator.startswith('"'):
-            return validator == version.etag(now)
+            return validator in version.tags(now)
         date = read_date(validator, now)
         fresh = version.last_modified(now) is None
         return date is not None and not fresh and version.is_dated(date)
 
 
-def _matches(lines: Sequence[str], etag: str, *, weakly: bool) -> bool:
-    """Whether a list of entity tags, or `*`, has the tag of a file that is there (§8.8.3.2).
+def _matches(lines: Sequence[str], tags: Sequence[str], *, weakly: bool) -> bool:
+    """Whether a list of entity tags, or `*`, has a tag of a file that is there (§8.8.3.2).
 
     A list that is malformed matches nothing: then the file is sent, or the request has failed.
     """
     value = ", ".join(lines).strip(" \t")
     if value == "*":
         return True
-    tags = _tags(value)
+    asked = _tags(value)
     if weakly:
-        return etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in tags}
-    return not etag.startswith("W/") and etag in tags
+        opaque = {tag.removeprefix("W/") for tag in asked}
+        return any(tag.removeprefix("W/") in opaque for tag in tags)
+    return any(tag in asked for tag in tags if not tag.startswith("W/"))
 
 
 def _tags(value: str) -> list[str]:

@@ -11,6 +11,9 @@ TICK = 2.0
 
 _NANO = 10**9
 
+#: The beginning of a tag that is made of the content.
+CONTENT_TAG = '"sha256-'
+
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
@@ -18,27 +21,64 @@ class FileVersion:
 
     `changed` (ctime) moves with each write, and nobody can set it back: not `touch -r`, nor
     `cp -p`. A file that takes the name over by a rename has another inode, or another ctime.
+
+    `sha256` is the digest of the content, where it is known. `keeps_tag`: clients have been told
+    the tag of the facts a short time ago, and go on with it.
     """
 
     size: int
     modified: int
     changed: int
     inode: int
+    device: int = 0
+    sha256: bytes | None = None
+    keeps_tag: bool = False
 
     @classmethod
     def from_status(cls, status: os.stat_result) -> "FileVersion":
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return cls(
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+        )
+
+    @property
+    def identity(self) -> tuple[int, ...]:
+        """The facts: a file of the same facts has the same bytes, once it is settled."""
+        return self.device, self.inode, self.size, self.modified, self.changed
+
+    def is_settled(self, now: float) -> bool:
+        """Whether any other write would have another time than the last one; `now` in Unix s."""
+        return self.changed / _NANO + TICK <= now
 
     def etag(self, now: float) -> str:
-        """The entity tag (RFC 9110 §8.8.3) at `now`, in Unix seconds.
+        """The entity tag (RFC 9110 §8.8.3) at `now`, in Unix seconds: the first of `tags`."""
+        return self.tags(now)[0]
 
-        It is strong, unless another write could still hide in the tick of the last one. Then the
-        tag is weak, and another one than later: later matches would be of bytes of either write.
+    def tags(self, now: float) -> tuple[str, ...]:
+        """Every entity tag that names this version, and the one to tell first.
+
+        The tag of the content is the same on each replica and for each copy. Until the digest is
+        known the tag is made of the facts. It is strong, unless another write could still hide in
+        the tick of the last one. Then the tag is weak, and another one than later: later matches
+        would be of bytes of either write.
         """
-        strong = self.changed / _NANO + TICK <= now
+        if self.sha256 is None:
+            return (self._tag_of_facts(now),)
+        tags = self._tag_of_content(self.sha256), self._tag_of_facts(now)
+        return tags[::-1] if self.keeps_tag else tags
+
+    def _tag_of_facts(self, now: float) -> str:
+        strong = self.is_settled(now)
         facts = f"{self.inode} {self.size} {self.modified} {self.changed} {strong}".encode()
         tag = urlsafe_b64encode(blake2b(facts, digest_size=15).digest()).decode()
         return f'"{tag}"' if strong else f'W/"{tag}"'
+
+    @staticmethod
+    def _tag_of_content(sha256: bytes) -> str:
+        return f'{CONTENT_TAG}{urlsafe_b64encode(sha256).decode().rstrip("=")}"'
 
     def last_modified(self, now: float) -> int | None:
         """The Unix seconds for `Last-Modified`; None where no date can be told.

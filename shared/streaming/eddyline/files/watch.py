@@ -1,9 +1,11 @@
 """An open file while it is sent: notices changes after which its bytes may be of two versions."""
 
 import os
+from collections.abc import Callable
 from hashlib import blake2b
 
 from eddyline.errors import StreamingError
+from eddyline.files.reading import read_cached, sha256_of
 from eddyline.files.version import FileVersion
 
 #: Blocks of a file that are kept in mind, spread over all of it, and the bytes of each.
@@ -12,6 +14,10 @@ BLOCK = 4096
 
 #: Attempts to read the samples between two writes to a file that grows all the time.
 TRIES = 8
+
+
+#: Of a file, the bytes that are wanted, and the offset of the first.
+Read = Callable[[int, int, int], bytes | None]
 
 
 class FileChanged(StreamingError):
@@ -30,6 +36,7 @@ class FileWatch:
         self._file = file
         self._seen = os.fstat(file)
         self._samples: bytes | None = None
+        self._forgiven = False
         self.version: FileVersion = FileVersion.from_status(self._seen)
 
     @property
@@ -38,13 +45,23 @@ class FileWatch:
 
     def begin(self) -> None:
         """Reads samples of the version that the file has now, which becomes `version`; blocks."""
+        self._begin(os.pread)
+
+    def begin_at_once(self) -> bool:
+        """The same, if no disk has to be waited for; False: ask `begin`."""
+        return self._begin(read_cached)
+
+    def _begin(self, read: Read) -> bool:
         for _ in range(TRIES):
             self._seen = os.fstat(self._file)
-            samples = self._read_samples(self._seen.st_size)
+            samples = self._read_samples(self._seen.st_size, read)
+            if samples is None:
+                return False
             if self.is_unchanged:
                 self._samples = samples
                 break
         self.version = FileVersion.from_status(self._seen)
+        return True
 
     def glance(self) -> None:
         """Raises FileChanged for a change that is not forgiven; never waits for a disk."""
@@ -52,8 +69,19 @@ class FileWatch:
         if not _same(self._seen, now) and not _is_forgivable(self._seen, now):
             raise self._changed(now)
 
-    def check(self) -> None:
-        """Raises FileChanged unless all bytes until now are of `version`; may block."""
+    def check(self, sha256: bytes | None = None) -> None:
+        """Raises FileChanged unless all bytes until now are of `version`; may block.
+
+        `sha256`: the digest of the version, at the last look. Samples may miss a write, and the
+        digest misses none: where a change was forgiven, all bytes are read again.
+        """
+        self._forgive()
+        if self._forgiven and sha256 is not None:
+            if sha256_of(self._file, self.version.size) != sha256:
+                raise self._changed(os.fstat(self._file))
+            self._forgiven = False
+
+    def _forgive(self) -> None:
         now = os.fstat(self._file)
         if _same(self._seen, now):
             return
@@ -64,14 +92,18 @@ class FileWatch:
         ):
             raise self._changed(now)
         self._seen = now
+        self._forgiven = True
 
-    def _read_samples(self, size: int) -> bytes:
+    def _read_samples(self, size: int, read: Read = os.pread) -> bytes | None:
+        """A digest of the samples; None where `read` has none of them."""
         digest = blake2b(digest_size=16)
-        if size <= SAMPLES * BLOCK:
-            digest.update(os.pread(self._file, size, 0))
-        else:
-            for n in range(SAMPLES):
-                digest.update(os.pread(self._file, BLOCK, n * (size - BLOCK) // (SAMPLES - 1)))
+        whole = size <= SAMPLES * BLOCK
+        places = [0] if whole else [n * (size - BLOCK) // (SAMPLES - 1) for n in range(SAMPLES)]
+        for place in places:
+            sample = read(self._file, size if whole else BLOCK, place)
+            if sample is None:
+                return None
+            digest.update(sample)
         return digest.digest()
 
     def _changed(self, now: os.stat_result) -> FileChanged:

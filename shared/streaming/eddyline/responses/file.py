@@ -1,7 +1,6 @@
 """Files, sent by sendfile(2) where the server can, by large reads where not; memory is constant."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from io import FileIO
 from mimetypes import guess_type
@@ -16,8 +15,11 @@ from eddyline.connection.base import StreamClosed
 from eddyline.connection.refusal import refusal
 from eddyline.connection.sendfile import READ, tells_what_waits
 from eddyline.errors import NotFound
-from eddyline.files.plan import Plan, plan
+from eddyline.files.digests import Digests
+from eddyline.files.plan import Plan, asks_for_content, plan
 from eddyline.files.ranges import Multipart
+from eddyline.files.reading import read_cached
+from eddyline.files.version import FileVersion
 from eddyline.files.watch import FileChanged, FileWatch
 from eddyline.responses.body import Body, send_whole
 from eddyline.responses.regular import open_regular
@@ -39,7 +41,7 @@ class FileResponse(Response):
     no regular file is there; or a file that is open already: a path that was checked may lead
     elsewhere by the time it is opened. The response closes it, also where it cannot be made.
     `media_type`: by default the one of the path's suffix. `context`: the limits and measures of a
-    service.
+    service. `digests`: those of the process, which make an ETag that is the same on each replica.
 
     A file that grows is sent as long as it was when its head was sent; one that is written to
     otherwise is cut short.
@@ -54,8 +56,10 @@ class FileResponse(Response):
         *,
         media_type: str | None = None,
         headers: Mapping[str, str] | None = None,
+        digests: Digests | None = None,
     ) -> None:
         self.context: StreamContext = context or StreamContext.from_defaults("file")
+        self._digests = digests
         self._to_open = None if isinstance(file, FileIO) else os.fspath(file)
         self.status_code: int = 200
         guessed = guess_type(self._to_open or "")[0] or "application/octet-stream"
@@ -96,28 +100,32 @@ class FileResponse(Response):
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = transport_of(scope)
         try:
+            await self._find_digest(scope)
             whole = self._at_hand(scope) if transport is not None and transport.idle else None
-            if whole is None:
+            if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
-                await send_whole(self.context, self._body(send), whole)
+                with transport.corked():
+                    await send_whole(self.context, self._body(send), whole)
         finally:
             # After any failure, too: another response takes the slot.
             self.context.permit.release()
             # A file system that cannot tell which calls wait may let closing wait, too.
             await self._lane.run(self.file.close) if self._waits else self.file.close()
 
+    async def _find_digest(self, scope: Scope) -> None:
+        digests, version = self._digests, self.watch.version
+        if digests is not None and version not in digests:
+            needed = asks_for_content(scope["headers"])
+            await digests.find(self.file.fileno(), version, time(), needed=needed)
+
     def _at_hand(self, scope: Scope) -> bytes | None:
         """The body, if it is small and no disk has to be waited for; `plan` is its plan."""
         self._make_plan(scope)
         if not self.plan.spans:
             return b""
-        start, end = self.plan.spans[0]
-        if len(self.plan.spans) > 1 or end - start > TAIL:
-            return None
-        data = _read_cached(self.file.fileno(), start, end - start)
         # A file that has changed since is for `_stream`, which plans anew.
-        return data if self.watch.is_unchanged else None
+        return self._last_bytes(*self.plan.spans[0]) if len(self.plan.spans) == 1 else None
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream: ByteStream = ByteStream(self.context, scope, send)
@@ -126,7 +134,8 @@ class FileResponse(Response):
     async def _answer(self, scope: Scope, send: Send) -> None:
         self._make_plan(scope)
         if self.plan.spans:
-            await self._lane.run(self.watch.begin)
+            if not self.watch.begin_at_once():
+                await self._lane.run(self.watch.begin)
             # The file may have changed since it was opened.
             self._make_plan(scope)
         if len(self.plan.spans) > 1:
@@ -138,7 +147,9 @@ class FileResponse(Response):
         await self._send_range(body, *self.plan.spans[0], last=True)
 
     def _make_plan(self, scope: Scope) -> None:
-        self.plan: Plan = plan(scope["method"], scope["headers"], self.watch.version, time())
+        version = self.watch.version
+        self.version: FileVersion = self._digests.known(version) if self._digests else version
+        self.plan: Plan = plan(scope["method"], scope["headers"], self.version, time())
         self.status_code = self.plan.status
 
     async def _send_parts(self, send: Send) -> None:
@@ -171,13 +182,24 @@ class FileResponse(Response):
             zero_copy_end = max(start, end - TAIL)
             await self._send_by_kernel(start, zero_copy_end)
             start = zero_copy_end
+        send = body.end if last else body.write
+        at_once = self._last_bytes(start, end)
+        if at_once is not None:
+            return await send(at_once)
         reads = ThreadedIterator(self._reads(start, end), self._lane)
         try:
             async for chunk in reads:
                 start += len(chunk)
-                await (body.end if last and start == end else body.write)(chunk)
+                await (send if start == end else body.write)(chunk)
         finally:
             await reads.aclose()
+
+    def _last_bytes(self, start: int, end: int) -> bytes | None:
+        """The end of a range that has not changed, if no disk has to be waited for."""
+        if end - start > TAIL:
+            return None
+        data = read_cached(self.file.fileno(), end - start, start)
+        return data if self.watch.is_unchanged else None
 
     async def _send_by_kernel(self, start: int, end: int) -> None:
         file = self.file.fileno()
@@ -191,7 +213,7 @@ class FileResponse(Response):
     def _reads(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
             chunk = os.pread(self.file.fileno(), min(READ, end - start), start)
-            self.watch.check()
+            self.watch.check(self.version.sha256 if start + len(chunk) == end else None)
             if not chunk:
                 raise FileChanged(f"the file ends at byte {start}, {end} were promised")
             yield chunk
@@ -200,15 +222,3 @@ class FileResponse(Response):
 
 def _describes_content(name: bytes) -> bool:
     return name.startswith(b"content-") and name != b"content-location"
-
-
-def _read_cached(file: int, start: int, size: int) -> bytes | None:
-    """The `size` bytes from `start` on, if they are in the page cache; None else."""
-    if sys.platform != "linux":
-        return None
-    data = bytearray(size)
-    try:
-        read = os.preadv(file, [data], start, os.RWF_NOWAIT)
-    except OSError:  # the read would block, or the file system cannot tell
-        return None
-    return bytes(data) if read == size else None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,23 @@ def test_the_version_is_that_of_the_samples(path) -> None:
         watch.begin()
         assert watch.version.size == path.stat().st_size
         watch.check()
+
+
+@pytest.mark.parametrize("grows", [append, lambda path: path.chmod(0o600)])
+def test_the_digest_finds_a_write_that_the_samples_miss(path: Path, grows) -> None:
+    content = path.read_bytes()
+    with path.open("rb", buffering=0) as file:
+        watch = FileWatch(file.fileno())
+        assert watch.begin_at_once() or watch.begin() is None
+        grows(path)
+        watch.check()
+        watch.check(sha256(content).digest())
+        with path.open("r+b") as written:
+            written.seek(BLOCK + 1 if len(content) == SIZE else 1)
+            written.write(b"x")
+        keep_time(grows)(path)
+        with pytest.raises(FileChanged):
+            watch.check(sha256(content).digest())
 
 
 def test_without_samples_nothing_is_forgiven(path, monkeypatch) -> None:
