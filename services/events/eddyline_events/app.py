@@ -13,7 +13,7 @@ from eddyline.auth.keys import key_from_file
 from eddyline.broadcast.broadcast import Broadcast
 from eddyline.errors import SettingsError
 from eddyline.journal.backends import backend_from_url
-from eddyline.journal.base import Backend, Bounds
+from eddyline.journal.base import Backend, Bounds, unbounded
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline.tasks import background
@@ -50,14 +50,14 @@ def service(context: Context, settings: EventsSettings) -> Service:
 
 
 def _hub(context: Context, settings: EventsSettings) -> Hub:
-    backend = _backend(settings)
+    namespaces = Namespaces.read(settings.namespaces, settings.journal_age)
+    backend = _backend(settings, namespaces)
     meter = StreamMetrics("events", "broadcast")
     broadcast = Broadcast(backend.journal, meter, context.settings.policy, context.drain)
     presence = Presence(backend.state, settings.presence_grace)
     kicks = Kicks(backend.state, backend.signals, presence, settings.kick_seconds)
     broadcast.on_signal.append(kicks.on_signal)
     publishers = _publishers(context, settings)
-    namespaces = Namespaces.read(settings.namespaces)
     return Hub(context, settings, backend, broadcast, presence, kicks, publishers, namespaces)
 
 
@@ -74,10 +74,14 @@ def _publishers(context: Context, settings: EventsSettings) -> Authenticator:
     return Authenticator(JwtVerifier(OneKey(key), settings.auth_issuer, settings.auth_audience))
 
 
-def _backend(settings: EventsSettings) -> Backend:
+def _backend(settings: EventsSettings, namespaces: Namespaces) -> Backend:
     url = "memory://" if settings.redis_url is None else settings.redis_url.get_secret_value()
     bounds = Bounds(
-        settings.journal_bytes, settings.journal_entries, settings.journal_age, settings.key_age
+        settings.journal_bytes,
+        settings.journal_entries,
+        settings.journal_age,
+        settings.key_age,
+        namespaces.bounds if namespaces.bound_history else unbounded,
     )
     backend = backend_from_url(url, settings.hub, bounds, meter=BusMetrics(settings.hub))
     if settings.workers > 1 and not backend.state.shared:

@@ -1,9 +1,12 @@
 """The history of a hub, as JSON: retained entries of topics, and the topics themselves."""
 
+from functools import partial
 from typing import Any
 
 from eddyline.auth.principal import Principal
+from eddyline.broadcast.catch_up import page_for
 from eddyline.broadcast.formats import message
+from eddyline.journal.base import Gap, Page
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline_events.hub.hub import Hub
 from eddyline_events.hub.selecting.selection import Selection, may_subscribe
@@ -24,13 +27,16 @@ async def history(hub: Hub, selection: Selection, id: str | None, limit: int) ->
     after = start if isinstance(start, Cursor) else None
     gap = "unknown" if start == "unknown" else None
     events: list[dict[str, Any]] = []
-    looked_at = 0
+    looked_at = since = 0
     while True:
-        page = await hub.journal.read(after, PAGE)
+        page = await page_for(selection, partial(hub.journal.read, after, PAGE), since)
+        if after is None:
+            since = page.head.sequence
         if (missed := page.gap_of(selection.may_match)) is not None:
-            gap, after = missed, page.oldest
+            gap, since = missed, page.head.sequence
+            after = _told(missed, after, page)
             continue
-        after = page.oldest if after is None or page.lost else after
+        after = page.start(after)
         for entry in page.entries:
             after = entry.cursor
             if selection.matches(entry):
@@ -45,6 +51,13 @@ async def history(hub: Hub, selection: Selection, id: str | None, limit: int) ->
             break
     reset = {"reset": {"reason": gap, "oldest": str(page.oldest)}} if gap else {}
     return {"events": events, "cursor": str(after), "more": more} | reset
+
+
+def _told(gap: Gap, after: Cursor | None, page: Page) -> Cursor:
+    """Where a reader goes on that was told of a gap."""
+    if after is not None and gap == "trimmed" and after.sequence > page.oldest.sequence:
+        return after
+    return page.oldest
 
 
 async def topics(

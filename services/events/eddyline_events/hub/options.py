@@ -4,20 +4,40 @@
 
     ["orders/"]
     max_event_bytes = 4096
-    publish_rate = 10
+    history_count = 100
     presence = false
 """
 
+import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from eddyline.errors import SettingsError, TooLarge
-from eddyline.journal.base import NewEntry
+from eddyline.journal.base import NewEntry, TopicBounds
 
-_KINDS = {"max_event_bytes": (int,), "publish_rate": (int, float), "presence": (bool,)}
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The values that an option takes."""
+
+    types: tuple[type, ...]
+    expected: str
+    fits: Callable[[Any], bool] = lambda value: True
+
+
+_FLAG = _Kind((bool,), "true or false")
+_WHOLE = _Kind((int,), "a whole number of 1 or more", lambda value: value >= 1)
+_KINDS: Mapping[str, _Kind] = {
+    "max_event_bytes": _Kind((int,), "a number of 0 or more", lambda value: value >= 0),
+    "publish_rate": _Kind((int, float), "a number of 0 or more", lambda value: value >= 0),
+    "presence": _FLAG,
+    "history_count": _WHOLE,
+    "history_bytes": _WHOLE,
+    "history_age": _Kind((int, float), "a number of seconds above 0", lambda value: value > 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +46,21 @@ class Options:
 
     `max_event_bytes`: of an event's data. `publish_rate`: events a second and principal, counted
     apart from those of other namespaces; 0 is no limit. `presence`: whether its subscribers are
-    told.
+    told. `history_…`: what the journal retains of each topic, in events, bytes and seconds.
     """
 
     prefix: str = ""
     max_event_bytes: int | None = None
     publish_rate: float | None = None
     presence: bool = True
+    history_count: int | None = None
+    history_bytes: int | None = None
+    history_age: float | None = None
+
+    @property
+    def history(self) -> TopicBounds | None:
+        bounds = TopicBounds(self.history_count, self.history_bytes, self.history_age)
+        return None if bounds == TopicBounds() else bounds
 
     @classmethod
     def parse(cls, prefix: str, table: Any, origin: str) -> Self:
@@ -41,13 +69,12 @@ class Options:
         if not isinstance(table, dict):
             raise SettingsError(f'{where}: must be a table, as below ["orders/"]')
         for name, value in table.items():
-            kinds = _KINDS.get(name)
-            if kinds is None:
+            kind = _KINDS.get(name)
+            if kind is None:
                 known = ", ".join(_KINDS)
                 raise SettingsError(f"{where} {name}: no such option; expected {known}")
-            if type(value) not in kinds or value < 0:
-                expected = "true or false" if bool in kinds else "a number of 0 or more"
-                raise SettingsError(f"{where} {name} = {value!r}: must be {expected}")
+            if type(value) not in kind.types or not kind.fits(value):
+                raise SettingsError(f"{where} {name} = {value!r}: must be {kind.expected}")
         return cls(prefix, **table)
 
 
@@ -60,10 +87,14 @@ class Namespaces:
     def __init__(self, options: Sequence[Options] = ()) -> None:
         #: The longest prefix first.
         self._options = sorted(options, key=lambda each: -len(each.prefix))
+        self._bounds = {each.prefix: each.history for each in options}
 
     @classmethod
-    def read(cls, path: Path | None) -> Self:
-        """Raises SettingsError, which names the file and its fault."""
+    def read(cls, path: Path | None, journal_age: float = math.inf) -> Self:
+        """Raises SettingsError, which names the file and its fault.
+
+        `journal_age`: seconds after which every event goes.
+        """
         if path is None:
             return cls()
         origin = f"EVENTS_NAMESPACES={path}"
@@ -73,10 +104,26 @@ class Namespaces:
             raise SettingsError(f"{origin}: {error.strerror}") from None
         except ValueError as error:
             raise SettingsError(f"{origin}: {error}") from None
-        return cls([Options.parse(prefix, table, origin) for prefix, table in tables.items()])
+        found = [Options.parse(prefix, table, origin) for prefix, table in tables.items()]
+        for each in found:
+            if (each.history_age or 0) > journal_age:
+                raise SettingsError(
+                    f"{origin}: [{each.prefix!r}] history_age = {each.history_age!r}: no event is"
+                    f" kept for longer than EVENTS_JOURNAL_AGE={journal_age:g}"
+                )
+        return cls(found)
 
     def of(self, topic: str) -> Options:
         return next((each for each in self._options if topic.startswith(each.prefix)), DEFAULT)
+
+    @property
+    def bound_history(self) -> bool:
+        """Whether any topic has bounds of its own."""
+        return any(self._bounds.values())
+
+    def bounds(self, topic: str) -> TopicBounds | None:
+        """How much of a topic is retained; None: as much as the journal has room for."""
+        return self._bounds.get(self.of(topic).prefix)
 
     def check(self, entry: NewEntry) -> None:
         """Raises TooLarge, which names the namespace."""

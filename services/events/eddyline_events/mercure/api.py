@@ -8,12 +8,13 @@ import functools
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from eddyline.broadcast.catch_up import Start
+from eddyline.broadcast.catch_up import Start, page_for
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.service.raw_route import RawRoute
@@ -151,7 +152,7 @@ class MercureApi:
         # Thousands may come back at once: recent entries, which are in memory, spare the journal.
         if self._hub.broadcast.recent.gap(after) is None:
             return True
-        page = await self._hub.journal.read(after, 1)
+        page = await page_for(selection, partial(self._hub.journal.read, after, 1))
         return page.gap_of(selection.may_match) is None
 
     def _serve(

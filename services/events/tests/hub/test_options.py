@@ -17,6 +17,9 @@ max_event_bytes = 100
 
 ["rooms/"]
 presence = false
+
+["devices/"]
+history_count = 2
 """
 
 
@@ -42,13 +45,17 @@ def test_the_longest_prefix_counts(tmp_path: Path) -> None:
         ('["a/"]\npublish_rate = -1', "publish_rate = -1: must be a number of 0 or more"),
         ('["a/"]\npresence = 1', "presence = 1: must be true or false"),
         ('["a/"]\nmax_event_bytes = true', "max_event_bytes = True: must be a number"),
+        ('["a/"]\nhistory_count = 0', "history_count = 0: must be a whole number of 1 or more"),
+        ('["a/"]\nhistory_bytes = 1.5', "history_bytes = 1.5: must be a whole number"),
+        ('["a/"]\nhistory_age = 0', "history_age = 0: must be a number of seconds above 0"),
+        ('["a/"]\nhistory_age = 61', "history_age = 61: no event is kept for longer than"),
         ("a = 1", "'a'.: must be a table"),
         ('["a/"', "namespaces.toml: "),
     ],
 )
 def test_a_bad_option_is_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
-        Namespaces.read(written(tmp_path, text))
+        Namespaces.read(written(tmp_path, text), journal_age=60)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -83,3 +90,31 @@ async def test_presence_can_be_left_out(hub_of, subscribed, asked, tmp_path):
             assert [one["topics"] for one in told["subscribers"]] == [["news"]]
         await hidden.close()
         await seen.close()
+
+
+async def test_a_noisy_topic_evicts_no_others_history(hub_of, publish, asked, tmp_path):
+    """Its readers are told that they missed some, and no others."""
+    options = {"namespaces": written(tmp_path, FILE), "journal_bytes": 100_000}
+    async with hub_of(**options) as hub:
+        _, first = await publish(hub, {"topic": "quiet", "data": "1"})
+        for n in range(20):
+            await publish(hub, [{"topic": "devices/7", "data": f"{n}.{m}"} for m in range(50)])
+        for topic, data in (("quiet", ["1"]), ("devices/7", ["19.48", "19.49"])):
+            _, found = await asked(hub, f"/events/history?topic={topic}")
+            assert [event["data"] for event in found["events"]] == data
+            assert "reset" not in found
+        after = f"after={first['id']}"
+        _, found = await asked(hub, f"/events/history?topic=quiet&{after}")
+        assert (found["events"], "reset" in found) == ([], False)
+        _, found = await asked(hub, f"/events/history?topic=devices/7&{after}")
+        assert [event["data"] for event in found["events"]] == ["19.48", "19.49"]
+        assert found["reset"]["reason"] == "trimmed"
+        _, polled = await asked(hub, f"/events?poll=1&timeout=0&topic=quiet&{after}")
+        assert (polled["events"], "reset" in polled) == ([], False)
+        _, polled = await asked(hub, f"/events?poll=1&timeout=0&topic=devices/7&{after}")
+        # Those that this process still has at hand are told, and so nothing is missed.
+        assert polled["events"][0]["data"] == "0.0"
+        assert "reset" not in polled
+        _, polled = await asked(hub, "/events?poll=1&timeout=0&topic=devices/7&after=earliest")
+        assert [event["data"] for event in polled["events"]] == ["19.48", "19.49"]
+        assert "reset" not in polled

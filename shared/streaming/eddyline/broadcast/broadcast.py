@@ -19,9 +19,9 @@ from eddyline.broadcast.topic_index import TopicIndex
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse
 from eddyline.errors import BadCursor, Unavailable
-from eddyline.journal.base import Entry, Journal, Page
+from eddyline.journal.base import EVERYTHING, Entry, Interest, Journal, Page
 from eddyline.journal.cursor import EARLIEST, Cursor
-from eddyline.journal.memory import Window
+from eddyline.journal.window import Window
 from eddyline.policy import StreamPolicy
 from eddyline.service.admission import Permit
 from eddyline.service.drain import Drain
@@ -83,7 +83,7 @@ class Broadcast:
         self._heartbeats: dict[Format, tuple[Cursor, bytes]] = {}
         # Subscribers whose journal is ahead of the deliveries in this process.
         self._waiting: set[Subscriber] = set()
-        self._reads: dict[Cursor | None, asyncio.Task[Page]] = {}
+        self._reads: dict[tuple[Cursor | None, Interest], asyncio.Task[Page]] = {}
 
     @property
     def head(self) -> Cursor:
@@ -155,13 +155,14 @@ class Broadcast:
             return "unknown"
         return entry.cursor
 
-    async def read(self, after: Cursor | None) -> Page:
+    async def read(self, after: Cursor | None, interest: Interest = EVERYTHING) -> Page:
         """A page of the journal; subscribers that want the same one at the same time share it."""
-        task = self._reads.get(after)
+        key = after, interest
+        task = self._reads.get(key)
         if task is None:
-            task = asyncio.create_task(self.journal.read(after, PAGE_ENTRIES))
-            self._reads[after] = task
-            task.add_done_callback(lambda _: self._reads.pop(after, None))
+            task = asyncio.create_task(self.journal.read(after, PAGE_ENTRIES, interest))
+            self._reads[key] = task
+            task.add_done_callback(lambda _: self._reads.pop(key, None))
         return await asyncio.shield(task)
 
     def heartbeat(self, format: Format) -> bytes:

@@ -2,14 +2,16 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Literal, Protocol
 
-from eddyline.broadcast.audience import Audience
+from eddyline.broadcast.audience import Audience, Selector
 from eddyline.connection.base import HIGH_WATER, Connection
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Gap, Page
+from eddyline.journal.base import Gap, Interest, Page
 from eddyline.journal.cursor import Cursor, Earliest
-from eddyline.journal.memory import Window
+from eddyline.journal.window import Window
 from eddyline.telemetry.base import Reason, StreamMeter
 
 #: Entries looked at in one go: the loop must not be held by a long scan for rare matches.
@@ -21,6 +23,20 @@ READ_AGAIN = 1.0
 #: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that
 #: its id is unknown.
 Start = Cursor | Earliest | Literal["unknown"] | None
+
+
+async def page_for(
+    selector: Selector, read: Callable[[Interest], Awaitable[Page]], since: int = 0
+) -> Page:
+    """The page that `read` gives to a reader of `selector`; `since` as in Interest.
+
+    Readers share a page that tells of all topics. Where too many have lost something to be told,
+    a reader asks for its own.
+    """
+    page = await read(Interest(since))
+    if page.gap == "trimmed" and not selector.prefixes:
+        page = await read(Interest(since, frozenset(selector.topics)))
+    return page
 
 
 class Pages(Protocol):
@@ -37,7 +53,7 @@ class Pages(Protocol):
     def recent(self) -> Window:
         """The newest entries before `head`."""
 
-    async def read(self, after: Cursor | None) -> Page:
+    async def read(self, after: Cursor | None, interest: Interest) -> Page:
         """A page of the journal; raises Unavailable."""
 
     def log_failure(self, error: Exception) -> None:
@@ -69,7 +85,7 @@ class Behind(Protocol):
 class CatchUp:
     """From a cursor to the head, one page at a time, as fast as the connection takes them."""
 
-    __slots__ = ("_after", "_audience", "_pages", "_reading", "_subscriber")
+    __slots__ = ("_after", "_audience", "_pages", "_reading", "_since", "_subscriber")
 
     def __init__(self, subscriber: Behind, pages: Pages, audience: Audience, after: Start) -> None:
         self._subscriber: Final = subscriber
@@ -77,6 +93,8 @@ class CatchUp:
         self._audience: Final = audience
         #: The last entry that was written, once there was one.
         self._after = after
+        #: The head at the moment when the client asked for all that is retained.
+        self._since = 0
         self._reading: asyncio.Task[None] | asyncio.Handle | None = None
 
     @property
@@ -101,7 +119,9 @@ class CatchUp:
 
     async def _read_journal(self, after: Start) -> None:
         try:
-            page = await self._pages.read(after if isinstance(after, Cursor) else None)
+            known = after if isinstance(after, Cursor) else None
+            read = partial(self._pages.read, known)
+            page = await page_for(self._audience.selector, read, self._since)
         except asyncio.CancelledError:
             raise
         except Unavailable:
@@ -117,7 +137,8 @@ class CatchUp:
         self._reading = None
         if after == "unknown":
             page = Page([], page.oldest, page.head, "unknown")
-        self._after = after if isinstance(after, Cursor) else page.oldest
+        if not isinstance(after, Cursor):
+            self._after, self._since = page.oldest, page.head.sequence
         self._write_page(page)
 
     def _next_page(self) -> None:
@@ -132,8 +153,8 @@ class CatchUp:
             subscriber.reset(gap, page.oldest)
             return
         before = self._after
-        if page.lost:
-            self._after = page.oldest  # entries of others are gone
+        if isinstance(before, Cursor):
+            self._after = page.start(before)  # entries of others may be gone
         try:
             written = self._write_entries(page)
         except ValueError as error:

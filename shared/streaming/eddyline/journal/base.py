@@ -126,8 +126,9 @@ class Page:
     """Entries that follow a cursor, or the reason why they cannot be read.
 
     `oldest` is the cursor that reads all that is retained, `head` that of the newest entry
-    (sequence 0 where there was none). `lost`: the topics of entries after the cursor that are not
-    retained any more. `gap` is `trimmed` only where that is not known.
+    (sequence 0 where there was none), which is retained if any is. `lost`: the topics of entries
+    after the cursor that are not retained any more: their sequences are missing among the entries.
+    `gap` is `trimmed` only where that is not known.
     """
 
     entries: list[Entry]
@@ -139,6 +140,28 @@ class Page:
     def gap_of(self, may_match: Callable[[str], bool]) -> Gap | None:
         """The gap for a reader of the topics that match."""
         return self.gap or ("trimmed" if any(map(may_match, self.lost)) else None)
+
+    def start(self, after: Cursor | None) -> Cursor:
+        """The place from which the entries go on, where `after` misses none that it needs."""
+        if after is None or (self.lost and after.sequence < self.oldest.sequence):
+            return self.oldest
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """The losses that count for a reader of pages: those after the sequence `since`, or after its
+    cursor where that is newer or no longer retained; of `topics` alone, where there are any.
+
+    A reader that asked for all that is retained, at a moment when `since` was the head, misses no
+    entry that a topic with bounds of its own drops before the reader comes to it.
+    """
+
+    since: int = 0
+    topics: frozenset[str] | None = None
+
+
+EVERYTHING = Interest()
 
 
 class Follower(Protocol):
@@ -169,13 +192,14 @@ class Journal(Protocol):
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         """Adds entries, in order; they are in the journal when this returns, one receipt each.
 
-        An own id names one retained entry: the same entry again is `repeated`, another one `taken`.
+        An own id names one entry: the same entry again is `repeated`, another one `taken`. So is
+        each once the entry is not retained any more, for as long as its id is known.
         Raises BadRequest for an own id like a cursor (`check_own_id`), and Unavailable where the
         journal cannot promise that the entries are there.
         """
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
-        """Up to `limit` entries after a cursor; None reads from the oldest."""
+    async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
+        """Up to `limit` entries after a cursor; None reads from the oldest, and misses none."""
 
     async def locate(self, id: str) -> Entry | None:
         """The entry with a publisher's own id; its `frame` may be missing. The time that it takes
@@ -190,17 +214,36 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TopicBounds:
+    """How much is retained of one topic, its newest entry at least; None: as the journal has it.
+
+    Bytes are counted as the journal counts them. `max_age` is in seconds.
+    """
+
+    max_entries: int | None = None
+    max_bytes: int | None = None
+    max_age: float | None = None
+
+
+def unbounded(topic: str) -> TopicBounds | None:
+    """The bounds of topics where only the journal's own hold."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """How much a journal retains; the oldest entries go first. Ages are in seconds.
 
     `max_entries`: a journal in memory has no need of it. `key_age`: how long idempotency keys are
-    remembered; longer than any append takes.
+    remembered; longer than any append takes. `of_topic`: the bounds of a topic's own, beside these;
+    the newest entry of the journal may outlive them.
     """
 
     max_bytes: int = 64 * 1024 * 1024
     max_entries: int = 1_000_000
     max_age: float = 3600.0
     key_age: float = KEY_AGE
+    of_topic: Callable[[str], TopicBounds | None] = unbounded
 
 
 class Backend(Protocol):

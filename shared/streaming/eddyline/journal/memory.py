@@ -1,111 +1,41 @@
 """The journal of a single process, bounded by bytes and by age, and the backend around it."""
 
 import itertools
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from eddyline.journal.base import (
+    EVERYTHING,
     KEY_AGE,
     Bounds,
     Entry,
     Follower,
-    Gap,
+    Interest,
     NewEntry,
     Page,
     Receipt,
+    TopicBounds,
+    unbounded,
 )
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.journal.keys import Keys
-from eddyline.journal.lost import LostTopics
+from eddyline.journal.lost import LostTopics, SpentIds
 from eddyline.journal.state import MemoryState
-
-#: Bytes that an entry costs beside its frame: objects, indexes, a topic of usual length.
-ENTRY_OVERHEAD = 500
-
-#: Bytes that a further topic costs beside its text: its places in a tuple and an index.
-TOPIC_OVERHEAD = 150
+from eddyline.journal.topic_bounds import BoundedTopics
+from eddyline.journal.window import SparseWindow, size_of
 
 #: The share of the entries' bytes that may be taken beside them by topics that lost some.
 LOST_SHARE = 16
 
+#: The share that own ids of entries may take that went.
+SPENT_SHARE = 16
+
 #: Bytes that idempotency keys may take beside the entries: as many as these, and not fewer than
 #: this.
 LEAST_KEYS = 16 * 1024 * 1024
-
-
-def size_of(entry: Entry) -> int:
-    """The bytes that an entry takes in memory. A character of a topic takes up to four of them."""
-    size = ENTRY_OVERHEAD + len(entry.frame) + sys.getsizeof(entry.topic) - sys.getsizeof("")
-    for topic in entry.alternates:
-        size += TOPIC_OVERHEAD + sys.getsizeof(topic)
-    return size
-
-
-class Window:
-    """Consecutive entries, the newest ones: bounded by bytes and age (seconds)."""
-
-    def __init__(self, head: Cursor, max_bytes: int, max_age: float | None = None) -> None:
-        self.head: Cursor = head
-        self._base = head
-        self._first = head.sequence + 1
-        self._max_bytes = max_bytes
-        self._max_age = max_age
-        self._bytes = 0
-        # By sequence, for a look-up in the middle. Sequences have no holes: the oldest is always
-        # `_first`.
-        self._entries: dict[int, Entry] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def oldest(self) -> Cursor:
-        """The cursor before the oldest entry."""
-        return Cursor(self.head.epoch, self._first - 1)
-
-    def add(self, entry: Entry) -> list[Entry]:
-        """Adds the next entry; returns those that had to go."""
-        self._entries[entry.cursor.sequence] = entry
-        self._bytes += size_of(entry)
-        self.head = entry.cursor
-        return self.trim(entry.time)
-
-    def trim(self, now: float) -> list[Entry]:
-        gone = []
-        while self._entries and self._is_over(self._entries[self._first], now):
-            entry = self._entries.pop(self._first)
-            self._bytes -= size_of(entry)
-            self._first += 1
-            self._base = entry.cursor
-            gone.append(entry)
-        return gone
-
-    def _is_over(self, entry: Entry, now: float) -> bool:
-        if self._bytes > self._max_bytes and len(self._entries) > 1:
-            return True
-        return self._max_age is not None and now - entry.time > self._max_age
-
-    def page(self, after: Cursor | None, limit: int) -> Page:
-        gap = None if after is None else self.gap(after)
-        if gap is not None:
-            return Page([], self.oldest, self.head, gap)
-        start = self._first if after is None else after.sequence + 1
-        stop = min(start + limit, self.head.sequence + 1)
-        return Page([self._entries[n] for n in range(start, stop)], self.oldest, self.head)
-
-    def gap(self, after: Cursor) -> Gap | None:
-        """Why entries after a cursor are missing here; those that are may be of several epochs."""
-        sequence, current = after.sequence, after.epoch == self.head.epoch
-        if sequence > self.head.sequence:
-            return "future" if current else "epoch"
-        if sequence < self._first - 1:
-            return "trimmed" if current else "epoch"
-        known = self._base if sequence == self._first - 1 else self._entries[sequence].cursor
-        return None if current or known == after else "epoch"
 
 
 class MemoryJournal:
@@ -116,10 +46,13 @@ class MemoryJournal:
         max_bytes: int = 64 * 1024 * 1024,
         max_age: float | None = 3600.0,
         key_age: float = KEY_AGE,
+        of_topic: Callable[[str], TopicBounds | None] = unbounded,
     ) -> None:
-        self._window = Window(Cursor(new_epoch(), 0), max_bytes, max_age)
+        self._window = SparseWindow(Cursor(new_epoch(), 0), max_bytes, max_age)
+        self._bounded = BoundedTopics(of_topic)
         self._followers: list[Follower] = []
         self._own_ids: dict[str, Entry] = {}
+        self._spent = SpentIds(max_bytes // SPENT_SHARE)
         #: The cursor of the newest entry of each topic, in the order of these entries.
         self._topics: dict[str, Cursor] = {}
         self._lost = LostTopics(max_bytes // LOST_SHARE)
@@ -143,26 +76,32 @@ class MemoryJournal:
         for topic in entry.topics:
             self._topics.pop(topic, None)
             self._topics[topic] = entry.cursor
+        # A topic that is full drops its own entries before others would have to go.
+        size, at = size_of(entry), entry.cursor.sequence
+        self._remove(self._bounded.add(entry.topic, at, size, entry.time))
         self._forget(self._window.add(entry))
         for follower in self._followers:
             follower.deliver(entry)
         return entry
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
-        self._forget(self._window.trim(time.time()))
+    async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
+        self._trim()
         page = self._window.page(after, limit)
-        if after is None or page.gap != "trimmed":
+        if after is None or page.gap not in (None, "trimmed"):
             return page
-        topics = self._lost.after(after.sequence)
+        since = after.sequence if page.gap else max(after.sequence, interest.since)
+        topics = self._lost.after(since, interest.topics)
         if topics is None:
-            return page
-        return replace(self._window.page(page.oldest, limit), lost=topics)
+            return replace(page, entries=[], gap="trimmed")
+        if page.gap:
+            page = self._window.page(page.oldest, limit)
+        return replace(page, lost=topics)
 
     async def locate(self, id: str) -> Entry | None:
         return self._own_ids.get(id)
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
-        self._forget(self._window.trim(time.time()))
+        self._trim()
         found = (
             (topic, cursor)
             for topic, cursor in reversed(self._topics.items())
@@ -199,13 +138,25 @@ class MemoryJournal:
         if owner is not None:
             same = Entry.from_new(new, owner.cursor, owner.time) == owner
             return Receipt(owner.cursor, owner.id, "repeated" if same else "taken")
+        if new.id is not None and (spent := self._spent.get(new.id)) is not None:
+            return Receipt(Cursor(self.head.epoch, spent), new.id, "taken")
         entry = self.append_now(new)
         return Receipt(entry.cursor, entry.id)
 
+    def _trim(self) -> None:
+        now = time.time()
+        self._forget(self._window.trim(now))
+        self._remove(self._bounded.expired(now, self.head.sequence))
+
+    def _remove(self, sequences: Iterable[int]) -> None:
+        self._forget([self._window.remove(sequence) for sequence in sequences])
+
     def _forget(self, gone: list[Entry]) -> None:
         for entry in gone:
+            self._bounded.forget(entry.topic, entry.cursor.sequence)
             if self._own_ids.get(entry.id) is entry:
                 del self._own_ids[entry.id]
+                self._spent.add(entry.id, entry.cursor.sequence)
             for topic in entry.topics:
                 if self._topics.get(topic) == entry.cursor:
                     del self._topics[topic]
@@ -217,7 +168,9 @@ class MemoryBackend:
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         bounds = bounds or Bounds()
-        self.journal: Final = MemoryJournal(bounds.max_bytes, bounds.max_age, bounds.key_age)
+        self.journal: Final = MemoryJournal(
+            bounds.max_bytes, bounds.max_age, bounds.key_age, bounds.of_topic
+        )
         self.state: Final = MemoryState()
         self.signals: Final = self.journal
 

@@ -21,9 +21,9 @@ from eddyline.broadcast.subscriber import Subscriber
 from eddyline.broadcast.timer_wheel import TimerWheel
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse
-from eddyline.journal.base import Entry, Page
+from eddyline.journal.base import EVERYTHING, Entry, Interest, Page
 from eddyline.journal.cursor import Cursor
-from eddyline.journal.memory import Window
+from eddyline.journal.window import Window
 from eddyline.policy import StreamPolicy
 from eddyline.produce.polls import Polls
 from eddyline.service.admission import Permit
@@ -244,7 +244,7 @@ class StreamFeed:
     def head(self) -> Cursor:
         return self.recent.head
 
-    async def read(self, after: Cursor | None) -> Page:
+    async def read(self, after: Cursor | None, interest: Interest = EVERYTHING) -> Page:
         """Subscribers that want the same page at the same time share it."""
         task = self._reads.get(after)
         if task is None:

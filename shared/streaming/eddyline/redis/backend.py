@@ -28,6 +28,7 @@ class RedisBackend:
                 max_bytes=bounds.max_bytes,
                 max_age=bounds.max_age,
                 key_age=bounds.key_age,
+                of_topic=bounds.of_topic,
                 **options,
             )
         )

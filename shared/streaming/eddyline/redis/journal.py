@@ -7,17 +7,28 @@ document the keys, and how an epoch ends where a primary may have lost entries.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
 from eddyline.errors import Unavailable, UnknownFormat
-from eddyline.journal.base import KEY_AGE, Entry, Follower, NewEntry, Outcome, Page, Receipt
+from eddyline.journal.base import (
+    EVERYTHING,
+    KEY_AGE,
+    Entry,
+    Follower,
+    Interest,
+    NewEntry,
+    Page,
+    Receipt,
+    TopicBounds,
+    unbounded,
+)
 from eddyline.journal.cursor import Cursor, new_epoch
 from eddyline.redis import record as redis_record
+from eddyline.redis.appends import Append, Batch, known_receipt
 from eddyline.redis.keys import HubKeys
 from eddyline.redis.link import CALL_TIMEOUT, RedisLink, Script
 from eddyline.redis.listener import RedisListener
@@ -43,20 +54,6 @@ _READ = Script.load("state.lua", "read.lua")
 _LOCATE = Script.load("locate.lua")
 
 
-@dataclass(slots=True, eq=False)
-class _Append:
-    """One call of `append`, until its receipts are there."""
-
-    batch: Sequence[NewEntry]
-    records: list[bytes]
-    deadline: float
-    receipts: "asyncio.Future[list[Receipt]]"
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.size = sum(map(len, self.records))
-
-
 class RedisJournal:
     """One hub's journal; use it within `async with`. Bounded by entries, bytes and age (seconds).
 
@@ -73,6 +70,7 @@ class RedisJournal:
         max_bytes: int = 256 * 1024 * 1024,
         max_age: float = 3600.0,
         key_age: float = KEY_AGE,
+        of_topic: Callable[[str], TopicBounds | None] = unbounded,
         meter: BusMeter | None = None,
     ) -> None:
         primary = Primary(url, HubKeys.from_hub(hub).prefix)
@@ -82,12 +80,13 @@ class RedisJournal:
         self._publishing = RedisLink(primary)
         self._meter = meter or NoBusMeter()
         self._bounds = (max_entries, max_bytes, int(max_age * 1000))
+        self._of_topic = of_topic
         self._key_age = int(key_age * 1000)
         #: The newest entry that a call has told of.
         self._known = Cursor("", 0)
         self._batch_key = self.keys.key(f"batch:{secrets.token_hex(8)}")
         self._batch = 0
-        self._queue: deque[_Append] = deque()
+        self._queue: deque[Append] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -124,7 +123,7 @@ class RedisJournal:
     async def append(self, batch: Sequence[NewEntry]) -> list[Receipt]:
         records = [redis_record.encode(new) for new in batch]
         loop = asyncio.get_running_loop()
-        append = _Append(batch, records, loop.time() + CALL_TIMEOUT, loop.create_future())
+        append = Append(batch, records, loop.time() + CALL_TIMEOUT, loop.create_future())
         if self._waiting and self._waiting + append.size > WAITING_BYTES:
             raise Unavailable("too many events wait for Redis: nothing was done", 2.0)
         self._waiting += append.size
@@ -132,9 +131,10 @@ class RedisJournal:
         self._wake.set()
         return await append.receipts
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
+    async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
-        arguments = (*self._state(), epoch, sequence, limit, PAGE_BYTES)
+        asked = (0,) if interest.topics is None else (1, *interest.topics)
+        arguments = (*self._state(), epoch, sequence, limit, PAGE_BYTES, interest.since, *asked)
         answer = await self._run(self.link, _READ, self.keys.journal, arguments)
         name, head, first, gap, rows, lost = answer
         epoch = name.decode()
@@ -198,7 +198,7 @@ class RedisJournal:
             while self._queue:
                 await self._send(self._take())
 
-    def _take(self) -> list[_Append]:
+    def _take(self) -> list[Append]:
         taken = [self._queue.popleft()]
         entries, size = len(taken[0].batch), taken[0].size
         while self._queue:
@@ -209,7 +209,7 @@ class RedisJournal:
             taken.append(self._queue.popleft())
         return taken
 
-    async def _send(self, appends: list[_Append]) -> None:
+    async def _send(self, appends: list[Append]) -> None:
         """Sends a batch until it is there, or the first of its appends has waited too long."""
         self._batch += 1
         deadline = appends[0].deadline
@@ -235,22 +235,12 @@ class RedisJournal:
         for append in appends:
             self._fail(append, failure)
 
-    async def _publish(self, appends: list[_Append]) -> Any:
-        keys: list[str] = []
-        entries: list[bytes | str | int] = []
-        count = 0
-        for append in appends:
-            for new, record in zip(append.batch, append.records, strict=True):
-                count += 1
-                key, digest = 0, ""
-                if new.key is not None:
-                    keys.append(self.keys.key(f"key:{new.key}"))
-                    key, digest = len(keys), new.digest()
-                topics = (new.topic, *new.alternates)
-                entries += (record, new.id or "", key, digest, len(topics), *topics)
+    async def _publish(self, appends: list[Append]) -> Any:
+        batch = Batch.from_appends(appends, self.keys, self._of_topic)
         fixed = (*self._state(), self.keys.bus, self._batch, self._key_age)
-        hub_keys = (*self.keys.journal, self._batch_key, *keys)
-        return await self._run(self._publishing, _PUBLISH, hub_keys, (*fixed, count, *entries))
+        hub_keys = (*self.keys.journal, self._batch_key, *batch.keys)
+        arguments = (*fixed, batch.count, *batch.entries)
+        return await self._run(self._publishing, _PUBLISH, hub_keys, arguments)
 
     async def _run(
         self, link: RedisLink, script: Script, keys: Sequence[str], arguments: Sequence[Any]
@@ -264,7 +254,7 @@ class RedisJournal:
                     raise UnknownFormat(journal, found, newest) from None
             raise
 
-    def _settle(self, appends: list[_Append], answer: Any) -> None:
+    def _settle(self, appends: list[Append], answer: Any) -> None:
         name, sequence, *others = answer
         epoch = name.decode()
         known = {other[0]: other for other in others}
@@ -274,7 +264,7 @@ class RedisJournal:
             receipts = []
             for new in append.batch:
                 if known and (other := known.get(index)) is not None:
-                    receipts.append(_known_receipt(*other[1:]))
+                    receipts.append(known_receipt(*other[1:]))
                 else:
                     cursor = Cursor(epoch, sequence)
                     receipts.append(Receipt(cursor, new.id or str(cursor)))
@@ -285,12 +275,7 @@ class RedisJournal:
             if not append.receipts.done():
                 append.receipts.set_result(receipts)
 
-    def _fail(self, append: _Append, error: Exception) -> None:
+    def _fail(self, append: Append, error: Exception) -> None:
         self._waiting -= append.size
         if not append.receipts.done():
             append.receipts.set_exception(error)
-
-
-def _known_receipt(outcome: bytes, epoch: bytes, sequence: bytes | int, id: bytes) -> Receipt:
-    cursor = Cursor(epoch.decode(), int(sequence))
-    return Receipt(cursor, id.decode() or str(cursor), cast(Outcome, outcome.decode()))

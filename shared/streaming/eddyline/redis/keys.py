@@ -31,5 +31,6 @@ class HubKeys:
     @property
     def journal(self) -> list[str]:
         """The keys of the journal itself, in the order of state.lua."""
-        names = ("meta", "journal", "epochs", "ids", "topics", "lost")
+        names = ["meta", "journal", "epochs", "ids", "topics", "lost"]
+        names += ["bounded", "sizes", "expiring"]
         return [self.key(name) for name in names]

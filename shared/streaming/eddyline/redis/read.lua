@@ -3,30 +3,48 @@
 --
 -- ARGV[8] epoch and ARGV[9] sequence of the cursor; an empty epoch reads from the oldest entry
 -- ARGV[10] entries, ARGV[11] bytes: how much to return, at least one entry
+-- ARGV[12] losses up to this sequence do not count; ARGV[13] 0, or 1 where those of the topics
+-- ARGV[14…] alone do
 --
 -- Returns {epoch, sequence of the head, sequence of the oldest entry, gap or '', entries as
 -- {sequence .. '-0', {'e', epoch, 't', time in ms, 'b', record}}, topics that lost entries after it}
 
--- Topics that a page names; where more have lost something, it is told to all.
+-- Topics that a page names; where more have lost something, a reader asks for its own.
 local LOST_TOLD = 1000
+
+-- The topics that lost entries after a sequence; nil where they are too many.
+local function lost_after(since)
+  local found = {}
+  if ARGV[13] == '0' then
+    found = redis.call('ZRANGEBYSCORE', KEYS[6], '(' .. since, '+inf', 'LIMIT', 0, LOST_TOLD + 1)
+    return #found <= LOST_TOLD and found or nil
+  end
+  for n = 14, #ARGV do
+    if tonumber(redis.call('ZSCORE', KEYS[6], ARGV[n]) or 0) > since then
+      found[#found + 1] = ARGV[n]
+    end
+  end
+  return found
+end
 
 trim_if_needed()
 local after = tonumber(ARGV[9])
 local gap = ''
-local lost = {}
+local missed = {}
 if ARGV[8] == '' then
   after = first - 1
 else
   local current = ARGV[8] == epoch
   local last = current and sequence or tonumber(redis.call('HGET', KEYS[3], ARGV[8]) or -1)
+  local since = after < first - 1 and after or math.max(after, tonumber(ARGV[12]))
   if after > last then
     gap = current and 'future' or 'epoch'
-  elseif after < floor then
+  elseif since < floor then
     gap = 'trimmed'
-  elseif after < first - 1 then
-    lost = redis.call('ZRANGEBYSCORE', KEYS[6], '(' .. after, '+inf', 'LIMIT', 0, LOST_TOLD + 1)
-    if #lost > LOST_TOLD then lost, gap = {}, 'trimmed' end
-    after = first - 1
+  elseif since < math.max(first - 1, dropped) then
+    missed = lost_after(since)
+    if not missed then missed, gap = {}, 'trimmed' end
+    after = math.max(after, first - 1)
   end
 end
 
@@ -38,10 +56,10 @@ while gap == '' and left > 0 and room > 0 do
     if room > 0 then
       entries[#entries + 1] = entry
       room = room - #entry[2][6]
-      after = after + 1
+      after = sequence_of(entry)
     end
   end
   left = left - #some
   if #some == 0 then break end
 end
-return {epoch, sequence, first, gap, entries, lost}
+return {epoch, sequence, first, gap, entries, missed}

@@ -17,7 +17,7 @@ from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.broadcast.formats import LINES, POLL, SSE
 from eddyline.broadcast.subscriber import Member, Subscriber
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Entry, Follower, NewEntry, Page, Receipt
+from eddyline.journal.base import Entry, Follower, Interest, NewEntry, Page, Receipt
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.service.admission import Limits
@@ -516,12 +516,12 @@ class Late(MemoryJournal):
         self._held += page.entries
         return receipts
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
+    async def read(self, after: Cursor | None, limit: int, *rest: Interest) -> Page:
         self.reads += 1
         await asyncio.sleep(0)
         if self.away:
             raise Unavailable("away")
-        return await super().read(after, limit)
+        return await super().read(after, limit, *rest)
 
     def arrive(self) -> None:
         for entry in self._held:

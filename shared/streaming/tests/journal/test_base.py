@@ -7,7 +7,8 @@ from unittest.mock import patch
 from eddyline.journal.backends import backend_from_url
 from eddyline.journal.base import Bounds, NewEntry
 from eddyline.journal.cursor import Cursor
-from eddyline.journal.memory import ENTRY_OVERHEAD, MemoryJournal
+from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.window import ENTRY_OVERHEAD
 from eddyline.testing.journal_contract import *  # noqa: F403
 from eddyline.testing.journal_contract import append, head
 from eddyline.testing.wait import eventually

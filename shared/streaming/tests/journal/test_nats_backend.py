@@ -20,7 +20,17 @@ from starlette.responses import Response
 
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.journal.backends import BACKENDS, backend_from_url
-from eddyline.journal.base import Bounds, Entry, Follower, Gap, NewEntry, Page, Receipt
+from eddyline.journal.base import (
+    EVERYTHING,
+    Bounds,
+    Entry,
+    Follower,
+    Gap,
+    Interest,
+    NewEntry,
+    Page,
+    Receipt,
+)
 from eddyline.journal.cursor import Cursor, check_own_id, new_epoch
 from eddyline.journal.state import MemoryState
 from eddyline.service.admission import Limits
@@ -85,7 +95,7 @@ class NatsJournal:
         outcome = "repeated" if first.digest() == new.digest() else "conflict"
         return Receipt(cursor, first.id or str(cursor), outcome)
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
+    async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
         oldest, head = Cursor(self._stream.name, 0), self._head
         start = after or oldest
         if gap := self._gap(start, head):

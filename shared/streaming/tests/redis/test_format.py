@@ -15,7 +15,7 @@ from eddyline.journal.base import NewEntry
 from eddyline.redis.journal import RedisJournal
 from eddyline.testing import RedisServer
 
-COMPLAINT = r"eddyline:\{NAME\}: in Redis has format 2, and this version knows formats up to 1"
+COMPLAINT = r"eddyline:\{NAME\}: in Redis has format 3, and this version knows formats up to 2"
 
 #: The fields that a hub had before there were formats.
 BEFORE = {"epoch": "4f1d09c2", "run_id": "r", "sequence": 0, "first": 1, "bytes": 0, "oldest": 0}
@@ -54,7 +54,7 @@ async def test_a_hub_of_before_there_were_formats_goes_on(
     assert str(receipt.cursor) == "4f1d09c2.1"
 
 
-@pytest.mark.parametrize("fields", [{"format": 2}, BEFORE | {"format": 2}], ids=["bare", "filled"])
+@pytest.mark.parametrize("fields", [{"format": 3}, BEFORE | {"format": 3}], ids=["bare", "filled"])
 async def test_a_later_format_ends_the_start_and_is_left_alone(
     redis_url: str, name: str, client: redis.Redis, fields: dict[str, str | int]
 ) -> None:
@@ -84,9 +84,9 @@ async def test_a_running_process_writes_nothing_into_keys_that_were_converted(
 ) -> None:
     async with RedisJournal(redis_url, name) as journal:
         await journal.append([NewEntry("t", "before")])
-        client.hset(meta(name), "format", 2)
+        client.hset(meta(name), "format", 3)
         for call in (journal.append([NewEntry("t", "after")]), journal.read(None, 10)):
-            with pytest.raises(UnknownFormat, match="has format 2"):
+            with pytest.raises(UnknownFormat, match="has format 3"):
                 await call
     assert client.xlen(f"eddyline:{{{name}}}:journal") == 1
 
@@ -104,7 +104,7 @@ def test_the_service_refuses_to_start_and_says_both_formats(
     tmp_path: Path, command: list[str]
 ) -> None:
     with RedisServer(tmp_path) as server:
-        server.command("HSET eddyline:{events}:meta format 2")
+        server.command("HSET eddyline:{events}:meta format 3")
         ended = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=tmp_path,
@@ -114,6 +114,6 @@ def test_the_service_refuses_to_start_and_says_both_formats(
             timeout=60,
         )
     assert ended.returncode == 3, ended.stderr
-    complaint = "it can't start: the journal eddyline:{events}: in Redis has format 2, and this"
-    assert f'"{complaint} version knows formats up to 1' in ended.stdout + ended.stderr
+    complaint = "it can't start: the journal eddyline:{events}: in Redis has format 3, and this"
+    assert f'"{complaint} version knows formats up to 2' in ended.stdout + ended.stderr
     assert "Ctrl-C" not in ended.stdout, "a banner, of a server that is not there"

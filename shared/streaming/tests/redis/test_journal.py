@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from eddyline.errors import BadRequest, SettingsError, Unavailable
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
-from eddyline.journal.memory import ENTRY_OVERHEAD
+from eddyline.journal.window import ENTRY_OVERHEAD
 from eddyline.redis.journal import RedisJournal
 from eddyline.redis.link import RedisLink
 from eddyline.redis.primary import Primary

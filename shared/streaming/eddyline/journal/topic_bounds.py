@@ -1,0 +1,80 @@
+"""Entries of topics with bounds of their own: a topic that is full drops its oldest, no others'."""
+
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eddyline.journal.base import TopicBounds
+
+#: Entries of one age that are looked at in one go.
+EXPIRED = 1000
+
+
+@dataclass(slots=True)
+class _Topic:
+    """The retained entries of one topic, the oldest first: their sequences and sizes."""
+
+    bytes: int = 0
+    entries: deque[tuple[int, int]] = field(default_factory=deque)
+
+
+class BoundedTopics:
+    """Knows which entries go by the bounds of their own topics. An entry is of its canonical one.
+
+    `of_topic`: the bounds of a topic; None where only the journal's own hold.
+    """
+
+    def __init__(self, of_topic: Callable[[str], TopicBounds | None]) -> None:
+        self._of_topic = of_topic
+        self._topics: dict[str, _Topic] = {}
+        #: By age in seconds, and sequence: when an entry came, and its topic. The oldest first.
+        self._ages: dict[float, OrderedDict[int, tuple[float, str]]] = {}
+
+    def add(self, topic: str, sequence: int, size: int, now: float) -> list[int]:
+        """Called with each new entry; returns the sequences of those that go."""
+        bounds = self._of_topic(topic)
+        if bounds is None:
+            return []
+        known = self._topics.setdefault(topic, _Topic())
+        known.entries.append((sequence, size))
+        known.bytes += size
+        if bounds.max_age is not None:
+            self._ages.setdefault(bounds.max_age, OrderedDict())[sequence] = (now, topic)
+        return self._over(topic, bounds)
+
+    def expired(self, now: float, head: int) -> list[int]:
+        """The sequences of entries that are too old, but for the newest entry of the journal."""
+        gone = []
+        for age, entries in self._ages.items():
+            for sequence, (came, topic) in list(itertools.islice(entries.items(), EXPIRED)):
+                if now - came <= age or sequence == head:
+                    break
+                self._drop_oldest(topic)
+                gone.append(sequence)
+        return gone
+
+    def forget(self, topic: str, sequence: int) -> None:
+        """Called where an entry went by other bounds: it was the oldest of its topic."""
+        known = self._topics.get(topic)
+        if known is not None and known.entries[0][0] == sequence:
+            self._drop_oldest(topic)
+
+    def _over(self, topic: str, bounds: TopicBounds) -> list[int]:
+        known, gone = self._topics[topic], []
+        while len(known.entries) > 1 and (
+            (bounds.max_entries is not None and len(known.entries) > bounds.max_entries)
+            or (bounds.max_bytes is not None and known.bytes > bounds.max_bytes)
+        ):
+            gone.append(self._drop_oldest(topic))
+        return gone
+
+    def _drop_oldest(self, topic: str) -> int:
+        known = self._topics[topic]
+        sequence, size = known.entries.popleft()
+        known.bytes -= size
+        if not known.entries:
+            del self._topics[topic]
+        for entries in self._ages.values():
+            entries.pop(sequence, None)
+        return sequence
