@@ -11,7 +11,7 @@ import orjson
 
 from eddyline.broadcast.catch_up import Start
 from eddyline.errors import BadCursor
-from eddyline.journal.base import Entry, Page
+from eddyline.journal.base import EVERYTHING, Entry, Interest, Page
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.threads import FILES
@@ -34,10 +34,10 @@ class LogJournal(MemoryJournal):
 
     history: "History"
 
-    async def read(self, after: Cursor | None, limit: int) -> Page:
+    async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
         if after is not None and after.sequence == _IN_FILES:
             return await self.history.read(after)
-        return await super().read(after, limit)
+        return await super().read(after, limit, interest)
 
 
 class History:
