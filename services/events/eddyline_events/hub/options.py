@@ -46,7 +46,8 @@ class Options:
 
     `max_event_bytes`: of an event's data. `publish_rate`: events a second and principal, counted
     apart from those of other namespaces; 0 is no limit. `presence`: whether its subscribers are
-    told. `history_…`: what the journal retains of each topic, in events, bytes and seconds.
+    told. `history_…`: the most that the journal retains of each topic, in events, bytes and
+    seconds.
     """
 
     prefix: str = ""

@@ -1,4 +1,4 @@
-"""What a journal knows of entries that it no longer retains: their topics, and their own ids.
+"""Entries that a journal no longer retains: their topics, and their own ids.
 
 A reader of other topics missed nothing, and an id that is used up names no other entry.
 """

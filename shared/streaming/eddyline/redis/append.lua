@@ -45,7 +45,7 @@ local function bind(topic, bounds, at, size)
   end
   local name = redis.sha1hex(topic)
   local count = redis.call('ZLEXCOUNT', KEYS[7], '[' .. name, '(' .. name .. ':')
-  -- Where the index was evicted, nobody knows what the bytes are of.
+  -- The index was evicted, and the bytes are those of entries that nobody knows.
   if count == 0 then redis.call('HDEL', KEYS[8], name) end
   local total = tonumber(redis.call('HGET', KEYS[8], name) or 0)
   while count > 0 and drops > 0

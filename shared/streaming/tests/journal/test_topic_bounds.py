@@ -155,7 +155,7 @@ async def test_an_own_id_of_an_entry_that_went_names_no_other(journal: Journal) 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_reader_gets_its_entries_or_is_told(journal: Journal, seed: int) -> None:
-    """Of any topics, from any place, at any time; `retained` ones are what the journal says."""
+    """Of any topic, from any place, at any time."""
     chance = random.Random(seed)
     topics = ["c1", "c2", "b1", "a1", "free", "other"]
     written: defaultdict[str, list[int]] = defaultdict(list)
