@@ -1,12 +1,13 @@
 """Settings of the chat service: `CHAT_*`, beside those of every service."""
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from eddyline.service.settings import Settings
+from eddyline_chat.client.origin import Origin
 
 #: The upstream that needs no server: it simulates answers.
 DEMO = "demo"
@@ -69,13 +70,19 @@ class ChatSettings(Settings):
         if value == DEMO:
             return value
         try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not a URL: {error}") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("expected `demo` or a URL such as http://host:8000/v1")
-        if url.userinfo or url.query or url.fragment:
+            Origin.from_url(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or `demo`") from None
+        url = urlsplit(value)
+        if "@" in url.netloc or url.query or url.fragment:
             raise ValueError("expected a bare URL: the key goes into CHAT_API_KEY")
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().isprintable():
+            raise ValueError("it holds a line end, or another character that no header may have")
         return value
 
     @field_validator("model")

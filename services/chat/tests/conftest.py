@@ -4,12 +4,16 @@ the real ones do.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from eddyline.errors import StreamingError
 from eddyline.testing import eventually
+from eddyline_chat.openai.chunk import Chunk
+from eddyline_chat.openai.text import Text
+from eddyline_chat.upstreams.base import Question, Upstream
 
 STREAM = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
 
@@ -93,6 +97,42 @@ class Exchange(asyncio.Protocol):
         self.transport.write(body)
 
 
+class Gathered:
+    """A receiver: the texts of an answer, and its end."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.some = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._text = Text()
+
+    def ask(self, upstream: Upstream, **body: Any) -> Any:
+        question = {"messages": [{"role": "user", "content": "Hello"}], **body}
+        return upstream.ask(Question(question), self)
+
+    def on_chunks(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            if text := self._text.take(chunk):
+                self.texts.append(text)
+                self.some.set()
+
+    def on_end(self, error: StreamingError | None, chunks: Sequence[Chunk] = ()) -> None:
+        self.on_chunks(chunks)
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
+
+    async def whole(self, upstream: Upstream) -> list[str]:
+        """All texts; raises the error of an answer that has one."""
+        exchange = self.ask(upstream)
+        try:
+            await asyncio.wait_for(self.ended, 20)
+        finally:
+            exchange.close()
+        return self.texts
+
+
 class FakeOpenAI:
     """`answer` serves each request; the questions are kept."""
 
@@ -111,6 +151,11 @@ class FakeOpenAI:
 async def whole_answer(exchange: Exchange) -> None:
     exchange.tokens("Hel", "lo")
     exchange.end()
+
+
+@pytest.fixture
+def gather() -> type[Gathered]:
+    return Gathered
 
 
 @pytest.fixture

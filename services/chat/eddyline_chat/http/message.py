@@ -5,7 +5,7 @@ from pydantic import BaseModel, ValidationError
 
 from eddyline.errors import BadRequest, TooLarge
 from eddyline.service.body import at_most, read_body
-from eddyline_chat.upstreams.base import Message
+from eddyline_chat.upstreams.base import Question
 
 
 class ChatRequest(BaseModel):
@@ -38,5 +38,5 @@ def checked(name: str, text: str, limit: int) -> str:
     return text
 
 
-def question(text: str) -> list[Message]:
-    return [{"role": "user", "content": text}]
+def question(text: str) -> Question:
+    return Question({"messages": [{"role": "user", "content": text}]})

@@ -28,10 +28,13 @@ class Token(TypedDict):
 
 
 class Done(TypedDict):
-    """The answer is whole; with `finish_reason` it is as long as the model's limit allows."""
+    """The answer is whole, or as long as the model's limit allows (`length`). `usage`: the
+    upstream's, where it tells one.
+    """
 
     done: Literal[True]
-    finish_reason: NotRequired[Literal["length"]]
+    finish_reason: NotRequired[str]
+    usage: NotRequired[dict[str, Any]]
 
 
 class Failure(TypedDict):
@@ -41,10 +44,11 @@ class Failure(TypedDict):
 
 
 class Answer(TypedDict):
-    """With `finish_reason` it is as long as the model's limit allows."""
+    """The whole answer, or as much as the model's limit allows (`length`)."""
 
     response: str
-    finish_reason: NotRequired[Literal["length"]]
+    finish_reason: NotRequired[str]
+    usage: NotRequired[dict[str, Any]]
 
 
 #: The routes read their bodies themselves, with a bound.

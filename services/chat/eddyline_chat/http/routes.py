@@ -9,7 +9,8 @@ from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import message
-from eddyline_chat.http.answer import AnswerResponse, EventStream, Form, Pace, PlainText, Whole
+from eddyline_chat.http.answer import Answer, Pace
+from eddyline_chat.http.forms import EventStream, Form, PlainText, Whole
 from eddyline_chat.http.openapi import EVENTS, TEXT, WHOLE
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Upstream, Upstreams
@@ -50,20 +51,23 @@ class ChatApi:
         prompt: Annotated[str, Query(description="the text to answer")],
     ) -> Response:
         text = message.checked("prompt", prompt, self._limit)
-        return self._answer(request, caller, self.upstreams.words, text, PlainText())
+        return await self._answer(request, caller, self.upstreams.words, text, PlainText())
 
     async def chat_stream(self, request: Request, caller: AllowedCaller) -> Response:
         text = await message.read(request, self._limit)
-        return self._answer(request, caller, self.upstreams.tokens, text, EventStream())
+        return await self._answer(request, caller, self.upstreams.tokens, text, EventStream())
 
     async def chat_sync(self, request: Request, caller: AllowedCaller) -> Response:
         text = await message.read(request, self._limit)
-        return self._answer(request, caller, self.upstreams.whole, text, Whole())
+        return await self._answer(request, caller, self.upstreams.whole, text, Whole())
 
-    def _answer(
+    async def _answer(
         self, request: Request, caller: Principal, upstream: Upstream, text: str, form: Form
     ) -> Response:
+        # nosniff: no browser may take the echo of a prompt for HTML.
+        headers = {"X-Chat-Upstream": self.upstreams.label, "X-Content-Type-Options": "nosniff"}
+        question = message.question(text)
         with self._context.limits.for_request(request, caller) as permit:
-            stream = self._context.stream(self._pulls, permit, caller.expires)
-            tokens = upstream.complete(message.question(text))
-            return AnswerResponse(tokens, form, stream, self.upstreams.label, self._pace)
+            context = self._context.stream(self._pulls, permit, caller.expires)
+            answer = Answer(form, context, self._pace)
+            return await answer.response(request, upstream, question, headers)

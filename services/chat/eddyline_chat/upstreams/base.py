@@ -1,47 +1,79 @@
 """Upstreams make the answers: the part that others may implement."""
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from eddyline.errors import Unavailable, UpstreamError
+from eddyline.errors import StreamingError, Unavailable, UpstreamError
+from eddyline_chat.openai.chunk import Chunk
+
+#: A message of OpenAI's API: `role`, `content`, and other fields that the API has.
+Message = dict[str, Any]
 
 
-class Message(TypedDict):
-    role: str
-    content: str
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request for an answer: a body of OpenAI's `POST /chat/completions`.
+
+    `body` has `messages` at least; `stream` says whether the answer comes in pieces. `headers` are
+    passed on: the id of the request, its trace.
+    """
+
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Receiver(Protocol):
+    """Takes one answer. Called in the event loop; never blocks."""
+
+    def on_chunks(self, chunks: Sequence[Chunk]) -> None:
+        """The chunks of one read."""
+
+    def on_end(self, error: StreamingError | None, chunks: Sequence[Chunk] = ()) -> None:
+        """Once, with the last chunks. No error: the answer is whole, by a finish reason or by a
+        setting.
+        """
+
+
+class Exchange(Protocol):
+    """One answer on its way. Each method may be called at any time, and awaits nothing."""
+
+    def pause(self) -> None:
+        """The client takes no more for now: the upstream has to wait."""
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None:
+        """Stops the answer at the model, too. The receiver is told nothing any more."""
 
 
 class Upstream(Protocol):
     """A model, or a server that asks one."""
 
-    def complete(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        """The tokens of an answer, as they come.
+    def ask(self, question: Question, receiver: Receiver) -> Exchange:
+        """Begins an answer; called in the event loop. `receiver` is told nothing before this has
+        returned.
 
-        Called once for each question, from many tasks at once; nothing is asked before the first
-        step. A generator that returns says that the answer is whole, and has yielded text. One that
-        cannot make it whole raises an error in words that a client may read: AnswerLimited after
-        the last token, UpstreamBusy or UpstreamRefused before the first one, UpstreamError at any
-        time. `aclose()` stops the generation at once, at the model as well; it is called in the
-        task of the steps, which ends by a cancel scope of anyio.
+        An answer that cannot be made whole ends with an error in words that a client may read:
+        UpstreamBusy or UpstreamRefused before the first chunk, UpstreamError at any time.
         """
 
 
 class AnswerLimited(UpstreamError):
-    """The answer reached the limit of its length: the tokens are all that there is of it."""
-
-    #: The finish reason for clients, in OpenAI's word.
-    reason = "length"
+    """The answer reached the limit of its length, and its form has no place for that."""
 
 
 class UpstreamRefused(UpstreamError):
-    """The upstream does not take the question; `status` is the one that it gave, a 4xx."""
+    """The upstream does not take the question; `status` is the one that it gave, a 4xx. `code` is
+    its code for the reason, where it is one of OpenAI's form.
+    """
 
     title = "Upstream refused"
 
-    def __init__(self, detail: str, status: int) -> None:
+    def __init__(self, detail: str, status: int, code: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
+        self.code = code
 
 
 class UpstreamBusy(Unavailable):
@@ -58,9 +90,14 @@ class UpstreamLimited(UpstreamBusy):
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """The upstream of each of the lesson's routes; `label` is for the header `X-Chat-Upstream`."""
+    """The upstream of each of the lesson's routes, and that of OpenAI's.
+
+    `label` is for the header `X-Chat-Upstream`; `model` the name of the model for clients.
+    """
 
     label: str
+    model: str
     words: Upstream
     tokens: Upstream
     whole: Upstream
+    completions: Upstream

@@ -1,8 +1,10 @@
 """The upstream that follows a script: for tests."""
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
 
-from eddyline_chat.upstreams.base import Message
+from eddyline.errors import StreamingError
+from eddyline_chat.openai.chunk import written
+from eddyline_chat.upstreams.base import Question, Receiver
 
 
 class Scripted:
@@ -11,14 +13,48 @@ class Scripted:
     `questions` are those that were asked.
     """
 
-    def __init__(self, *tokens: str, error: Exception | None = None) -> None:
-        self.questions: list[list[Message]] = []
+    def __init__(self, *tokens: str, error: StreamingError | None = None) -> None:
+        self.questions: list[Question] = []
         self._tokens = tokens
         self._error = error
 
-    async def complete(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
-        self.questions.append(list(messages))
-        for token in self._tokens:
-            yield token
+    def ask(self, question: Question, receiver: Receiver) -> "Reciting":
+        self.questions.append(question)
+        return Reciting(self._tokens, self._error, receiver)
+
+
+class Reciting:
+    """One answer of a script, a token in each turn of the event loop."""
+
+    def __init__(
+        self, tokens: tuple[str, ...], error: StreamingError | None, receiver: Receiver
+    ) -> None:
+        self._left = list(tokens)
+        self._error = error
+        self._receiver = receiver
+        self._paused = False
+        self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def pause(self) -> None:
+        self._paused = True
+        self._turn.cancel()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def close(self) -> None:
+        self._turn.cancel()
+
+    def _go_on(self) -> None:
+        if self._left:
+            self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+            choice = {"index": 0, "delta": {"content": self._left.pop(0)}, "finish_reason": None}
+            self._receiver.on_chunks([written({"choices": [choice]})])
+            return
         if self._error is not None:
-            raise self._error
+            self._receiver.on_end(self._error)
+            return
+        choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        self._receiver.on_end(None, [written({"choices": [choice]})])

@@ -236,8 +236,10 @@ def token(text: str) -> str:
 async def test_whole_answers_are_whole(server: Running, fake: Any, act: Act) -> None:
     text, events, whole = await each_route(server, fake, act)
     assert (text.status, text.body, text.clean) == (200, TEXT.encode(), True)
-    assert events.events() == [token("one "), token("two"), 'data: {"done": true}']
-    assert json.loads(whole.body) == {"response": TEXT}
+    assert events.events() == [token("one "), token("two"), events.events()[-1]]
+    done = json.loads(events.events()[-1].removeprefix("data: "))
+    assert (done["done"], done["finish_reason"]) == (True, "stop")
+    assert {"done": True, **json.loads(whole.body)} == {"response": TEXT, **done}
 
 
 @table(CUT)
@@ -287,7 +289,7 @@ async def test_halves_of_a_surrogate_pair_are_joined(
     assert (plain.body.decode(), plain.clean) == (text, True)
     tokens = [json.loads(event.removeprefix("data: ")) for event in events.events()]
     assert "".join(t.get("token", "") for t in tokens) == text
-    assert json.loads(whole.body) == {"response": text}
+    assert json.loads(whole.body)["response"] == text
 
 
 def refused(status: int, code: str | None = None, **headers: str) -> Act:

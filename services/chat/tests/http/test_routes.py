@@ -24,6 +24,8 @@ from eddyline_chat.upstreams.scripted import Scripted
 
 KEY = "sk-not-to-be-seen"
 
+DONE = '{"done": true, "finish_reason": "stop"}'
+
 Serve = Callable[..., Any]
 
 
@@ -111,12 +113,16 @@ async def test_tokens_of_an_upstream_in_each_form(serve: Serve, fake: Any) -> No
     server = await serve()
     async with ask(server) as stream:
         events = [json.loads(event.data) for event in await stream.events()]
-        assert events == [{"token": "Hel"}, {"token": "lo"}, {"done": True}]
+        assert events == [
+            {"token": "Hel"},
+            {"token": "lo"},
+            {"done": True, "finish_reason": "stop"},
+        ]
         assert "demo" not in stream.headers["x-chat-upstream"]
     async with post(server, "/chat?prompt=Hello") as stream:
-        assert [chunk async for chunk in stream.chunks()] == [b"Hel", b"lo"]
+        assert await stream.body() == b"Hello"
     async with post(server, "/chat/sync", {"message": "Hello"}) as stream:
-        assert await stream.json() == {"response": "Hello"}
+        assert await stream.json() == {"response": "Hello", "finish_reason": "stop"}
     asked = [question["messages"] for question in fake.questions]
     assert asked == [[{"role": "user", "content": "Hello"}]] * 3
 
@@ -162,7 +168,7 @@ async def serving(upstream: Upstream, **settings: Any) -> AsyncIterator[Running]
     fields = ChatSettings(**settings)
     context = Context.from_settings(fields)
     api = ChatApi(context, fields)
-    api.upstreams = Upstreams("scripted", upstream, upstream, upstream)
+    api.upstreams = Upstreams("scripted", "m", upstream, upstream, upstream, upstream)
     async with running(create_suite(context, [Service("chat", api.routes())], "Test")) as server:
         yield server
         await released(server)
@@ -176,17 +182,18 @@ async def test_an_upstream_of_ones_own_answers() -> None:
             assert await stream.body() == b"Hello"
         async with ask(server) as stream:
             events = [json.loads(event.data) for event in await stream.events()]
-    assert events == [{"token": "Hel"}, {"token": "lo"}, {"done": True}]
-    assert [question[0]["content"] for question in scripted.questions] == ["Hi", "Hello"]
+    assert events == [{"token": "Hel"}, {"token": "lo"}, json.loads(DONE)]
+    asked = [question.body["messages"] for question in scripted.questions]
+    assert [messages[0]["content"] for messages in asked] == ["Hi", "Hello"]
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        "eddyline_chat.upstreams.scripted.Scripted.complete",
+        "eddyline_chat.upstreams.scripted.Scripted.ask",
         "eddyline_chat.http.message.question",
-        "eddyline_chat.http.routes.AnswerResponse",
-        "eddyline.responses.body.BodyResponse.init_headers",
+        "eddyline_chat.http.routes.Answer",
+        "starlette.responses.Response.init_headers",
     ],
 )
 @pytest.mark.parametrize(("path", "message"), PATHS)
@@ -358,7 +365,7 @@ async def test_a_drain_lets_an_answer_finish(serve: Serve, fake: Any) -> None:
         stopping = asyncio.create_task(server.stop())
         await eventually(lambda: server.app.state.context.drain.draining)
         draining.set()
-        assert [event.data for event in await stream.events()] == ['{"done": true}']
+        assert [event.data for event in await stream.events()] == [DONE]
         await stopping
 
 

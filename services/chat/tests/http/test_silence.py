@@ -11,6 +11,8 @@ from eddyline.testing import Running, Stream, fetch, running
 from eddyline_chat.app import create_app
 from eddyline_chat.settings import ChatSettings
 
+DONE = '{"done": true, "finish_reason": "stop"}'
+
 Serve = Callable[..., Any]
 
 
@@ -64,7 +66,7 @@ async def test_the_head_and_heartbeats_come_before_the_first_token(serve: Serve,
     assert not script.go_on.is_set()
     script.go_on.set()
     rest = await stream.body()
-    assert rest.replace(b":\n\n", b"") == b'data: {"token": "a"}\n\ndata: {"done": true}\n\n'
+    assert rest.replace(b":\n\n", b"") == f'data: {{"token": "a"}}\n\ndata: {DONE}\n\n'.encode()
     await stream.close()
 
 
@@ -100,7 +102,7 @@ async def test_comments_before_the_first_token_are_no_fault(serve: Serve, fake: 
     fake.answer = lambda exchange: pinging(exchange, rounds=8)
     server = await serve(idle_timeout=0.2, first_token_timeout=60)
     stream = await ask(server)
-    assert [event.data for event in await stream.events()] == ['{"token": "a"}', '{"done": true}']
+    assert [event.data for event in await stream.events()] == ['{"token": "a"}', DONE]
     await stream.close()
 
 
@@ -109,7 +111,7 @@ async def test_reasoning_gives_the_first_token_time(serve: Serve, fake: Any) -> 
     fake.answer = lambda exchange: pinging(exchange, rounds=15, data=data)
     server = await serve(idle_timeout=0.2, first_token_timeout=1.0)
     stream = await ask(server)
-    assert [event.data for event in await stream.events()] == ['{"token": "a"}', '{"done": true}']
+    assert [event.data for event in await stream.events()] == ['{"token": "a"}', DONE]
     await stream.close()
 
 
@@ -146,5 +148,5 @@ async def test_a_slow_client_does_not_use_up_the_upstreams_time(serve: Serve, fa
     await asyncio.wait_for(sent.wait(), 20)
     await asyncio.sleep(0.6)  # sleep: the pace of a slow client, beyond the idle timeout
     events = await stream.events()
-    assert (len(events), events[-1].data) == (size + 1, '{"done": true}')
+    assert (len(events), events[-1].data) == (size + 1, DONE)
     await stream.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from eddyline_chat.upstreams.base import Upstream
 from eddyline_chat.upstreams.demo import Demo
 from eddyline_chat.upstreams.scripted import Scripted
 
-QUESTION: Any = [{"role": "user", "content": "Hello"}]
 TOKENS = ["one ", "two ", "naïve 🜁"]
 
 
@@ -35,35 +33,44 @@ async def upstream(request: pytest.FixtureRequest, fake: Any) -> AsyncIterator[U
         yield Demo(lambda _: TOKENS) if request.param == "demo" else Scripted(*TOKENS)
 
 
-async def collect(upstream: Upstream, seen: list[str] | None = None) -> list[str]:
-    seen = [] if seen is None else seen
-    async with aclosing(upstream.complete(QUESTION)) as tokens:
-        async for token in tokens:
-            seen.append(token)
-    return seen
-
-
-async def test_an_answer_comes_token_by_token_and_ends(upstream: Upstream) -> None:
+async def test_an_answer_comes_token_by_token_and_ends(upstream: Upstream, gather: Any) -> None:
     for _ in range(2):
-        assert await collect(upstream) == TOKENS
+        assert await gather().whole(upstream) == TOKENS
 
 
-async def test_answers_at_the_same_time_are_apart(upstream: Upstream) -> None:
-    answers = await asyncio.gather(*(collect(upstream) for _ in range(5)))
+async def test_answers_at_the_same_time_are_apart(upstream: Upstream, gather: Any) -> None:
+    answers = await asyncio.gather(*(gather().whole(upstream) for _ in range(5)))
     assert answers == [TOKENS] * 5
 
 
-async def test_an_answer_that_is_closed_early_ends_there(upstream: Upstream) -> None:
-    tokens = upstream.complete(QUESTION)
-    assert await anext(tokens) == TOKENS[0]
-    await tokens.aclose()
-    assert await anext(tokens, None) is None
-    assert await collect(upstream) == TOKENS
+async def test_nothing_is_told_before_the_exchange_is_there(
+    upstream: Upstream, gather: Any
+) -> None:
+    told = gather()
+    exchange = told.ask(upstream)
+    assert (told.texts, told.ended.done()) == ([], False)
+    exchange.close()
 
 
-async def test_an_answer_that_is_never_read_costs_nothing(upstream: Upstream, fake: Any) -> None:
-    await upstream.complete(QUESTION).aclose()
-    assert fake.questions == []
+async def test_an_answer_that_is_closed_early_ends_there(upstream: Upstream, gather: Any) -> None:
+    told = gather()
+    exchange = told.ask(upstream)
+    await asyncio.wait_for(told.some.wait(), 20)
+    exchange.close()
+    before = list(told.texts), told.ended.done()
+    assert await gather().whole(upstream) == TOKENS
+    assert (told.texts, told.ended.done()) == before
+
+
+async def test_an_answer_that_is_paused_waits(upstream: Upstream, gather: Any) -> None:
+    told = gather()
+    exchange = told.ask(upstream)
+    exchange.pause()
+    await gather().whole(upstream)  # long enough
+    assert told.texts == []
+    exchange.resume()
+    await asyncio.wait_for(told.ended, 20)
+    assert told.texts == TOKENS
 
 
 def refusing(exchange: Any) -> None:
@@ -78,16 +85,16 @@ def failing(exchange: Any) -> None:
 @pytest.mark.parametrize(("behave", "before"), [(refusing, []), (failing, ["one "])])
 @pytest.mark.parametrize("kind", ["openai", "scripted"])
 async def test_an_answer_that_is_not_whole_ends_in_an_upstream_error(
-    fake: Any, kind: str, behave: Callable[[Any], None], before: list[str]
+    fake: Any, gather: Any, kind: str, behave: Callable[[Any], None], before: list[str]
 ) -> None:
     async def answer(exchange: Any) -> None:
         behave(exchange)
 
     async def fails(upstream: Upstream) -> None:
-        seen: list[str] = []
+        told = gather()
         with pytest.raises(UpstreamError):
-            await collect(upstream, seen)
-        assert seen == before
+            await told.whole(upstream)
+        assert told.texts == before
 
     fake.answer = answer
     if kind == "scripted":

@@ -6,8 +6,6 @@ from typing import Any
 from eddyline_chat.upstreams import demo
 from eddyline_chat.upstreams.demo import Demo
 
-QUESTION: Any = [{"role": "user", "content": "Hello"}]
-
 
 def test_the_lessons_words() -> None:
     assert list(demo.words("Hello"))[:6] == ["Here ", "is ", "my ", "response ", "to ", "'Hello': "]
@@ -21,11 +19,12 @@ def test_the_lessons_characters() -> None:
     assert list(demo.characters("Hi")) == list(text)
 
 
-async def test_the_waits_come_before_the_first_token_and_after_each() -> None:
+async def test_the_waits_come_before_the_first_token_and_after_each(gather: Any) -> None:
     began = time.monotonic()
-    times = []
-    async for _ in Demo(demo.sentence, before=0.05, after=0.05).complete(QUESTION):
-        times.append(time.monotonic() - began)
-    assert len(times) == 1
-    assert times[0] >= 0.05
+    told = gather()
+    told.ask(Demo(demo.sentence, before=0.05, after=0.05))
+    await told.some.wait()
+    assert time.monotonic() - began >= 0.05
+    await told.ended
+    assert len(told.texts) == 1
     assert time.monotonic() - began >= 0.1

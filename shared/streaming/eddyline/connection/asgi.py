@@ -20,6 +20,8 @@ class AsgiConnection:
         self._size = 0
         self._wake = asyncio.Event()
         self._ending = False
+        self._last = b""
+        self._cut = False
         self._aborted = asyncio.Event()
 
     @property
@@ -40,9 +42,15 @@ class AsgiConnection:
     def write_framed(self, data: bytes) -> None:
         self.write(data)
 
-    def close(self) -> None:
+    def close(self, last: bytes = b"") -> None:
+        if not self._ending:
+            self._last = last
         self._ending = True
         self._wake.set()
+
+    def cut(self) -> None:
+        self._cut = True
+        self.close()
 
     def abort(self) -> None:
         self._ending = True
@@ -74,7 +82,8 @@ class AsgiConnection:
                 data = self._chunks.popleft()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._taken(len(data))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not self._cut:
+            await send({"type": "http.response.body", "body": self._last, "more_body": False})
 
     def _taken(self, size: int) -> None:
         self._size -= size

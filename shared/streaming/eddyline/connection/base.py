@@ -81,8 +81,15 @@ class Connection(Protocol):
     def write_framed(self, data: bytes) -> None:
         """Hands over bytes that are framed already: one framing serves a whole audience."""
 
-    def close(self) -> None:
-        """Ends the body cleanly, after all bytes that were written."""
+    def close(self, last: bytes = b"") -> None:
+        """Ends the body cleanly, after all bytes that were written, and `last`: they travel with
+        the end, so that a client which leaves once it has them has seen the end, too.
+        """
+
+    def cut(self) -> None:
+        """Ends the body after all bytes that were written, without its regular end: the client can
+        tell, and has them all. Where the body has no framing only `abort` can do that.
+        """
 
     def abort(self) -> None:
         """Ends it at once, so that the client sees an error."""

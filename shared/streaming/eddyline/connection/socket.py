@@ -111,10 +111,17 @@ class SocketConnection:
             if self.listener is not None:
                 self.listener.on_full()
 
-    def close(self) -> None:
-        if self.framing.last:
-            self.write_framed(self.framing.last)
+    def close(self, last: bytes = b"") -> None:
+        end = (framed(self.framing, last) if last else b"") + self.framing.last
+        if end:
+            self.write_framed(end)
         self._end()
+
+    def cut(self) -> None:
+        if self.framing.last:
+            self._end()
+        else:
+            self.abort()
 
     def abort(self) -> None:
         if self._state != "closed":

@@ -63,12 +63,22 @@ class TransportConnection(asyncio.Protocol):
     def write_framed(self, data: bytes) -> None:
         self._transport.write(data)
 
-    def close(self) -> None:
+    def close(self, last: bytes = b"") -> None:
+        end = (self.framing.frame(last) if last else b"") + self.framing.last
+        if end and not self._transport.is_closing():
+            self._transport.write(end)
+        self._end()
+
+    def cut(self) -> None:
+        if self.framing.last:
+            self._end()
+        else:
+            self.abort()
+
+    def _end(self) -> None:
         transport = self._transport
         if transport.is_closing():
             return
-        if self.framing.last:
-            transport.write(self.framing.last)
         transport.close()
         if transport.get_write_buffer_size():
             asyncio.get_running_loop().call_later(LINGER, transport.abort)

@@ -123,3 +123,24 @@ async def test_an_ordinary_answer_leaves_the_connection_for_the_stream(bench):
     connection.close()
     assert await stream.body() == b"first"
     assert stream.clean
+
+
+async def test_the_last_bytes_come_with_the_end(bench):
+    stream = await fetch(bench.url + "/stream")
+    connection, listener = await bench.connection()
+    connection.write(b"second")
+    connection.close(b"last")
+    connection.close(b"never")
+    assert await stream.body() == b"firstsecondlast"
+    assert stream.clean
+    await eventually(lambda: listener.told == ["close"])
+
+
+async def test_a_cut_sends_what_was_written_and_is_seen_as_an_error(bench):
+    stream = await fetch(bench.url + "/stream", receive_buffer=4096)
+    connection, listener = await bench.connection()
+    connection.write(b"x" * 300_000)
+    connection.cut()
+    assert len(await stream.body()) == 300_005
+    assert stream.clean is False
+    await eventually(lambda: listener.told[-1] == "close")

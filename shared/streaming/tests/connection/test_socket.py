@@ -202,3 +202,12 @@ async def test_a_large_event_that_many_do_not_read_is_there_once() -> None:
     await eventually(lambda: not peers)
     for _, theirs in pairs[1:]:
         theirs.close()
+
+
+async def test_without_framing_a_cut_is_an_abort(pair):
+    """A mere close would look like a regular end."""
+    while not pair.connection.buffered:
+        pair.connection.write(b"x" * 1000)
+    pair.connection.cut()
+    await eventually(lambda: pair.listener.told == ["close"])
+    assert pair.connection.buffered == 0

@@ -1,4 +1,4 @@
-"""Chunks of an OpenAI stream, one by one."""
+"""The text of chunks, one by one."""
 
 import json
 from typing import Any
@@ -6,33 +6,36 @@ from typing import Any
 import pytest
 
 from eddyline.errors import UpstreamError
-from eddyline_chat.upstreams.delta import Delta, quoted
+from eddyline_chat.openai.chunk import parse, quoted
+from eddyline_chat.openai.text import Text
 
 
-def parse(choice: Any) -> Delta:
-    return Delta.parse(json.dumps({"choices": [choice]}))
+def read(chunk: Any) -> tuple[str, str]:
+    """The text and the finish reason."""
+    text = Text()
+    return text.take(parse(json.dumps(chunk).encode())), text.finish
 
 
 @pytest.mark.parametrize(
-    ("choice", "delta"),
+    ("choice", "text", "finish"),
     [
-        ({"delta": {"content": "a"}, "finish_reason": None}, Delta("a")),
-        ({"delta": {"content": "a"}, "finish_reason": "stop"}, Delta("a", "stop")),
-        ({"delta": {}, "finish_reason": "eos"}, Delta("", "eos")),
-        ({"delta": {}, "finish_reason": ""}, Delta()),
-        ({"delta": {"role": "assistant"}}, Delta()),
-        ({"delta": {"content": None, "reasoning_content": "hm"}}, Delta(reasoning=True)),
-        ({"delta": {"refusal": "I can't"}}, Delta("I can't")),
-        ({"delta": {"content": ["?", {"type": "text", "text": "!"}]}}, Delta("?!")),
-        ({"delta": {"content": [{"type": "thinking", "thinking": []}]}}, Delta(reasoning=True)),
-        ({"delta": {"content": "a", "tool_calls": []}}, Delta("a")),
-        ({"message": {"content": "a"}, "finish_reason": "stop"}, Delta("a", "stop")),
-        ({"delta": None}, Delta()),
-        ({}, Delta()),
+        ({"delta": {"content": "a"}, "finish_reason": None}, "a", ""),
+        ({"delta": {"content": "a"}, "finish_reason": "stop"}, "a", "stop"),
+        ({"delta": {}, "finish_reason": "eos"}, "", "eos"),
+        ({"delta": {}, "finish_reason": ""}, "", ""),
+        ({"delta": {"role": "assistant"}}, "", ""),
+        ({"delta": {"content": None, "reasoning_content": "hm"}}, "", ""),
+        ({"delta": {"refusal": "I can't"}}, "I can't", ""),
+        ({"delta": {"content": ["?", {"type": "text", "text": "!"}]}}, "?!", ""),
+        ({"delta": {"content": [{"type": "thinking", "thinking": []}]}}, "", ""),
+        ({"delta": {"content": "a", "tool_calls": []}}, "a", ""),
+        ({"message": {"content": "a"}, "finish_reason": "stop"}, "a", "stop"),
+        ({"delta": None}, "", ""),
+        ({}, "", ""),
     ],
 )
-def test_what_a_choice_adds(choice: Any, delta: Delta) -> None:
-    assert parse(choice) == delta
+def test_the_text_of_a_choice(choice: Any, text: str, finish: str) -> None:
+    assert read({"choices": [choice]}) == (text, finish)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_what_a_choice_adds(choice: Any, delta: Delta) -> None:
 )
 def test_a_choice_that_is_not_text_is_an_error(choice: Any, saying: str) -> None:
     with pytest.raises(UpstreamError, match=saying):
-        parse(choice)
+        read({"choices": [choice]})
 
 
 @pytest.mark.parametrize(
@@ -67,13 +70,12 @@ def test_a_choice_that_is_not_text_is_an_error(choice: Any, saying: str) -> None
     ],
 )
 def test_only_the_first_choice_counts(choices: Any, text: str) -> None:
-    assert Delta.parse(json.dumps({"choices": choices})) == Delta(text)
+    assert read({"choices": choices}) == (text, "")
 
 
 @pytest.mark.parametrize(
     ("chunk", "saying"),
     [
-        ({"choices": "?"}, "choices that are not a list"),
         ({"object": "error", "message": "x", "code": 400}, "failed in the midst"),
         ({"detail": "Not Found"}, "failed in the midst"),
         ({"message": "x", "type": "server_error"}, r"failed in the midst .* \(server_error\)"),
@@ -82,23 +84,28 @@ def test_only_the_first_choice_counts(choices: Any, text: str) -> None:
 )
 def test_an_object_that_is_no_chunk_is_an_error(chunk: Any, saying: str) -> None:
     with pytest.raises(UpstreamError, match=saying):
-        Delta.parse(json.dumps(chunk))
+        parse(json.dumps(chunk).encode())
+
+
+def test_choices_are_a_list() -> None:
+    with pytest.raises(UpstreamError, match="choices that are not a list"):
+        read({"choices": "?"})
 
 
 def test_the_usage_alone_is_a_chunk() -> None:
-    assert Delta.parse('{"usage": {"total_tokens": 1}}') == Delta()
+    assert read({"usage": {"total_tokens": 1}}) == ("", "")
 
 
 @pytest.mark.parametrize("data", ["{nonsense", "[" * 100_000, "[1]", '"text"'])
 def test_what_is_no_object_is_an_error(data: str) -> None:
     with pytest.raises(UpstreamError, match="not"):
-        Delta.parse(data)
+        parse(data.encode())
 
 
 @pytest.mark.parametrize("error", ["plain text", {"message": "x"}, ["?"]])
 def test_an_error_of_any_shape_is_an_error(error: Any) -> None:
     with pytest.raises(UpstreamError, match=r"failed in the midst of its answer$"):
-        Delta.parse(json.dumps({"error": error}))
+        parse(json.dumps({"error": error}).encode())
 
 
 @pytest.mark.parametrize(
