@@ -9,6 +9,7 @@ from eddyline.service.registry import Demo, Example, Registration
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_logs.demo import demo_log
 from eddyline_logs.http.routes import LogsApi
+from eddyline_logs.reading.backlog import Limits
 from eddyline_logs.reading.history import History, LogJournal
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
@@ -18,10 +19,11 @@ from eddyline_logs.sources.registry import Sources
 def service(context: Context, settings: LogsSettings) -> Service:
     sources = Sources.parse(settings.sources)
     journal = LogJournal(settings.journal_bytes, settings.journal_age)
-    meter = StreamMetrics("logs", "broadcast")
+    meter, once = StreamMetrics("logs", "broadcast"), StreamMetrics("logs", "pull")
     broadcast = Broadcast(journal, meter, context.settings.policy, context.drain)
     tails = Tails(journal, settings)
-    journal.history = History(journal, sources.find, tails, settings.line_limit)
+    limits = Limits(settings.line_limit, settings.backlog_bytes)
+    journal.history = History(journal, sources.find, tails, limits)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -32,7 +34,7 @@ def service(context: Context, settings: LogsSettings) -> Service:
                 await stack.enter_async_context(demo_log(settings.demo))
             yield
 
-    api = LogsApi(context, settings, sources, broadcast, meter, tails, journal.history)
+    api = LogsApi(context, settings, sources, broadcast, meter, once, tails, journal.history)
     return Service("logs", api.routes(), lifespan)
 
 

@@ -1,6 +1,6 @@
 """Server-sent events whose ids are places in files."""
 
-from eddyline.broadcast.formats import RESET, ServerSentEvents
+from eddyline.broadcast.formats import ServerSentEvents
 from eddyline.journal.base import Gap
 from eddyline.journal.cursor import Cursor
 from eddyline.wire import sse
@@ -24,8 +24,3 @@ class LogEvents(ServerSentEvents):
 
 
 EVENTS = LogEvents()
-
-
-def unknown(place: str) -> bytes:
-    """The event for a client whose id is none of this source; it goes on at `place`."""
-    return sse.encode('{"reason":"unknown"}', event=RESET, id=place)

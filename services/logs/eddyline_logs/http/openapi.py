@@ -17,7 +17,7 @@ from eddyline.service.openapi.operation import (
 )
 from eddyline.wire.sse import EVENT_STREAM
 
-_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated", "partial", "gap"]
+_STATES = ["waiting", "unreadable", "reading", "rotated", "truncated", "partial", "gap", "end"]
 
 
 class LogSource(TypedDict):
@@ -44,13 +44,15 @@ class LogLine(TypedDict):
 
 class LogState(TypedDict):
     """The source that the type of the event tells something of. `bytes` were read before the file
-    was `truncated`, and `copied` says whether a copy has the rest. `reason` is that of a `gap`.
+    was `truncated`, `copied` says whether a copy has the rest, and `lost` how many bytes were seen
+    and never read. Of a `gap`, `bytes` are those that are gone, and `reason` says why.
     """
 
     source: str
     bytes: NotRequired[int | None]
     reason: NotRequired[str]
     copied: NotRequired[bool]
+    lost: NotRequired[int]
 
 
 _STATE = event({"anyOf": [ref(LogState), ref(LogLine)]}, event={"enum": _STATES})

@@ -1,8 +1,6 @@
 """HTTP of the logs service: the sources, and one of them followed."""
 
-import os
 from collections.abc import Callable
-from contextlib import closing
 from typing import Annotated
 from urllib.parse import quote
 
@@ -11,19 +9,16 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from eddyline.auth.principal import Principal
 from eddyline.broadcast.broadcast import Broadcast, Topics
 from eddyline.errors import NotFound
+from eddyline.responses.pull import PullResponse
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
 from eddyline.telemetry.base import StreamMeter
 from eddyline.threads import FILES
 from eddyline.wire import sse
 from eddyline_logs.http import openapi
-from eddyline_logs.http.events import EVENTS, unknown
+from eddyline_logs.http.events import EVENTS
 from eddyline_logs.http.openapi import LogList
-from eddyline_logs.reading import backlog, cri
-from eddyline_logs.reading.file_chain import identity
-from eddyline_logs.reading.history import History
-from eddyline_logs.reading.lines import Line
-from eddyline_logs.reading.tail import ReadPosition
+from eddyline_logs.reading.history import History, unknown
 from eddyline_logs.reading.tails import Tails
 from eddyline_logs.settings import LogsSettings
 from eddyline_logs.sources.base import Source
@@ -31,9 +26,6 @@ from eddyline_logs.sources.registry import Sources
 
 #: Lines that a client gets first, unless it says how many.
 LINES = 10
-
-#: Bytes that an unfinished last line is looked for in.
-_REST = 1024 * 1024
 
 _EVENTS = (
     'Events `{"line": ..., "source": ...}`, with `"truncated": true` where a line was too long, '
@@ -53,6 +45,7 @@ class LogsApi:
         sources: Sources,
         broadcast: Broadcast,
         meter: StreamMeter,
+        once: StreamMeter,
         tails: Tails,
         history: History,
     ) -> None:
@@ -61,6 +54,7 @@ class LogsApi:
         self._sources = sources
         self._broadcast = broadcast
         self._meter = meter
+        self._once = once
         self._tails = tails
         self._history = history
 
@@ -97,33 +91,32 @@ class LogsApi:
         caller.require("logs", "read", source)
         found = self._sources.find(source)
         there = found.exists()
+        # The header is newer: an EventSource that reconnects repeats its URL.
+        after = last_event_id or after
         if follow:
-            # The header is newer: an EventSource that reconnects repeats its URL.
-            return await self._follow(request, caller, found, lines, last_event_id or after)
+            return await self._follow(request, caller, found, lines, after)
         if not there:
             raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
-        frames = await self._last(found, _end_of(found), lines)
-        return Response(frames, headers=sse.STREAM_HEADERS, media_type=sse.EVENT_STREAM)
+        return self._read(request, caller, found, lines, after)
 
     async def _follow(
-        self, request: Request, caller: Principal, source: Source, lines: int, cursor: str | None
+        self, request: Request, caller: Principal, source: Source, lines: int, after: str | None
     ) -> Response:
         with self._context.limits.for_request(request, caller) as permit:
             tail = await self._tails.get(source)
             first = tail.announcement()
-            start = await self._history.start(cursor, tail) if cursor else None
+            start = await self._history.start(after, tail) if after else None
             if start is None or start == "unknown":
-                # No await between these: lines before the position are in the file, lines after it
-                # come after this cursor of the journal.
-                position, place, head = tail.read_position(), str(tail.place), tail.head
+                # No await between these: older lines are in the files, newer ones come after this
+                # cursor of the journal.
+                published = tail.published()
                 if start is None:
-                    first += await self._last(source, position, lines) + sse.cursor_frame(place)
+                    backlog, start = await self._history.last_lines(source, published, lines)
+                    first += backlog
                 else:
-                    if position is not None:
-                        os.close(position.file)
                     self._meter.reset("unknown")
-                    first += unknown(place)
-                start = head
+                    first += unknown(published.place)
+                    start = published.cursor
             return self._broadcast.response(
                 permit,
                 Topics(frozenset({source.id})),
@@ -134,15 +127,21 @@ class LogsApi:
                 member=self._tails.reader(source),
             )
 
-    async def _last(self, source: Source, position: ReadPosition | None, count: int) -> bytes:
-        if position is None:
-            return b""
+    def _read(
+        self, request: Request, caller: Principal, source: Source, lines: int, after: str | None
+    ) -> Response:
+        """The lines that are there at this moment."""
         try:
-            lane = FILES.lane(source.id)
-            return await lane.run(_frames, source, position, count, self._settings)
-        finally:
-            # Here and not in the thread, which never starts where the client leaves first.
-            os.close(position.file)
+            source.open().close()
+        except OSError:
+            raise NotFound(f"{source.id[:200]!r} cannot be read now") from None
+        with self._context.limits.for_request(request, caller) as permit:
+            return PullResponse(
+                lambda: self._history.read_once(source, lines, after),
+                self._context.stream(self._once, permit, caller.expires),
+                media_type=sse.EVENT_STREAM,
+                lane=FILES.lane(source.id),
+            )
 
 
 def lines_at_most(most: int) -> Callable[[int], None]:
@@ -152,44 +151,3 @@ def lines_at_most(most: int) -> Callable[[int], None]:
         """FastAPI has checked it."""
 
     return check
-
-
-def _frames(source: Source, position: ReadPosition, count: int, settings: LogsSettings) -> bytes:
-    lines = _lines(source, position.file, position.end, count, settings)
-    frames = [sse.encode(line.json(source.id)) for line in lines]
-    start = backlog.line_start(position.file, position.end, settings.line_limit)
-    rest = b"" if source.cri else backlog.read_range(position.file, start, _REST)
-    if rest and count and b"\n" not in rest:
-        line = Line(rest[: settings.line_limit], len(rest) > settings.line_limit, 0, partial=True)
-        frames.append(sse.encode(line.json(source.id), event="partial"))
-    return b"".join(frames)
-
-
-def _lines(source: Source, file: int, end: int, count: int, settings: LogsSettings) -> list[Line]:
-    """The last lines before an offset, of older files where the file has too few."""
-    last_lines = cri.last_lines if source.cri else backlog.last_lines
-    room, limit = settings.backlog_bytes, settings.line_limit
-    lines = last_lines(file, end, count, max_bytes=room, line_limit=limit)
-    current, reached = identity(os.fstat(file)), False
-    with closing(source.chain(limit).files()) as files:
-        while len(lines) < count and (room := room - end) > 0:
-            # The older file follows the current one: the newest come first.
-            older = next(files, None)
-            if older is None:
-                break
-            try:
-                end = os.fstat(older).st_size if reached else 0
-                few = last_lines(older, end, count - len(lines), max_bytes=room, line_limit=limit)
-                reached |= identity(os.fstat(older)) == current
-            finally:
-                os.close(older)
-            lines = few + lines
-    return lines
-
-
-def _end_of(source: Source) -> ReadPosition:
-    try:
-        file = source.open()
-    except OSError:
-        raise NotFound(f"{source.id[:200]!r} cannot be read now") from None
-    return ReadPosition(file, os.fstat(file).st_size)

@@ -6,23 +6,24 @@ It polls: that works on every file system, and shows the rotations of every tool
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from contextlib import closing
+from typing import Literal
 
 import orjson
 
 from eddyline.journal.base import Entry, NewEntry
-from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.wire import sse
-from eddyline_logs.reading import backlog, cri
-from eddyline_logs.reading.file_chain import Followable, Identity, identity
-from eddyline_logs.reading.lines import Line
+from eddyline_logs.files.base import File, is_copy
+from eddyline_logs.files.place import OLDER, Place, Spot, source_key
+from eddyline_logs.lines import cri
+from eddyline_logs.lines.lines import Line
+from eddyline_logs.reading import backlog
+from eddyline_logs.reading.file_chain import Followable, find, successor
 from eddyline_logs.reading.log_file import LogFile
-from eddyline_logs.reading.place import Place, find, source_key
+from eddyline_logs.reading.published import Published
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ FAULT_PAUSE = 1.0
 
 #: Seconds without a new byte for which a rotated file is still read: its writers may not have
 #: noticed yet. A deleted file takes up space of the disk as long as it is open.
-ROTATE_WAIT = 60.0
-DELETED_WAIT = 5.0
+ROTATE_WAIT = 600.0
+DELETED_WAIT = 30.0
 
 #: Seconds without a new byte after which a line without an end is told.
 PARTIAL_WAIT = 1.0
@@ -41,27 +42,10 @@ PARTIAL_WAIT = 1.0
 #: Lines published in one turn of the loop.
 _TURN = 256
 
+#: Files whose ends are remembered once they are gone.
+_ENDS = 64
+
 State = Literal["reading", "waiting", "unreadable"]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPosition:
-    """The place up to which a file is published: the offset `end` of the descriptor `file`, which
-    is the caller's to close.
-    """
-
-    file: int
-    end: int
-
-
-class Joint(NamedTuple):
-    """Where the journal goes on with a file: after `cursor` come the lines after `offset`. `left`:
-    the offset is final, for a newer file has been published from.
-    """
-
-    offset: int
-    cursor: Cursor
-    left: bool
 
 
 class Tail:
@@ -79,10 +63,13 @@ class Tail:
         self._nowhere = Place.nowhere(self._key, time.time_ns())
         self._look_again = 0.0
         self._current: LogFile | None = None
+        #: Files before the current one, the oldest first.
         self._rotated: list[LogFile] = []
-        #: The newest file of which anything was published, and where the journal left older ones.
+        #: The newest file of which anything was published.
         self._front: LogFile | None = None
-        self._left: dict[Identity, Joint] = {}
+        #: The spots of files before that one, as they stand in places, the newest first.
+        self._older: tuple[Spot, ...] = ()
+        self._ends: dict[int, int] = {}
         # A file that was there before us is followed from its end, one that comes later from its
         # start.
         self._from_end = True
@@ -91,37 +78,24 @@ class Tail:
     @property
     def place(self) -> Place:
         """The place after the last line that was published."""
-        return self._nowhere if self._front is None else self._front.place
-
-    @property
-    def head(self) -> Cursor:
-        """The journal's newest entry, which may be of another source."""
-        return self._journal.head
+        if self._front is None:
+            return self._nowhere
+        return self._place_at(self._front.spot)
 
     @property
     def has_file(self) -> bool:
         return self._current is not None
 
-    def read_position(self) -> ReadPosition | None:
-        """The place up to which the file is published, which is the journal's head at this moment;
-        None where there is no file.
-        """
-        if self._current is None:
-            return None
-        return ReadPosition(os.dup(self._current.file), self._current.place.offset)
-
-    def joints(self) -> dict[Identity, Joint]:
-        """Where the journal goes on with each file that is held."""
-        held = [*self._rotated, *([] if self._current is None else [self._current])]
-        head = self._journal.head
-        return {
-            file.identity: self._left.get(file.identity, Joint(file.place.offset, head, False))
-            for file in held
-        }
+    def published(self) -> Published:
+        front = None if self._front is None else self._front.identity
+        offsets = {log_file.identity: log_file.spot.offset for log_file in self._held()}
+        return Published(self._journal.head, self.place, front, offsets, dict(self._ends))
 
     def announcement(self) -> bytes:
         """The event that a client which comes now must see first; empty where all is well."""
-        return b"" if self.state == "reading" else sse.encode(self._fact(), event=self.state)
+        if self.state == "reading":
+            return b""
+        return sse.encode(self._fact(), event=self.state, id=self._here())
 
     async def run(self) -> None:
         """Follows the source until it is cancelled. Then `close` the tail."""
@@ -163,25 +137,39 @@ class Tail:
 
     async def _publish(self, log_file: LogFile, lines: Iterator[Line]) -> None:
         for count, line in enumerate(lines, 1):
-            # No await between these two: `read_position` relies on it.
-            id = self._pass(log_file, log_file.place_at(line.end))
-            self._append(line.json(self.source.id), id=id)
+            # No await between these two: `published` relies on it.
+            self._pass(log_file, log_file.spot_at(line.end))
+            self._append(line.json(self.source.id), id=str(self.place))
             if count % _TURN == 0:
                 await asyncio.sleep(0)
 
-    def _pass(self, log_file: LogFile, place: Place) -> str:
-        """Moves on to the place; returns the id of the line before it."""
-        log_file.place = place
-        if log_file.identity in self._left:
-            return self._here()  # a late line, of a writer that has not noticed the rotation
+    def _held(self) -> list[LogFile]:
+        """The files that are open, the oldest first."""
+        return [*self._rotated, *([] if self._current is None else [self._current])]
+
+    def _pass(self, log_file: LogFile, spot: Spot) -> None:
+        """Moves on to the spot of a line."""
+        log_file.spot = spot
         if log_file is not self._front:
-            for older in self._rotated:
-                if older is log_file:
-                    break
-                joint = Joint(older.place.offset, self._journal.head, True)
-                self._left.setdefault(older.identity, joint)
-            self._front = log_file
-        return str(place)
+            # An older file has a late line, of a writer that has not noticed the rotation.
+            if self._front is None or log_file not in self._before(self._front):
+                self._front = log_file
+            self._note_older()
+
+    def _before(self, log_file: LogFile) -> list[LogFile]:
+        """The files that are held and older than this one."""
+        held = self._held()
+        return held[: held.index(log_file)]
+
+    def _note_older(self) -> None:
+        if self._front is None:
+            return
+        older = [log_file for log_file in self._before(self._front) if not log_file.file.compressed]
+        self._older = tuple(log_file.spot for log_file in reversed(older[-OLDER:]))
+
+    def _place_at(self, spot: Spot) -> Place:
+        assert self._front is not None
+        return Place(self._key, self._front.modified, spot, self._older)
 
     def _here(self) -> str:
         """The id of an event that stands at the place of the last line."""
@@ -200,9 +188,13 @@ class Tail:
         self._become("reading")
         if file is None:
             return False
+        self._tell_lost(current)
         self._current = self._reclaim(self._log_file(file))
         current.grown = time.monotonic()
         self._rotated.append(current)
+        # All that is still written to the old file is late from now on.
+        self._front = self._current
+        self._note_older()
         if current.joiner is not None and current.joiner is not self._chain.joiner:
             for line in current.joiner.rest():
                 self._append(line.json(self.source.id), id=self._here())
@@ -211,32 +203,35 @@ class Tail:
 
     def _begin_anew(self, current: LogFile) -> None:
         """Reads a file that was truncated from its start, after the rest of its copy."""
-        read, place = current.offset, current.place
-        copy = find(self._chain, place)
+        read, seen, spot = current.offset, current.seen, current.spot
+        copy = find(self._chain, spot)
         if copy is None:
             self._tell_partial(current)
+            self._note_end(current)
         current.restart()
         if copy is not None:
-            self._hold_copies(copy, place, current)
-        self._tell("truncated", bytes=read, copied=copy is not None)
+            self._hold_copies(copy, spot, current)
+        self._note_older()
+        lost = 0 if copy is not None else max(0, seen - read)
+        self._tell("truncated", bytes=read, copied=copy is not None, lost=lost)
 
-    def _hold_copies(self, file: int, place: Place, current: LogFile) -> None:
+    def _hold_copies(self, file: File, spot: Spot, current: LogFile) -> None:
         """The copy of a file that was truncated, and those of later truncations, come first."""
-        start, following = place.offset, file
-        while identity(os.fstat(following)) != current.identity:
+        start, following = spot.offset, file
+        while following.identity != current.identity:
             copy = self._log_file(following, start)
+            self._rotated.append(copy)
             if start:
                 self._front = copy
-            self._rotated.append(copy)
             start, after = 0, self._chain.next(following)
             if after is None:
                 return
             following = after
-        os.close(following)
+        following.close()
 
     def _open(self) -> bool:
         try:
-            file = self._chain.first(newest=self._from_end)
+            file = self._chain.first() if self._from_end else self._oldest()
         except (FileNotFoundError, NotADirectoryError):
             self._from_end = False
             self._become("waiting")
@@ -245,22 +240,41 @@ class Tail:
             self._become("unreadable", error)
             return False
         start = self._line_start(file) if self._from_end else 0
-        self._current = self._reclaim(self._log_file(file, start))
+        self._current = self._front = self._reclaim(self._log_file(file, start))
         if self._from_end:
-            self._front = self._current
+            self._hold_newest_rotated(self._current)
         self._from_end = False
+        self._note_older()
         self._become("reading")
         return True
 
-    def _line_start(self, file: int) -> int:
-        line_start = backlog.line_start if self._chain.joiner is None else cri.line_start
-        return line_start(file, os.fstat(file).st_size, self._line_limit)
+    def _oldest(self) -> File:
+        """The first file that has come since there was none."""
+        return successor(self._chain, self._nowhere) or self._chain.first()
 
-    def _log_file(self, file: int, start: int = 0) -> LogFile:
+    def _hold_newest_rotated(self, current: LogFile) -> None:
+        """A writer may not have noticed the last rotation: its lines are read from here on."""
+        with closing(self._chain.files()) as files:
+            for file in files:
+                idle = time.time() - file.status().st_mtime
+                if file.identity == current.identity:
+                    file.close()
+                elif file.compressed or idle > ROTATE_WAIT or is_copy(file, current.file):
+                    file.close()
+                    return
+                else:
+                    self._rotated.append(self._log_file(file, self._line_start(file)))
+                    return
+
+    def _line_start(self, file: File) -> int:
+        line_start = backlog.line_start if self._chain.joiner is None else cri.line_start
+        return line_start(file, file.end() or 0, self._line_limit)
+
+    def _log_file(self, file: File, start: int = 0) -> LogFile:
         try:
-            return LogFile(file, self._key, self._line_limit, self._chain.joiner, start=start)
+            return LogFile(file, self._line_limit, self._chain.joiner, start=start)
         except OSError:
-            os.close(file)
+            file.close()
             raise
 
     def _reclaim(self, log_file: LogFile) -> LogFile:
@@ -270,7 +284,6 @@ class Tail:
         for held in self._rotated:
             if held.identity == log_file.identity:
                 self._rotated.remove(held)
-                self._left.pop(held.identity, None)
                 log_file.close()
                 return held
         return log_file
@@ -280,17 +293,27 @@ class Tail:
         for log_file in list(self._rotated):
             if await self._read(log_file):
                 more = True
-                continue
-            wait = DELETED_WAIT if log_file.deleted else ROTATE_WAIT
-            if time.monotonic() - log_file.grown > wait:
-                self._tell_partial(log_file)
-                self._rotated.remove(log_file)
-                self._close(log_file)
+            elif time.monotonic() - log_file.grown > _patience(log_file):
+                self._let_go(log_file)
         return more
 
-    def _close(self, log_file: LogFile) -> None:
-        self._left.pop(log_file.identity, None)
+    def _let_go(self, log_file: LogFile) -> None:
+        self._tell_partial(log_file)
+        self._tell_lost(log_file)
+        if log_file is self._front:
+            held = self._held()
+            self._front = held[held.index(log_file) + 1] if log_file is not held[-1] else None
+        self._rotated.remove(log_file)
+        if log_file.deleted:
+            self._note_end(log_file)
+        self._note_older()
         log_file.close()
+
+    def _note_end(self, log_file: LogFile) -> None:
+        """Clients that come back from before it are told how many bytes they miss."""
+        self._ends[log_file.identity[1]] = max(log_file.seen, log_file.offset)
+        for inode in list(self._ends)[:-_ENDS]:
+            del self._ends[inode]
 
     def _become(self, state: State, error: OSError | None = None) -> None:
         if state == self.state:
@@ -306,6 +329,12 @@ class Tail:
         if line is not None:
             self._append(line.json(self.source.id), event="partial", id=self._here())
 
+    def _tell_lost(self, log_file: LogFile) -> None:
+        """Tells of bytes of a file that nobody can read, once."""
+        if (lost := log_file.file.lost) is not None:
+            log_file.file.lost = None
+            self._tell("gap", bytes=lost.bytes, reason=lost.reason)
+
     def _tell(self, event: str, **facts: object) -> None:
         self._append(self._fact(**facts), event=event, id=self._here())
 
@@ -314,3 +343,10 @@ class Tail:
 
     def _fact(self, **facts: object) -> str:
         return orjson.dumps({"source": self.source.id, **facts}).decode()
+
+
+def _patience(log_file: LogFile) -> float:
+    """Seconds without a new byte after which a rotated file is closed."""
+    if log_file.file.compressed or log_file.replaced:
+        return 0.0
+    return DELETED_WAIT if log_file.deleted else ROTATE_WAIT

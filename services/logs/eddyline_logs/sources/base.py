@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from eddyline.errors import NotFound
+from eddyline_logs.files.base import File
 from eddyline_logs.reading.file_chain import Followable
 
 
@@ -14,8 +15,8 @@ class Source(Followable, Protocol):
     def cri(self) -> bool:
         """Whether its lines are CRI's: with a time and a stream."""
 
-    def open(self) -> int:
-        """A descriptor of its newest file, the caller's to close.
+    def open(self) -> File:
+        """Its newest file, the caller's to close.
 
         Called for a client that wants the last lines without following. Raises FileNotFoundError
         where there is no file that may be read, and other errors of OSError.

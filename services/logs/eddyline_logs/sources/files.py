@@ -11,11 +11,41 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
-from eddyline_logs.reading.file_chain import identity
+from eddyline_logs.files.base import File, Identity, UnreadableFile, identity, is_copy
+from eddyline_logs.files.compressed import KINDS, CompressedFile
 from eddyline_logs.sources.base import unknown
-from eddyline_logs.sources.siblings import Sibling, siblings
+from eddyline_logs.sources.siblings import rotated_names, siblings
 
 _MAGIC = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A rotated file of a source, as it was seen."""
+
+    id: str
+    path: Path
+    status: os.stat_result
+    root: Path | None
+
+    def open(self) -> File | None:
+        """The file; None where its name was another's meanwhile: the next look finds both."""
+        try:
+            file = open_file(self.id, self.path, self.root)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            return UnreadableFile(self.status)
+        return expected(file, identity(self.status))
+
+    def is_packed(self, file: File) -> bool:
+        """Whether it has the bytes of a file that was compressed and deleted."""
+        if self.path.suffix not in KINDS or (packed := self.open()) is None:
+            return False
+        try:
+            return is_copy(file, packed)
+        finally:
+            packed.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +62,12 @@ class FileSource:
     interval = 0.0
     joiner = None
 
-    def open(self) -> int:
-        # Not blocking, for a pipe would hold the event loop. A file that is not a regular one is
-        # closed unread.
-        file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode) or not self._holds(
-                _path_of(file, self.path)
-            ):
-                raise FileNotFoundError(errno.ENOENT, "not a file of this source", self.id)
-        except BaseException:
-            os.close(file)
-            raise
-        return file
+    def open(self) -> File:
+        return open_file(self.id, self.path, self.root)
 
     def exists(self) -> bool:
         try:
-            os.close(self.open())
+            self.open().close()
         except FileNotFoundError:
             if self.taken():
                 raise unknown(self.id) from None
@@ -65,39 +84,38 @@ class FileSource:
     def chain(self, line_limit: int) -> "FileSource":
         return self
 
-    def first(self, newest: bool) -> int:
+    def first(self) -> File:
         return self.open()
 
-    def next(self, current: int) -> int | None:
-        status, held = os.stat(self.path), os.fstat(current)
-        if identity(status) == identity(held):
+    def next(self, current: File) -> File | None:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            status = None
+        if status is not None and identity(status) == current.identity:
             return None
-        for sibling in _after(siblings(self.path), held):
-            if sibling.status.st_size and (file := self._open_sibling(sibling)) is not None:
-                return file
+        # After the look at the name: a file that has lost it meanwhile is among the siblings.
+        for sibling in _after(self._rotated(), current):
+            if sibling.status.st_size:
+                return sibling.open()
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, "no successor", self.id)
         # An empty successor has nothing to tell yet, and the old file may still grow.
-        return self.open() if status.st_size else None
+        return expected(self.open(), identity(status)) if status.st_size else None
 
-    def files(self) -> Generator[int, None, None]:
+    def files(self) -> Generator[File, None, None]:
         with suppress(FileNotFoundError, PermissionError):
             yield self.open()
-        for sibling in reversed(_siblings_now(self.path)):
-            if (file := self._open_sibling(sibling)) is not None:
+        try:
+            rotated = self._rotated()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return
+        for sibling in reversed(rotated):
+            if (file := sibling.open()) is not None:
                 yield file
 
-    def _open_sibling(self, sibling: Sibling) -> int | None:
-        """The descriptor; None where it can't be read, or another file has the name by now."""
-        try:
-            file = FileSource(self.id, sibling.path, self.root).open()
-        except (FileNotFoundError, PermissionError):
-            return None
-        if identity(os.fstat(file)) != identity(sibling.status):
-            os.close(file)
-            return None
-        return file
-
-    def _holds(self, real: str) -> bool:
-        return self.root is None or Path(real).is_relative_to(os.path.realpath(self.root))
+    def _rotated(self) -> list["Rotated"]:
+        return [Rotated(self.id, s.path, s.status, self.root) for s in siblings(self.path)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +150,7 @@ class Files:
         prefix = f"{self.name}/" if self.name else ""
         for directory, folders, files in os.walk(self.path):
             folders.sort()
-            for file in sorted(files):
+            for file in sorted(set(files) - rotated_names(files)):
                 relative = Path(directory, file).relative_to(self.path)
                 if self._matches(relative.parts):
                     yield prefix + relative.as_posix()
@@ -144,19 +162,44 @@ class Files:
         return len(parts) == len(self.pattern) and all(fnmatchcase(a, b) for a, b in pairs)
 
 
-def _after(rotated: list[Sibling], held: os.stat_result) -> list[Sibling]:
-    """The files that were written after the one that is held, which may be gone from the folder."""
-    for at, sibling in enumerate(rotated):
-        if identity(sibling.status) == identity(held):
-            return rotated[at + 1 :]
-    return [sibling for sibling in rotated if sibling.modified > held.st_mtime_ns]
-
-
-def _siblings_now(path: Path) -> list[Sibling]:
+def open_file(id: str, path: Path, root: Path | None) -> File:
+    """Raises FileNotFoundError where the path is no file, or leads out of `root`."""
+    # Not blocking, for a pipe would hold the event loop. A file that is not a regular one is
+    # closed unread.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        return siblings(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return []
+        if not stat.S_ISREG(os.fstat(file).st_mode) or not _holds(root, _path_of(file, path)):
+            raise FileNotFoundError(errno.ENOENT, "not a file of this source", id)
+    except BaseException:
+        os.close(file)
+        raise
+    unpacker = KINDS.get(path.suffix)
+    return File(file) if unpacker is None else CompressedFile(file, unpacker)
+
+
+def expected(file: File, known: Identity) -> File | None:
+    """The file; None where its name was another's meanwhile: the next look finds both."""
+    if file.identity == known:
+        return file
+    file.close()
+    return None
+
+
+def _after(rotated: list[Rotated], current: File) -> list[Rotated]:
+    """The files that were written after the one that is held, which may be gone from the folder."""
+    same = (n for n, s in enumerate(rotated) if identity(s.status) == current.identity)
+    packed = (n for n, s in enumerate(rotated) if s.is_packed(current))
+    at = next(same, None)
+    if at is None:
+        at = next(packed, None)
+    if at is not None:
+        return rotated[at + 1 :]
+    modified = current.status().st_mtime_ns
+    return [sibling for sibling in rotated if sibling.status.st_mtime_ns > modified]
+
+
+def _holds(root: Path | None, real: str) -> bool:
+    return root is None or Path(real).is_relative_to(os.path.realpath(root))
 
 
 def _path_of(file: int, path: Path) -> str:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Generator
 
-from eddyline_logs.reading.file_chain import identity
+from eddyline_logs.files.base import File, identity
 
 
 class MemorySource:
@@ -33,8 +33,8 @@ class MemorySource:
         for file in self._files:
             os.close(file)
 
-    def open(self) -> int:
-        return self.first(newest=True)
+    def open(self) -> File:
+        return self.first()
 
     def exists(self) -> bool:
         return bool(self._files)
@@ -45,15 +45,16 @@ class MemorySource:
     def chain(self, line_limit: int) -> "MemorySource":
         return self
 
-    def first(self, newest: bool) -> int:
+    def first(self) -> File:
         if not self._files:
             raise FileNotFoundError(self.id)
-        return os.dup(self._files[-1 if newest else 0])
+        return File(os.dup(self._files[-1]))
 
-    def next(self, current: int) -> int | None:
+    def next(self, current: File) -> File | None:
         identities = [identity(os.fstat(file)) for file in self._files]
-        following = self._files[identities.index(identity(os.fstat(current))) + 1 :]
-        return os.dup(following[0]) if following else None
+        following = self._files[identities.index(current.identity) + 1 :]
+        return File(os.dup(following[0])) if following else None
 
-    def files(self) -> Generator[int, None, None]:
-        yield from map(os.dup, reversed(self._files))
+    def files(self) -> Generator[File, None, None]:
+        for file in reversed(self._files):
+            yield File(os.dup(file))

@@ -9,19 +9,18 @@ import errno
 import os
 import re
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from eddyline_logs.reading.cri import Joiner
-from eddyline_logs.reading.file_chain import identity
+from eddyline_logs.files.base import File, identity
+from eddyline_logs.lines.cri import Joiner
 from eddyline_logs.sources.base import unknown
-from eddyline_logs.sources.files import FileSource
+from eddyline_logs.sources.files import Rotated, open_file
 
 _FOLDER = re.compile(r"([^_]+)_([^_]+)_[^_]+\Z")
-_FILE = re.compile(r"([0-9]{1,9})\.log(?:\.([0-9]{8}-[0-9]{6}))?\Z")
+_FILE = re.compile(r"([0-9]{1,9})\.log(?:\.([0-9]{8}-[0-9]{6})(?:\.gz)?)?\Z")
 _MAGIC = re.compile(r"[*?[]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}\Z")
 
@@ -81,12 +80,12 @@ class Container:
     name: str
     cri = True
 
-    def open(self) -> int:
-        return self.chain(0).first(newest=True)
+    def open(self) -> File:
+        return self.chain(0).first()
 
     def exists(self) -> bool:
         try:
-            os.close(self.open())
+            self.open().close()
         except FileNotFoundError:
             return False
         except PermissionError:
@@ -111,8 +110,11 @@ class Container:
         path, status.
         """
         path = self.root / folder / self.name
-        for name in _names(path):
-            if (match := _FILE.match(name)) is not None:
+        names = _names(path)
+        for name in names:
+            # While a file is being compressed, both are there, and the plain one is whole.
+            plain = name.removesuffix(".gz")
+            if (match := _FILE.match(name)) is not None and (plain == name or plain not in names):
                 try:
                     status = os.stat(path / name)
                 except FileNotFoundError:
@@ -138,19 +140,20 @@ class ContainerChain:
         self._passed: _Place = (0, 0, "")
         self._start = (-1, -1)
 
-    def first(self, newest: bool) -> int:
+    def first(self) -> File:
         files = self._files()
-        at = len(files) - 1 if newest else 0
-        # Only new lines of the newest file are read: any file that has its name now will do.
-        opened = self._open(files[at], whichever=newest) if files else None
+        # Only new lines of it are read: any file that has its name now will do.
+        opened = self._open(files[-1], whichever=True) if files else None
         if opened is None:
             raise FileNotFoundError(errno.ENOENT, "no log of this container", self._container.id)
-        self._pass(files, at)
+        self._pass(files, len(files) - 1)
         return opened
 
-    def next(self, current: int) -> int | None:
-        files, held = self._files(), identity(os.fstat(current))
-        at = next((n for n, file in enumerate(files) if identity(file.status) == held), None)
+    def next(self, current: File) -> File | None:
+        files = self._files()
+        at = next((n for n, f in enumerate(files) if identity(f.status) == current.identity), None)
+        if at is None:
+            at = next((n for n, f in enumerate(files) if self._is_packed(f, current)), None)
         if at is None:
             following = [file for file in files if file.place > self._passed]
             if not following:
@@ -162,10 +165,16 @@ class ContainerChain:
         written = next((file for file in following if file.status.st_size), None)
         return None if written is None else self._open(written)
 
-    def files(self) -> Generator[int, None, None]:
+    def files(self) -> Generator[File, None, None]:
         for file in reversed(self._files()):
-            with suppress(FileNotFoundError, PermissionError):
-                yield FileSource(self._container.id, file.path, self._container.root).open()
+            if (opened := self._rotated(file).open()) is not None:
+                yield opened
+
+    def _rotated(self, file: _File) -> Rotated:
+        return Rotated(self._container.id, file.path, file.status, self._container.root)
+
+    def _is_packed(self, file: _File, current: File) -> bool:
+        return file.place > self._passed and self._rotated(file).is_packed(current)
 
     def _files(self) -> list[_File]:
         """All files of the container, in the order in which they were written."""
@@ -188,19 +197,23 @@ class ContainerChain:
         gone.
         """
         pod, start, rotated = files[at].place
+        if self._start == (-1, -1):
+            self._start = (pod, start)
         if rotated == _NOT_ROTATED:
             before = files[at - 1].place if at else (-1, -1, "")
             rotated = before[2] if before[:2] == (pod, start) else ""
         self._passed = (pod, start, rotated)
 
-    def _open(self, file: _File, whichever: bool = False) -> int | None:
-        """The descriptor; None where another file has the name now: the next look finds it."""
-        try:
-            opened = FileSource(self._container.id, file.path, self._container.root).open()
-        except FileNotFoundError:
-            return None
-        if not whichever and identity(os.fstat(opened)) != identity(file.status):
-            os.close(opened)
+    def _open(self, file: _File, whichever: bool = False) -> File | None:
+        """The file; None where another has the name now: the next look finds it."""
+        if whichever:
+            try:
+                opened: File | None = open_file(self._container.id, file.path, self._container.root)
+            except FileNotFoundError:
+                return None
+        else:
+            opened = self._rotated(file).open()
+        if opened is None:
             return None
         if file.place[:2] != self._start:
             # No other start of a container goes on with a line that it left unfinished.

@@ -1,6 +1,7 @@
 """Logs over HTTP, on a real server and port, with real files."""
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ async def test_the_last_lines_and_then_what_comes(server: Running, folder: Path)
 async def test_only_the_last_lines(server: Running, folder: Path) -> None:
     append(folder / "app.log", "a", "b", "c")
     async with opened(f"{server.url}/logs/app.log?lines=2&follow=false") as stream:
-        assert told(await stream.events()) == ["b", "c"]
+        assert told(await stream.events()) == ["b", "c", "<end>"]
         assert stream.clean
     async with opened(f"{server.url}/logs/missing.log?follow=false") as stream:
         assert stream.status == 404
@@ -91,9 +92,12 @@ async def test_the_last_lines_are_those_of_older_files_too(server: Running, fold
     append(path, "8")
     for query in ("lines=7&follow=false", "lines=7"):
         async with opened(f"{server.url}/logs/app.log?{query}") as stream:
-            assert told(await stream.events(7)) == [f"{n}" for n in range(2, 9)]
+            lines = ["2", "3", "<rotated>", "4", "5", "6", "7", "<rotated>", "8"]
+            assert told(await stream.events(9)) == lines
     async with opened(f"{server.url}/logs/app.log?lines=50&follow=false") as stream:
-        assert told(await stream.events()) == [f"{n}" for n in range(9)]
+        events = await stream.events()
+        assert numbers(events) == list(range(9))
+        assert all(event.id for event in events)
 
 
 async def test_the_last_line_before_a_crash_is_shown(server: Running, folder: Path) -> None:
@@ -259,6 +263,108 @@ async def test_an_id_goes_on_in_the_copy_of_a_truncated_file(folder: Path) -> No
         assert told(await read_to(url, 3, last.id)) == ["2", "<rotated>", "3"]
 
 
+async def test_an_id_goes_on_in_the_compressed_file(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, *map(str, range(5000)))
+    async with served(folder) as url, opened(f"{url}?after=earliest") as stream:
+        last = (await stream.events(1000))[-1]
+    for name, first in (("app.log-20261127.gz", 5000), ("app.log-20261128.gz", 10_000)):
+        (folder / name).write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+        append(path, *map(str, range(first, first + 5000)))
+    async with served(folder) as url:
+        middle = (await read_to(url, 12_000, last.id))[6000]
+        for seen in (last, middle):
+            events = await read_to(url, 14_999, seen.id)
+            assert numbers(events) == list(range(numbers([seen])[0] + 1, 15_000))
+            assert {e.event for e in events} == {"message", "rotated"}
+
+
+async def test_late_lines_reach_a_client_that_comes_back_elsewhere(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    with path.open("a", buffering=1) as writer:
+        path.rename(folder / "app.log.1")
+        append(path, "1")
+        async with served(folder) as url, opened(f"{url}?lines=1") as stream:
+            [one] = await stream.events(1)
+            append(path, "2")
+            [two] = await stream.events(1)
+        assert numbers([one, two]) == [1, 2]
+        assert len(two.id) < 128
+        writer.write("late\n")
+        for after, lines in ((one, ["late", "2"]), (two, ["late"])):
+            async with served(folder) as url:
+                async with opened(f"{url}?follow=false&after={after.id}") as stream:
+                    events = await stream.events()
+                    assert told(events) == [*lines, "<end>"]
+                # And none of them comes twice, from any of these places.
+                async with opened(f"{url}?after={events[-2].id}") as stream:
+                    writer.write("later\n")
+                    assert told(await stream.events(1)) == ["later"]
+            writer.truncate(len("0\nlate\n"))
+            writer.seek(0, os.SEEK_END)
+
+
+async def test_every_event_has_an_id(server: Running, folder: Path) -> None:
+    path = folder / "app.log"
+    async with opened(f"{server.url}/logs/app.log") as stream:
+        events = await stream.events(1)
+        append(path, "1")
+        events += await stream.events(2)
+        assert told(events) == ["<waiting>", "<reading>", "1"]
+        assert all(event.id for event in events)
+    path.rename(folder / "app.log.1")
+    path.write_text("2\nhalf")
+    for query in ("", "?follow=false"):
+        async with opened(f"{server.url}/logs/app.log{query}") as stream:
+            events = await stream.events(4)
+            assert [event.event for event in events] == ["message", "rotated", "message", "partial"]
+            assert all(event.id for event in events)
+
+
+async def test_lines_that_the_limit_leaves_out_are_told(folder: Path) -> None:
+    append(folder / "app.log", *(f"{n:09}" for n in range(20_000)))
+    async with running(create_app(LogsSettings(sources=str(folder), backlog_bytes=1000))) as server:
+        for query in ("", "&follow=false"):
+            async with opened(f"{server.url}/logs/app.log?lines=10000{query}") as stream:
+                [gap, first] = await stream.events(2)
+                left_out = int(json.loads(first.data)["line"]) * 10
+                fact = {"source": "app.log", "bytes": left_out, "reason": "LOGS_BACKLOG_BYTES"}
+                assert (gap.event, json.loads(gap.data)) == ("gap", fact)
+
+
+async def test_a_gap_has_the_bytes_of_a_file_that_was_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "DELETED_WAIT", 0.05)
+    path = folder / "app.log"
+    append(path, "0")
+    settings = LogsSettings(sources=str(folder), journal_bytes=1000)
+    async with running(create_app(settings)) as server:
+        url = f"{server.url}/logs/app.log"
+        async with opened(url) as stream:
+            [zero] = await stream.events(1)
+            append(path, *(f"{n:04}" for n in range(1000)))
+            await stream.events(1000)
+            path.unlink()
+            append(path, "new")
+            assert told(await stream.events(2)) == ["<rotated>", "new"]
+            await eventually(lambda: not deleted_and_open(path))
+            async with opened(f"{url}?after={zero.id}") as again:
+                [gap, new] = await again.events(2)
+        fact = {"source": "app.log", "bytes": 5000, "reason": "gone"}
+        assert (json.loads(gap.data), told([new])) == (fact, ["new"])
+
+
+def deleted_and_open(path: Path) -> bool:
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return f"{path} (deleted)" in links
+
+
 async def test_lines_that_are_gone_are_told_as_a_gap(folder: Path) -> None:
     path = folder / "app.log"
     append(path, "0")
@@ -380,7 +486,7 @@ async def test_the_sources_are_listed(server: Running, folder: Path) -> None:
         [source] = (await stream.json())["sources"]
     assert source == {"source": "my app.log", "url": "/logs/my%20app.log"}
     async with opened(f"{server.url}{source['url']}?follow=false") as stream:
-        assert told(await stream.events()) == ["a"]
+        assert told(await stream.events()) == ["a", "<end>"]
 
 
 @pytest.mark.parametrize(
@@ -437,8 +543,8 @@ async def test_a_source_needs_its_scope(folder: Path) -> None:
     [
         "eddyline_logs.reading.tails.Tails.get",
         "eddyline_logs.reading.tail.Tail.announcement",
-        "eddyline_logs.reading.tail.Tail.read_position",
-        "eddyline_logs.http.routes._frames",
+        "eddyline_logs.reading.tail.Tail.published",
+        "eddyline_logs.reading.history.last_lines",
         "eddyline_logs.reading.history.History.start",
         "eddyline.broadcast.broadcast.StreamResponse",
     ],
@@ -495,7 +601,7 @@ async def test_a_container_is_one_source_through_its_restarts(
         assert source["source"] == "pods/shop/web-0/app"
         url = server.url + source["url"]
         async with opened(f"{url}?lines=2&follow=false") as stream:
-            assert [json.loads(event.data) for event in await stream.events()] == [
+            assert [json.loads(event.data) for event in await stream.events(2)] == [
                 {"line": "oh", "source": source["source"], "time": TIME, "stream": "stderr"},
                 {
                     "line": "2 a2 b 2 c",
@@ -520,7 +626,7 @@ async def test_a_container_is_one_source_through_its_restarts(
                 lines = ["4", "<rotated>", "5", "<rotated>", "6"]
                 assert told(await stream.events(5)) == lines
         async with opened(f"{url}?lines=3") as stream:
-            assert told(await stream.events(3)) == ["4", "5", "6"]
+            assert told(await stream.events(5)) == ["4", "<rotated>", "5", "<rotated>", "6"]
 
 
 async def test_pods_of_one_namespace_need_their_scope(folder: Path) -> None:

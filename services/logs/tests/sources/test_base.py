@@ -13,6 +13,7 @@ import pytest
 from eddyline.journal.memory import MemoryJournal
 from eddyline.testing import eventually
 from eddyline.wire.sse import Parser
+from eddyline_logs.files.base import File
 from eddyline_logs.reading import tail as module
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.sources.base import Source
@@ -87,17 +88,15 @@ def writer(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def content(file: int) -> bytes:
+def content(file: File) -> bytes:
     """All of a file; closes it."""
-    try:
-        return os.pread(file, 1 << 16, 0)
-    finally:
-        os.close(file)
+    with closing(file):
+        return file.pread(1 << 16, 0)
 
 
 def test_a_source_without_a_file_is_not_there(writer: Writer) -> None:
     assert not writer.source.exists()
-    for take in (writer.source.open, lambda: writer.source.chain(1000).first(True)):
+    for take in (writer.source.open, lambda: writer.source.chain(1000).first()):
         with pytest.raises(FileNotFoundError):
             take()
 
@@ -113,7 +112,7 @@ def test_each_caller_has_a_descriptor_of_its_own(writer: Writer) -> None:
 def test_a_chain_stays_at_the_file_that_is_written_to(writer: Writer) -> None:
     chain = writer.source.chain(1000)
     writer.line("one")
-    file = chain.first(newest=True)
+    file = chain.first()
     assert chain.next(file) is None
     writer.line("two")
     assert chain.next(file) is None
@@ -123,7 +122,7 @@ def test_a_chain_stays_at_the_file_that_is_written_to(writer: Writer) -> None:
 def test_a_chain_goes_on_with_the_file_that_follows(writer: Writer) -> None:
     chain = writer.source.chain(1000)
     writer.line("one")
-    first = chain.first(newest=True)
+    first = chain.first()
     writer.rotate()
     writer.line("two")
     following = chain.next(first)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,8 @@ def logs(tmp_path: Path) -> Path:
 def read(folder: Path, id: str) -> bytes:
     source = Sources.parse(str(folder)).find(id)
     assert source.exists()
-    file = source.open()
-    try:
-        return os.read(file, 100)
-    finally:
-        os.close(file)
+    with closing(source.open()) as file:
+        return file.pread(100, 0)
 
 
 def test_a_symlink_may_lead_around_but_not_out(logs: Path) -> None:

@@ -1,6 +1,6 @@
 """Names to files, and names that are never one."""
 
-import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,8 @@ def names(text: str) -> list[str]:
 def read(text: str, id: str) -> bytes:
     source = Sources.parse(text).find(id)
     assert source.exists()
-    file = source.open()
-    try:
-        return os.read(file, 100)
-    finally:
-        os.close(file)
+    with closing(source.open()) as file:
+        return file.pread(100, 0)
 
 
 def test_a_bare_directory(logs: Path) -> None:

@@ -6,8 +6,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from eddyline_logs.reading.backlog import read_range
-from eddyline_logs.reading.lines import Line, Splitter
+from eddyline_logs.files.base import File, read_range
+from eddyline_logs.lines.lines import Line, Splitter
 
 #: Bytes that a line may have before its text.
 HEADER = 64
@@ -53,9 +53,11 @@ class Joiner:
         held.end = line.end
 
 
-def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: int) -> list[Line]:
-    """The same as `last_lines` of backlog.py, where some lines are partial."""
-    size = min(_BLOCK, max_bytes)
+def line_ends(file: File, end: int, count: int, room: int, line_limit: int) -> list[int]:
+    """The last `count` offsets up to `end` at which a joined line ends, or the file begins, as far
+    as `room` bytes reach.
+    """
+    size = min(_BLOCK, room)
     while True:
         at = max(0, end - size)
         whole = list(Splitter(at, line_limit + HEADER).feed(read_range(file, at, end - at)))
@@ -63,12 +65,15 @@ def last_lines(file: int, end: int, count: int, *, max_bytes: int, line_limit: i
         lines = list(Joiner(line_limit).join(whole[1:] if at else whole))
         # The first joined line of each stream may lack its beginning, too.
         first = {line.stream: n for n, line in reversed(list(enumerate(lines))) if line.stream}
-        if at == 0 or size >= max_bytes or max(first.values(), default=0) < len(lines) - count:
-            return lines[-count:] if count else []
-        size = min(2 * size, max_bytes)
+        ends = [line.end for line in lines]
+        if at == 0:
+            return [0, *ends][-count:]
+        if size >= room or max(first.values(), default=0) < len(ends) - count:
+            return ends[-count:]
+        size = min(2 * size, room)
 
 
-def line_start(file: int, end: int, limit: int) -> int:
+def line_start(file: File, end: int, limit: int) -> int:
     """The last offset up to `end` at which no line of either stream is unfinished, as far as two
     lines of `limit` bytes reach.
     """

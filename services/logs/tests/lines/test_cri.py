@@ -3,15 +3,16 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eddyline_logs.reading.cri import HEADER, Joiner, last_lines, line_start
-from eddyline_logs.reading.lines import Line, Splitter
+from eddyline_logs.files.base import File
+from eddyline_logs.lines.cri import HEADER, Joiner, line_ends, line_start
+from eddyline_logs.lines.lines import Line, Splitter
 
 TIME = "2026-11-24T11:00:00.123456789Z"
 LIMIT = 1000
@@ -118,13 +119,16 @@ def test_any_cut_gives_the_same_lines(
 
 
 @contextmanager
-def written(path: Path, data: bytes) -> Iterator[int]:
+def written(path: Path, data: bytes) -> Iterator[File]:
     path.write_bytes(data)
-    file = os.open(path, os.O_RDONLY)
-    try:
+    with closing(File(os.open(path, os.O_RDONLY))) as file:
         yield file
-    finally:
-        os.close(file)
+
+
+def last(data: bytes, ends: list[int], count: int) -> list[tuple[str | None, bytes]]:
+    """The lines between the offsets, whichever line of the other stream begins in between."""
+    start = max([0, *ends[:1]])
+    return texts([line for line in joined(data, limit=1 << 20) if line.end > start][:count])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -135,7 +139,9 @@ def test_old_lines_and_what_comes_are_all_lines_once(
     data = b"".join(cri(*piece) for piece in pieces)
     with written(tmp_path / "0.log", data) as file:
         start = line_start(file, min(end, len(data)), LIMIT)
-        old = last_lines(file, start, 100, max_bytes=1 << 20, line_limit=LIMIT)
+        ends = line_ends(file, start, 100, 1 << 20, LIMIT)
+    assert ends[:1] == [0]
+    old = [line for line in joined(data) if line.end in ends]
     assert texts(old) + texts(joined(data[start:])) == expected(pieces)
 
 
@@ -152,15 +158,16 @@ def test_lines_over_the_edges_of_blocks(
         pieces += [("stdout", "P", part) for part in parts[:-1]] + [("stdout", "F", parts[-1])]
     data = b"".join(cri(*piece) for piece in pieces)
     with written(tmp_path / "0.log", data) as file:
-        found = last_lines(file, len(data), count, max_bytes=1 << 22, line_limit=1 << 20)
-    assert texts(found) == (expected(pieces)[-count:] if count else [])
+        ends = line_ends(file, len(data), count + 1, 1 << 22, 1 << 20)
+    assert last(data, ends, count) == (expected(pieces)[-count:] if count else [])
 
 
 def test_no_more_bytes_than_allowed_are_read(tmp_path: Path) -> None:
     data = b"".join(cri("stdout", "F", b"%09d" % n) for n in range(10_000))
     with written(tmp_path / "0.log", data) as file:
-        found = last_lines(file, len(data), 10_000, max_bytes=200, line_limit=LIMIT)
-    assert [line.raw for line in found] == [b"000009997", b"000009998", b"000009999"]
+        ends = line_ends(file, len(data), 10_000, 200, LIMIT)
+    size = len(data) // 10_000
+    assert ends == [len(data) - 2 * size, len(data) - size, len(data)]
 
 
 def test_a_line_begins_with_its_first_piece(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eddyline_logs.reading.lines import Line, Splitter
+from eddyline_logs.lines.lines import Line, Splitter
 
 
 def split(*chunks: bytes, limit: int = 100) -> list[Line]:
