@@ -119,7 +119,8 @@ class ResponseTransport(Protocol):
         stall_timeout: float = 60.0,
         on_slice: Callable[[int], None] = lambda size: None,
     ) -> None:
-        """Sends `count` bytes of an open file as body, by sendfile(2) where it can.
+        """Sends `count` bytes of an open file as body, by sendfile(2) where it can. Returns once
+        they have left the socket: until then they are those of the file.
 
         `on_slice` is called with the bytes of each slice once it is sent; an error in it ends the
         sending. Raises StreamStalled after `stall_timeout` seconds without progress, StreamClosed

@@ -1,6 +1,7 @@
 """Files sent through an asyncio transport: by sendfile(2) where it can, else by large reads."""
 
 import asyncio
+import fcntl
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ READ = 512 * 1024
 #: Bytes between two looks into the page cache; the kernel reads so many ahead.
 LOOK = 128 * 1024
 
+_SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes that wait to be sent for the first time
 _TCP_INFO_SIZE = 128
 _BYTES_ACKED = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
 
@@ -152,6 +154,33 @@ async def read_slice(
         if transport.is_closing():
             raise StreamClosed("the peer left")
     return sent
+
+
+async def until_sent(transport: asyncio.Transport, timeout: float) -> None:
+    """Waits until all bytes have left the socket; raises StreamStalled, StreamClosed.
+
+    sendfile(2) copies nothing: a write to the file still changes the bytes that wait there.
+    """
+    sock = transport.get_extra_info("socket")
+    if not _LINUX or sock is None or sock.family == socket.AF_UNIX:
+        return
+    loop, pause = asyncio.get_running_loop(), 0.0
+    left, since = 0, loop.time()
+    while not transport.is_closing() and (unsent := _unsent(sock)):
+        if unsent != left:
+            left, since = unsent, loop.time()
+        elif loop.time() - since > timeout:
+            reset(transport)
+            raise StreamStalled(f"the peer read nothing for {timeout:g} seconds")
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause + 0.0005, 0.05)
+
+
+def _unsent(sock: socket.socket) -> int:
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, bytes(4)))[0])
+    except (OSError, ValueError):
+        return 0
 
 
 async def unless_stalled(

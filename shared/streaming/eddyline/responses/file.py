@@ -101,7 +101,8 @@ class FileResponse(Response):
         transport = transport_of(scope)
         try:
             await self._find_digest(scope)
-            whole = self._at_hand(scope) if transport is not None and transport.idle else None
+            self._make_plan(scope)
+            whole = self._at_hand() if transport is not None and transport.idle else None
             if transport is None or whole is None:
                 await self._stream(scope, receive, send)
             else:
@@ -119,9 +120,8 @@ class FileResponse(Response):
             needed = asks_for_content(scope["headers"])
             await digests.find(self.file.fileno(), version, time(), needed=needed)
 
-    def _at_hand(self, scope: Scope) -> bytes | None:
-        """The body, if it is small and no disk has to be waited for; `plan` is its plan."""
-        self._make_plan(scope)
+    def _at_hand(self) -> bytes | None:
+        """The body that `plan` has, if it is small and no disk has to be waited for."""
         if not self.plan.spans:
             return b""
         # A file that has changed since is for `_stream`, which plans anew.
@@ -132,12 +132,13 @@ class FileResponse(Response):
         await self.stream.run(receive, lambda: self._answer(scope, self.stream.send))
 
     async def _answer(self, scope: Scope, send: Send) -> None:
-        self._make_plan(scope)
         if self.plan.spans:
+            planned = self.watch.version
             if not self.watch.begin_at_once():
                 await self._lane.run(self.watch.begin)
             # The file may have changed since it was opened.
-            self._make_plan(scope)
+            if self.watch.version != planned:
+                self._make_plan(scope)
         if len(self.plan.spans) > 1:
             return await self._send_parts(send)
         body = self._body(send)

@@ -20,6 +20,7 @@ from eddyline.connection.sendfile import (
     sendfile_slice,
     slices,
     unless_stalled,
+    until_sent,
 )
 from eddyline.connection.socket import take_over
 from eddyline.connection.transport import reset
@@ -174,6 +175,8 @@ class HttpTransport:
             for start, size in slices(offset, count):
                 await self._send_slice(file, start, size, stall_timeout)
                 on_slice(size)
+        if can_sendfile(self._protocol.transport):
+            await until_sent(self._protocol.transport, stall_timeout)
 
     async def _send_slice(self, file: int, offset: int, count: int, stall_timeout: float) -> None:
         cycle, transport = self._protocol.running, self._protocol.transport

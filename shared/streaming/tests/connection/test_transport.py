@@ -73,7 +73,7 @@ async def test_a_file_arrives_whole_and_the_connection_stays(file):
         stream.writer.write(b"GET /file/ HTTP/1.1\r\nHost: x\r\n\r\n")
         await stream.read_head("GET")
         assert await stream.body() == file.read_bytes()
-        assert sender.ended == [None, None]
+        await eventually(lambda: sender.ended == [None, None])
         await stream.close()
 
 
@@ -94,7 +94,7 @@ async def test_under_tls_it_goes_by_reads(file, tmp_path):
     async with sending(file, ssl_certfile=str(pem)) as sender:
         stream = await fetch(sender.running.url + "/file/", tls=trust)
         assert await stream.body() == file.read_bytes()
-        assert sender.ended == [None]
+        await eventually(lambda: sender.ended == [None])
         await stream.close()
 
 

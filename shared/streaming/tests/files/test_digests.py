@@ -45,7 +45,7 @@ def digests() -> Iterator[Digests]:
 
 
 async def ask(digests: Digests, path: Path, now: float | None = None, **how: Any) -> FileVersion:
-    """What a response does: the version that it tells."""
+    """The version that a response would tell."""
     with path.open("rb") as file:
         version = FileVersion.from_status(os.fstat(file.fileno()))
         await digests.find(file.fileno(), version, later() if now is None else now, **how)

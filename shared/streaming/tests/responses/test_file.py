@@ -416,6 +416,25 @@ async def test_bytes_of_two_versions_never_end_as_a_whole_body(
     await eventually(lambda: ended(request.node.name, "failed") == 1)
 
 
+async def test_a_write_to_bytes_that_wait_in_the_socket_ends_the_connection(
+    run: Running, path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The kernel sends the pages of the file, not a copy of them as they were."""
+    size = 2 * READ
+    path.write_bytes(b"A" * size)
+    stream = await fetch(run.url, receive_buffer=8192)
+    labels = {"service": request.node.name, "kind": "file"}
+
+    def sent() -> float:
+        return REGISTRY.get_sample_value("eddyline_sent_bytes_total", labels) or 0
+
+    await eventually(lambda: sent() >= size - TAIL)
+    with path.open("r+b") as file:
+        file.write(b"B" * size)
+    body = await stream.body()
+    assert not stream.clean or set(body) == {ord("A")}
+
+
 async def test_a_file_that_grows_is_sent_as_long_as_it_was(run: Running, path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(LARGE)
