@@ -1,11 +1,15 @@
 """Access to the hub's own API: a bearer token or a ticket, of a principal that was not kicked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
 
-from eddyline.auth.principal import Principal
+from eddyline.auth.bearer import bearer_token
+from eddyline.auth.principal import ANONYMOUS, Principal
+from eddyline.errors import Forbidden, Unauthorized
 from eddyline_events.hub.hub import Hub
+from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.tickets import Redeemed, Tickets
 
 
@@ -40,10 +44,28 @@ class Access:
         """The same for a route that takes a ticket in place of a token."""
         ticket = request.query_params.get("ticket")
         if ticket is None:
+            if self._is_anonymous(request):
+                return Subscriber(ANONYMOUS, None)
             return Subscriber(await self.principal(request), None)
         redeemed = await self._tickets.redeem(ticket, request)
         self._hub.kicks.require_not_kicked(redeemed.principal)
         return Subscriber(redeemed.principal, redeemed)
+
+    def selection(self, principal: Principal, topics: Sequence[str]) -> Selection:
+        """Raises BadRequest, Forbidden, and Unauthorized where a token might grant the topics."""
+        try:
+            return Selection.from_texts(principal, topics, self._hub.namespaces.open(False))
+        except Forbidden as error:
+            if principal is not ANONYMOUS:
+                raise
+            raise Unauthorized(f"without a bearer token: {error.detail}") from None
+
+    def _is_anonymous(self, request: Request) -> bool:
+        """Whether a client without a token is let in, to topics that are open to everyone."""
+        hub = self._hub
+        if not hub.context.authenticator.enabled or hub.namespaces.open(False) is None:
+            return False
+        return bearer_token(request) is None
 
     async def admitted(self, subscriber: "Subscriber", request: Request) -> dict[str, str]:
         """Headers of the answer to a subscriber that nothing can refuse any more.

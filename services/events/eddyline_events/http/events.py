@@ -23,7 +23,6 @@ from eddyline_events.hub.publishing.idempotency import REPLAYED, key_of
 from eddyline_events.hub.publishing.publication import entry_of, parse
 from eddyline_events.hub.publishing.publisher import Grants, Publisher, conflict
 from eddyline_events.hub.publishing.rate import Rate
-from eddyline_events.hub.selecting.selection import Selection
 from eddyline_events.hub.selecting.subscription import Subscription
 from eddyline_events.settings import EventsSettings
 
@@ -66,8 +65,8 @@ class EventsApi:
         subscriber = await self._access.subscriber(request)
         principal = subscriber.principal
         wanted = Subscription.from_request(request)
-        selection = Selection.from_texts(principal, wanted.topics)
-        after = await hub.broadcast.locate(wanted.id, selection)
+        selection = self._access.selection(principal, wanted.topics)
+        after = await hub.start(wanted.id, selection)
         with hub.context.limits.for_request(request, principal) as permit:
             headers = await self._access.admitted(subscriber, request)
             member = hub.presence.member(principal, selection)

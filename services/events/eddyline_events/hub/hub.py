@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from eddyline.auth.authenticator import Authenticator
+from eddyline.broadcast.audience import Selector
 from eddyline.broadcast.broadcast import Broadcast
+from eddyline.broadcast.catch_up import Start
 from eddyline.journal.base import Backend, Journal
 from eddyline.journal.state import State
 from eddyline.service.app import Context
@@ -39,6 +41,13 @@ class Hub:
     def shared(self) -> bool:
         """Whether the journal outlives this process, and others read it."""
         return self.backend.state.shared
+
+    async def start(self, id: str | None, selector: Selector) -> Start:
+        """Where a client starts that gives an id, or none: then with the last events of its topics,
+        where their namespaces say so. Raises Unavailable.
+        """
+        start = await self.broadcast.locate(id, selector)
+        return self.namespaces.last(selector.topics) if start is None else start
 
     def admit_publisher(self) -> None:
         """Raises Unavailable while the process stops, and its journal ends with it.

@@ -10,13 +10,14 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from eddyline.errors import SettingsError, TooLarge
-from eddyline.journal.base import NewEntry, TopicBounds
+from eddyline.journal.base import Last, NewEntry, TopicBounds
+from eddyline_events.hub.namespace import PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ _KINDS: Mapping[str, _Kind] = {
     "presence": _FLAG,
     "history_count": _WHOLE,
     "history_bytes": _WHOLE,
+    "anonymous": _FLAG,
+    "last": _WHOLE,
     "history_age": _Kind((int, float), "a number of seconds above 0", lambda value: value > 0),
 }
 
@@ -47,7 +50,9 @@ class Options:
     `max_event_bytes`: of an event's data. `publish_rate`: events a second and principal, counted
     apart from those of other namespaces; 0 is no limit. `presence`: whether its subscribers are
     told. `history_…`: the most that the journal retains of each topic, in events, bytes and
-    seconds.
+    seconds. `anonymous`: whether clients
+    without a token read its public events; None: as EVENTS_ANONYMOUS says for Mercure. `last`: how
+    many of the newest events a newcomer to a topic gets.
     """
 
     prefix: str = ""
@@ -57,6 +62,8 @@ class Options:
     history_count: int | None = None
     history_bytes: int | None = None
     history_age: float | None = None
+    anonymous: bool | None = None
+    last: int | None = None
 
     @property
     def history(self) -> TopicBounds | None:
@@ -76,10 +83,28 @@ class Options:
                 raise SettingsError(f"{where} {name}: no such option; expected {known}")
             if type(value) not in kind.types or not kind.fits(value):
                 raise SettingsError(f"{where} {name} = {value!r}: must be {kind.expected}")
-        return cls(prefix, **table)
+        options = cls(prefix, **table)
+        if options.last is not None and options.last > (options.history_count or 0):
+            raise SettingsError(
+                f"{where} last = {options.last}: must be at most history_count, the number of"
+                " events that are retained"
+            )
+        return options
 
 
 DEFAULT = Options()
+
+
+class OpenTopics:
+    """The topics whose public events a client without a token may read; never the hub's own."""
+
+    def __init__(self, namespaces: "Namespaces", default: bool) -> None:
+        self._namespaces = namespaces
+        self._default = default
+
+    def covers(self, topic: str) -> bool:
+        says = self._namespaces.of(topic).anonymous
+        return (self._default if says is None else says) and not topic.startswith(PATH)
 
 
 class Namespaces:
@@ -89,6 +114,7 @@ class Namespaces:
         #: The longest prefix first.
         self._options = sorted(options, key=lambda each: -len(each.prefix))
         self._bounds = {each.prefix: each.history for each in options}
+        self._open = {default: OpenTopics(self, default) for default in (False, True)}
 
     @classmethod
     def read(cls, path: Path | None, journal_age: float = math.inf) -> Self:
@@ -117,6 +143,11 @@ class Namespaces:
     def of(self, topic: str) -> Options:
         return next((each for each in self._options if topic.startswith(each.prefix)), DEFAULT)
 
+    def last(self, topics: Iterable[str]) -> Last | None:
+        """The events of before that a newcomer to topics gets; None where it gets none."""
+        counts = ((topic, self.of(topic).last) for topic in sorted(topics))
+        return tuple((topic, count) for topic, count in counts if count) or None
+
     @property
     def bound_history(self) -> bool:
         """Whether any topic has bounds of its own."""
@@ -125,6 +156,14 @@ class Namespaces:
     def bounds(self, topic: str) -> TopicBounds | None:
         """How much of a topic is retained; None: as much as the journal has room for."""
         return self._bounds.get(self.of(topic).prefix)
+
+    def open(self, default: bool) -> OpenTopics | None:
+        """The topics that are open to everyone; `default`: whether those are that no namespace is
+        about. None where none of them is.
+        """
+        if default or any(each.anonymous for each in self._options):
+            return self._open[default]
+        return None
 
     def check(self, entry: NewEntry) -> None:
         """Raises TooLarge, which names the namespace."""

@@ -97,9 +97,11 @@ class MercureApi:
         matchers = matchers_of(fields, self._base)
         if self._subscriptions is not None:
             check_published(matchers)
-        selection = MercureSelection.from_matchers(matchers, permissions.subscribe)
+        selection = MercureSelection.from_matchers(
+            matchers, permissions.subscribe, permissions.open
+        )
         id = resume_id(request, fields)
-        after = await hub.broadcast.locate(id, selection)
+        after = await hub.start(id, selection)
         member = MercureMember(hub, self._subscriptions, permissions, matchers)
         headers = _HEADERS | {"Eddyline-Subscriber": member.id}
         if id is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from eddyline.errors import SettingsError
+from eddyline.testing import fetch
 from eddyline_events.hub.options import Namespaces
 
 FILE = """
@@ -20,6 +21,13 @@ presence = false
 
 ["devices/"]
 history_count = 2
+last = 1
+
+["open/"]
+anonymous = true
+
+["open/staff/"]
+anonymous = false
 """
 
 
@@ -49,6 +57,9 @@ def test_the_longest_prefix_counts(tmp_path: Path) -> None:
         ('["a/"]\nhistory_bytes = 1.5', "history_bytes = 1.5: must be a whole number"),
         ('["a/"]\nhistory_age = 0', "history_age = 0: must be a number of seconds above 0"),
         ('["a/"]\nhistory_age = 61', "history_age = 61: no event is kept for longer than"),
+        ('["a/"]\nlast = 1', "last = 1: must be at most history_count"),
+        ('["a/"]\nhistory_count = 1\nlast = 2', "last = 2: must be at most history_count"),
+        ('["a/"]\nanonymous = 1', "anonymous = 1: must be true or false"),
         ("a = 1", "'a'.: must be a table"),
         ('["a/"', "namespaces.toml: "),
     ],
@@ -118,3 +129,67 @@ async def test_a_noisy_topic_evicts_no_others_history(hub_of, publish, asked, tm
         _, polled = await asked(hub, "/events?poll=1&timeout=0&topic=devices/7&after=earliest")
         assert [event["data"] for event in polled["events"]] == ["19.48", "19.49"]
         assert "reset" not in polled
+
+
+async def test_a_newcomer_gets_the_last_events_of_its_topics(
+    hub_of, publish, asked, subscribed, mercure, tmp_path
+):
+    """Each of the topics that have a history, and no other's; then what comes, once."""
+    async with hub_of(namespaces=written(tmp_path, FILE)) as hub:
+        for data in ("1", "2"):
+            for topic in ("devices/1", "devices/2", "other"):
+                await publish(hub, {"topic": topic, "data": f"{topic}={data}"})
+        query = "topic=devices/1&topic=devices/2&topic=other&topic=devices/3"
+        stream = await subscribed(hub, f"?{query}")
+        await publish(hub, {"topic": "other", "data": "now"})
+        await publish(hub, {"topic": "devices/1", "data": "now"})
+        events = [await stream.event() for _ in range(4)]
+        assert [event.data for event in events] == ["devices/1=2", "devices/2=2", "now", "now"]
+        after = await subscribed(hub, f"?{query}&after={events[2].id}")
+        assert (await after.event()).id == events[3].id
+        _, none = await asked(hub, "/events?poll=1&timeout=0&topic=devices/3&topic=other")
+        assert (none["events"], "reset" in none) == ([], False)
+        update = await mercure.subscribe(hub, ("topic", "devices/2"))
+        assert (await update.event()).data == "devices/2=2"
+        for each in (stream, after, update):
+            await each.close()
+
+
+async def test_a_namespace_is_open_to_clients_without_a_token(
+    hub_of, publish, subscribed, asked, bearer, key, tmp_path
+):
+    """Its public events, by both protocols; the longest prefix counts, and nothing else is open."""
+    options = {"auth_key": key, "namespaces": written(tmp_path, FILE)}
+    async with hub_of(**options) as hub:
+        assert (await asked(hub, "/events?topic=closed"))[0] == 401
+        assert (await asked(hub, "/events?topic=open/staff/1"))[0] == 401
+        assert (await asked(hub, "/events/history?topic=open/1"))[0] == 401
+        assert (await asked(hub, "/events?topic=open/1", Authorization="Bearer x"))[0] == 401
+        named = await subscribed(hub, "?topic=open/1&after=earliest")
+        all_public = await subscribed(hub)
+        theirs = await subscribed(hub, "?topic=open/1", **bearer("events:subscribe:closed"))
+        path = "/.well-known/mercure?topic=*"
+        by_mercure = await fetch(hub.url + path)
+        granted = bearer("events:publish")
+        sent = [
+            {"topic": "open/1", "data": "private", "private": True},
+            {"topic": "closed", "data": "closed"},
+            {"topic": "open/staff/1", "data": "staff"},
+            {"topic": "open/1", "data": "open"},
+        ]
+        for event in sent:
+            assert (await publish(hub, event, granted))[0] == 201
+        for stream in (named, all_public, theirs, by_mercure):
+            assert (await stream.event()).data == "open"
+            await stream.close()
+        assert (await publish(hub, sent[3]))[0] == 401
+
+
+async def test_a_namespace_can_be_closed_where_all_are_open(hub_of, key, bearer, publish, tmp_path):
+    options = {"auth_key": key, "anonymous": True, "namespaces": written(tmp_path, FILE)}
+    async with hub_of(**options) as hub:
+        stream = await fetch(hub.url + "/.well-known/mercure?topic=*")
+        for topic in ("open/staff/1", "other"):
+            await publish(hub, {"topic": topic, "data": topic}, bearer("events:publish"))
+        assert (await stream.event()).data == "other"
+        await stream.close()

@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Literal, Protocol
 
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.connection.base import HIGH_WATER, Connection
 from eddyline.errors import Unavailable
-from eddyline.journal.base import Gap, Interest, Page
+from eddyline.journal.base import Entry, Gap, Interest, Last, Page
 from eddyline.journal.cursor import Cursor, Earliest
 from eddyline.journal.window import Window
 from eddyline.telemetry.base import Reason, StreamMeter
@@ -20,9 +20,9 @@ PAGE_ENTRIES = 256
 #: Seconds, jittered, after which a read that failed is repeated.
 READ_AGAIN = 1.0
 
-#: Where a subscriber starts: after a cursor, at the oldest entry, now (None), or now and told that
-#: its id is unknown.
-Start = Cursor | Earliest | Literal["unknown"] | None
+#: Where a subscriber starts: after a cursor, at the oldest entry, at the last ones of some topics,
+#: now (None), or now and told that its id is unknown.
+Start = Cursor | Earliest | Last | Literal["unknown"] | None
 
 
 async def page_for(
@@ -85,7 +85,7 @@ class Behind(Protocol):
 class CatchUp:
     """From a cursor to the head, one page at a time, as fast as the connection takes them."""
 
-    __slots__ = ("_after", "_audience", "_pages", "_reading", "_since", "_subscriber")
+    __slots__ = ("_after", "_audience", "_pages", "_reading", "_since", "_starts", "_subscriber")
 
     def __init__(self, subscriber: Behind, pages: Pages, audience: Audience, after: Start) -> None:
         self._subscriber: Final = subscriber
@@ -93,8 +93,10 @@ class CatchUp:
         self._audience: Final = audience
         #: The last entry that was written, once there was one.
         self._after = after
-        #: The head at the moment when the client asked for all that is retained.
+        #: The head at the moment when the client asked for entries that it has never seen.
         self._since = 0
+        #: Up to there, the topics whose entries are wanted, from which sequence on; {}: all are.
+        self._starts: Mapping[str, int] = {}
         self._reading: asyncio.Task[None] | asyncio.Handle | None = None
 
     @property
@@ -119,9 +121,7 @@ class CatchUp:
 
     async def _read_journal(self, after: Start) -> None:
         try:
-            known = after if isinstance(after, Cursor) else None
-            read = partial(self._pages.read, known)
-            page = await page_for(self._audience.selector, read, self._since)
+            page = await self._read(after)
         except asyncio.CancelledError:
             raise
         except Unavailable:
@@ -139,7 +139,21 @@ class CatchUp:
             page = Page([], page.oldest, page.head, "unknown")
         if not isinstance(after, Cursor):
             self._after, self._since = page.oldest, page.head.sequence
+            self._starts = page.starts
         self._write_page(page)
+
+    async def _read(self, after: Start) -> Page:
+        if isinstance(after, tuple):
+            return await self._pages.read(None, Interest(last=after))
+        known = after if isinstance(after, Cursor) else None
+        read = partial(self._pages.read, known)
+        return await page_for(self._audience.selector, read, self._since)
+
+    def _is_wanted(self, entry: Entry) -> bool:
+        at, starts = entry.cursor.sequence, self._starts
+        if not starts or at > self._since:
+            return True
+        return any(topic in starts and at > starts[topic] for topic in entry.topics)
 
     def _next_page(self) -> None:
         self._reading = None
@@ -182,7 +196,7 @@ class CatchUp:
         for entry in page.entries:
             if size >= HIGH_WATER or entry.cursor.sequence > head.sequence:
                 break
-            if audience.selector.matches(entry):
+            if audience.selector.matches(entry) and self._is_wanted(entry):
                 shown = audience.selector.shown(entry) if entry.alternates else entry
                 frame = audience.format.entry(shown)
                 if frames and len(frame) > HIGH_WATER:

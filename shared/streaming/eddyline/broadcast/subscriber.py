@@ -120,7 +120,7 @@ class Subscriber:
             self.go_live()
         else:
             self._write(format.heartbeat(None) + first)
-            self._resuming = True
+            self._resuming = not isinstance(after, tuple)
             self._read_after(after)
             self.resume()
 

@@ -1,8 +1,8 @@
 """Journals: ordered entries, read from a cursor; and the backend that keeps those of a hub."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, Protocol
 
@@ -128,7 +128,8 @@ class Page:
     `oldest` is the cursor that reads all that is retained, `head` that of the newest entry
     (sequence 0 where there was none), which is retained if any is. `lost`: the topics of entries
     after the cursor that are not retained any more: their sequences are missing among the entries.
-    `gap` is `trimmed` only where that is not known.
+    `gap` is `trimmed` only where that is not known. `starts`: of each topic of `Interest.last`, the
+    sequence before the entries that were asked for; `oldest` is the least of them.
     """
 
     entries: list[Entry]
@@ -136,6 +137,7 @@ class Page:
     head: Cursor
     gap: Gap | None = None
     lost: tuple[str, ...] = ()
+    starts: Mapping[str, int] = field(default_factory=dict)
 
     def gap_of(self, may_match: Callable[[str], bool]) -> Gap | None:
         """The gap for a reader of the topics that match."""
@@ -148,6 +150,10 @@ class Page:
         return after
 
 
+#: Topics with bounds of their own, and a number of their newest entries.
+Last = tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Interest:
     """The losses that count for a reader of pages: those after the sequence `since`, or after its
@@ -155,10 +161,14 @@ class Interest:
 
     A reader that asked for all that is retained, at a moment when `since` was the head, misses no
     entry that a topic with bounds of its own drops before the reader comes to it.
+
+    `last`: in place of a cursor, topics with bounds of their own, and how many of their newest
+    entries the page begins with: before the oldest of these.
     """
 
     since: int = 0
     topics: frozenset[str] | None = None
+    last: Last = ()
 
 
 EVERYTHING = Interest()

@@ -14,6 +14,7 @@ from eddyline.journal.base import (
     Entry,
     Follower,
     Interest,
+    Last,
     NewEntry,
     Page,
     Receipt,
@@ -86,6 +87,8 @@ class MemoryJournal:
 
     async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
         self._trim()
+        if interest.last:
+            return self._last(interest.last, limit)
         page = self._window.page(after, limit)
         if after is None or page.gap not in (None, "trimmed"):
             return page
@@ -96,6 +99,12 @@ class MemoryJournal:
         if page.gap:
             page = self._window.page(page.oldest, limit)
         return replace(page, lost=topics)
+
+    def _last(self, last: Last, limit: int) -> Page:
+        head = self.head
+        starts = {topic: self._bounded.start(topic, count, head) for topic, count in last}
+        start = Cursor(head.epoch, min(starts.values()))
+        return replace(self._window.page(start, limit), oldest=start, starts=starts)
 
     async def locate(self, id: str) -> Entry | None:
         return self._own_ids.get(id)

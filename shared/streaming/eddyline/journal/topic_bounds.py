@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eddyline.journal.base import TopicBounds
+from eddyline.journal.cursor import Cursor
 
 #: Entries of one age that are looked at in one go.
 EXPIRED = 1000
@@ -53,6 +54,13 @@ class BoundedTopics:
                 self._drop_oldest(topic)
                 gone.append(sequence)
         return gone
+
+    def start(self, topic: str, count: int, head: Cursor) -> int:
+        """The sequence before the newest `count` entries of a topic."""
+        known = self._topics.get(topic)
+        if known is None:
+            return head.sequence
+        return known.entries[-min(count, len(known.entries))][0] - 1
 
     def forget(self, topic: str, sequence: int) -> None:
         """Called where an entry went by other bounds: it was the oldest of its topic."""

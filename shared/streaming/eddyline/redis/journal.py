@@ -5,6 +5,7 @@ document the keys, and how an epoch ends where a primary may have lost entries.
 """
 
 import asyncio
+import itertools
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -133,16 +134,17 @@ class RedisJournal:
 
     async def read(self, after: Cursor | None, limit: int, interest: Interest = EVERYTHING) -> Page:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
-        asked = (0,) if interest.topics is None else (1, *interest.topics)
-        arguments = (*self._state(), epoch, sequence, limit, PAGE_BYTES, interest.since, *asked)
+        place = (epoch, sequence, limit, PAGE_BYTES)
+        arguments = (*self._state(), *place, interest.since, *_asked(interest))
         answer = await self._run(self.link, _READ, self.keys.journal, arguments)
-        name, head, first, gap, rows, lost = answer
+        name, head, first, gap, rows, lost, starts = answer
         epoch = name.decode()
         oldest = Cursor(epoch, first - 1)
         entries = redis_record.from_stream(rows)
         self._learn(Cursor(epoch, head))
         topics = tuple(topic.decode() for topic in lost)
-        return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None, topics)
+        begun = {topic: at for (topic, _), at in zip(interest.last, starts, strict=True)}
+        return Page(entries, oldest, Cursor(epoch, head), gap.decode() or None, topics, begun)
 
     async def locate(self, id: str) -> Entry | None:
         # One call, whether there is such an entry or not: the time would tell a stranger.
@@ -279,3 +281,10 @@ class RedisJournal:
         self._waiting -= append.size
         if not append.receipts.done():
             append.receipts.set_exception(error)
+
+
+def _asked(interest: Interest) -> tuple[object, ...]:
+    """The last arguments of read.lua."""
+    if interest.last:
+        return (2, *itertools.chain.from_iterable(interest.last))
+    return (0,) if interest.topics is None else (1, *interest.topics)

@@ -3,11 +3,13 @@
 --
 -- ARGV[8] epoch and ARGV[9] sequence of the cursor; an empty epoch reads from the oldest entry
 -- ARGV[10] entries, ARGV[11] bytes: how much to return, at least one entry
--- ARGV[12] losses up to this sequence do not count; ARGV[13] 0, or 1 where those of the topics
--- ARGV[14…] alone do
+-- ARGV[12] losses up to this sequence do not count; ARGV[13] 0; or 1 where those of the topics
+-- ARGV[14…] alone do; or 2 where ARGV[14…] are, in place of the cursor, topics with bounds of their
+-- own, each with the number of its newest entries that are wanted
 --
 -- Returns {epoch, sequence of the head, sequence of the oldest entry, gap or '', entries as
--- {sequence .. '-0', {'e', epoch, 't', time in ms, 'b', record}}, topics that lost entries after it}
+-- {sequence .. '-0', {'e', epoch, 't', time in ms, 'b', record}}, topics that lost entries after it,
+-- of each of ARGV[14…] the sequence before the entries that are wanted}
 
 -- Topics that a page names; where more have lost something, a reader asks for its own.
 local LOST_TOLD = 1000
@@ -27,11 +29,29 @@ local function lost_after(since)
   return found
 end
 
+-- The sequence before the newest entries of a topic with bounds of its own.
+local function start_of(topic, count)
+  local name = redis.sha1hex(topic)
+  local from, to = '[' .. name, '(' .. name .. ':'
+  local found = redis.call('ZREVRANGEBYLEX', KEYS[7], to, from, 'LIMIT', count - 1, 1)[1]
+    or redis.call('ZRANGEBYLEX', KEYS[7], from, to, 'LIMIT', 0, 1)[1]
+  return found and tonumber(string.sub(found, -16)) - 1 or sequence
+end
+
 trim_if_needed()
 local after = tonumber(ARGV[9])
 local gap = ''
-local missed = {}
-if ARGV[8] == '' then
+local missed, starts = {}, {}
+local oldest_wanted = first
+if ARGV[13] == '2' then
+  after = sequence
+  for n = 14, #ARGV, 2 do
+    local start = start_of(ARGV[n], tonumber(ARGV[n + 1]))
+    starts[#starts + 1] = start
+    after = math.min(after, start)
+  end
+  oldest_wanted = after + 1
+elseif ARGV[8] == '' then
   after = first - 1
 else
   local current = ARGV[8] == epoch
@@ -62,4 +82,4 @@ while gap == '' and left > 0 and room > 0 do
   left = left - #some
   if #some == 0 then break end
 end
-return {epoch, sequence, first, gap, entries, missed}
+return {epoch, sequence, oldest_wanted, gap, entries, missed, starts}

@@ -138,6 +138,19 @@ async def check_devices(journal: Journal) -> None:
     assert (page.gap, page.lost) == (None, ())
 
 
+async def test_the_last_entries_of_topics_are_found(journal: Journal) -> None:
+    for _ in range(4):
+        await append(journal, "quiet")
+        await append(journal, "c1")
+    await append(journal, "c2")
+    page = await journal.read(None, 100, Interest(last=(("c1", 2), ("c2", 2), ("c3", 2))))
+    assert page.starts == {"c1": 5, "c2": 8, "c3": 9}
+    assert page.oldest.sequence == 5
+    assert [entry.cursor.sequence for entry in page.entries] == [6, 7, 8, 9]
+    page = await journal.read(None, 100, Interest(last=(("c3", 1),)))
+    assert (page.entries, page.oldest, page.gap) == ([], page.head, None)
+
+
 async def test_an_own_id_of_an_entry_that_went_names_no_other(journal: Journal) -> None:
     """A client that has it would be taken to the new entry, and miss all between them."""
     first = await append(journal, "count", id="UPDATE")

@@ -7,6 +7,7 @@ from eddyline.auth.authenticator import Principal, Scope
 from eddyline.errors import BadRequest, Forbidden
 from eddyline.journal.base import Entry
 from eddyline_events.hub.namespace import PATH
+from eddyline_events.hub.options import OpenTopics
 from eddyline_events.hub.publishing.publication import check_topic
 from eddyline_events.hub.selecting.templates import Template, require_affordable
 
@@ -22,16 +23,20 @@ class Selection:
 
     `exact` topics are granted: each was checked. The topics that `templates` and `everything`
     select are checked entry by entry. A private entry is only for subscribers that named its topic,
-    by a template at the least.
+    by a template at the least. `open`: topics of which it may read the public entries as everyone
+    may.
     """
 
     exact: frozenset[str]
     templates: frozenset[Template]
     everything: bool
     grants: tuple[Scope, ...]
+    open: OpenTopics | None = None
 
     @classmethod
-    def from_texts(cls, principal: Principal, texts: Sequence[str]) -> "Selection":
+    def from_texts(
+        cls, principal: Principal, texts: Sequence[str], open: OpenTopics | None = None
+    ) -> "Selection":
         """Topics, templates (RFC 6570) and `*`, or nothing for all public topics.
 
         Raises BadRequest, which names a text that is none of these, and Forbidden where a topic is
@@ -49,12 +54,13 @@ class Selection:
         # Scopes of other services are left out: users that differ in those share an audience.
         grants = tuple(s for s in principal.scopes if s.service in ("events", "*"))
         for topic in exact:
-            principal.require("events", "subscribe", topic)
+            if open is None or not open.covers(topic):
+                principal.require("events", "subscribe", topic)
             if topic.startswith(PATH):
                 principal.require("events", "presence", topic)
-        if not any(scope.action in ("subscribe", "*") for scope in grants):
+        if open is None and not any(scope.action in ("subscribe", "*") for scope in grants):
             raise Forbidden("the token grants no topic: it needs the scope events:subscribe")
-        return cls(exact, templates, everything, grants)
+        return cls(exact, templates, everything, grants, open)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -83,10 +89,12 @@ class Selection:
 
     def _matches(self, topic: str, private: bool) -> bool:
         if topic in self.exact:
-            return True
+            return not private or self.open is None or may_subscribe(self.grants, topic)
         named = any(template.matches(topic) for template in self.templates)
         if not named and (private or not self.everything):
             return False
+        if self.open is not None and not private and self.open.covers(topic):
+            return True
         return may_subscribe(self.grants, topic)
 
 

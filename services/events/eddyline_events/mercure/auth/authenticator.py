@@ -41,6 +41,7 @@ class MercureAuthenticator:
         self._publishers = hub.publishers
         self._settings = hub.settings
         self._kicks = hub.kicks
+        self._open = hub.namespaces.open(hub.settings.anonymous)
         self._base = base
         self.resource = hub.settings.mercure_url or hub.settings.auth_audience
 
@@ -62,8 +63,8 @@ class MercureAuthenticator:
             return Permissions.everything()
         token, way = _token(request)
         if token is None:
-            if request.method != "POST" and self._settings.anonymous:
-                return Permissions()
+            if request.method != "POST" and self._open is not None:
+                return Permissions(open=self._open)
             raise NoToken("a token is needed: Authorization: Bearer <JWT>, or the hub's cookie")
         if way == "cookie" and request.method == "POST":
             self._check_origin(request)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from eddyline.auth.authenticator import Principal
 from eddyline.errors import BadRequest, Forbidden, Unauthorized
+from eddyline_events.hub.options import OpenTopics
 from eddyline_events.mercure.topics.matcher import WILDCARD, Kind, Matcher, any_match
 
 Revision = Literal["0.x", "1.0"]
@@ -37,6 +38,8 @@ class Permissions:
     publish: Matchers = ()
     subscribe: Matchers = ()
     payloads: tuple[tuple[Matchers, Any], ...] = ()
+    #: The topics whose public updates it may read; None: all.
+    open: OpenTopics | None = None
 
     @property
     def principal(self) -> Principal:
