@@ -134,7 +134,7 @@ async def test_a_noisy_topic_evicts_no_others_history(hub_of, publish, asked, tm
 async def test_a_newcomer_gets_the_last_events_of_its_topics(
     hub_of, publish, asked, subscribed, mercure, tmp_path
 ):
-    """Each of the topics that have a history, and no other's; then what comes, once."""
+    """Each of the topics that have a history, and no other's; then the events that come, once."""
     async with hub_of(namespaces=written(tmp_path, FILE)) as hub:
         for data in ("1", "2"):
             for topic in ("devices/1", "devices/2", "other"):
