@@ -3,25 +3,34 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from fastapi import APIRouter
+
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Example, Registration
 from eddyline.telemetry.metrics import upstream_connections
 from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.settings import DEMO, ChatSettings
 from eddyline_chat.upstreams import demo, openai
+from eddyline_chat.v1.errors import OpenAIErrors
+from eddyline_chat.v1.routes import CompletionsApi
 
 
 def service(context: Context, settings: ChatSettings) -> Service:
     api = ChatApi(context, settings)
+    completions = CompletionsApi(context, settings)
+    routes = APIRouter()
+    routes.include_router(api.routes())
+    routes.include_router(completions.routes())
     upstream_connections.labels("chat").set(0)  # the demo has none: that is a number, too
     upstreams = demo.upstreams if settings.upstream == DEMO else openai.upstreams
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with upstreams(settings) as api.upstreams:
+        async with upstreams(settings) as made:
+            api.upstreams = completions.upstreams = made
             yield
 
-    return Service("chat", api.routes(), lifespan)
+    return Service("chat", routes, lifespan, errors=OpenAIErrors())
 
 
 SERVICE = Registration(
@@ -42,6 +51,7 @@ SERVICE = Registration(
             "curl {url}/chat/sync -H 'Content-Type: application/json'"
             """ -d '{"message": "Hello"}'""",
         ),
+        Example("OpenAI's API", "curl {url}/v1/models"),
     ),
 )
 

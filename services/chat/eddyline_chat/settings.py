@@ -51,6 +51,10 @@ class ChatSettings(Settings):
     """Finish reasons that say that an answer is whole, beside `stop`, separated by commas:
     `eos,end_turn`.
     """
+    usage: bool = True
+    """Whether the upstream is asked for the usage of each answer (`stream_options`); servers that
+    refuse the field need `false`.
+    """
     done_alone: bool = False
     """Whether `[DONE]` without any finish reason says that an answer is whole. Servers that are cut
     off send it, too.
@@ -63,6 +67,8 @@ class ChatSettings(Settings):
 
     message_limit: int = Field(default=32 * 1024, gt=0)
     """The most bytes of a message, in UTF-8."""
+    request_limit: int = Field(default=8 * 1024 * 1024, gt=0)
+    """The most bytes of a request to `/v1`: all messages of a conversation, with their images."""
 
     @field_validator("upstream")
     @classmethod

@@ -38,5 +38,13 @@ def checked(name: str, text: str, limit: int) -> str:
     return text
 
 
-def question(text: str) -> Question:
-    return Question({"messages": [{"role": "user", "content": text}]})
+def question(text: str, headers: dict[str, str]) -> Question:
+    return Question({"messages": [{"role": "user", "content": text}]}, headers)
+
+
+def passed_on(request: Request) -> dict[str, str]:
+    """The headers by which an upstream's logs and traces find the request."""
+    headers = {"X-Request-Id": request.scope.get("request_id", "")}
+    if trace := request.headers.get("traceparent"):
+        headers["traceparent"] = trace
+    return {name: value for name, value in headers.items() if value}

@@ -66,7 +66,7 @@ class ChatApi:
     ) -> Response:
         # nosniff: no browser may take the echo of a prompt for HTML.
         headers = {"X-Chat-Upstream": self.upstreams.label, "X-Content-Type-Options": "nosniff"}
-        question = message.question(text)
+        question = message.question(text, message.passed_on(request))
         with self._context.limits.for_request(request, caller) as permit:
             context = self._context.stream(self._pulls, permit, caller.expires)
             answer = Answer(form, context, self._pace)

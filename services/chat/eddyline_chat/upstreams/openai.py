@@ -6,6 +6,7 @@ can quote the key.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 
@@ -38,7 +39,11 @@ class OpenAI:
     def ask(self, question: Question, receiver: Receiver) -> Asking:
         settings = self._settings
         stream = bool(question.body.get("stream", True))
-        body = orjson.dumps({"model": settings.model, "stream": stream, **question.body})
+        asked: dict[str, Any] = {"model": settings.model, "stream": stream, **question.body}
+        if stream and settings.usage:
+            options = asked.get("stream_options") or {}
+            asked["stream_options"] = {**options, "include_usage": True}
+        body = orjson.dumps(asked)
         accept = sse.EVENT_STREAM if stream else "application/json"
         headers = {"Accept": accept, **self._headers, **question.headers}
 

@@ -63,9 +63,16 @@ async def test_tokens_come_through_and_the_question_is_openais(
 ) -> None:
     assert await collect(upstream()) == ["Hel", "lo"]
     asked = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
-    assert fake.questions == [asked]
+    assert fake.questions == [{**asked, "stream_options": {"include_usage": True}}]
     assert fake.heads[0].startswith("POST /v1/chat/completions HTTP/1.1")
     assert f"Authorization: Bearer {KEY}" in fake.heads[0]
+
+
+async def test_usage_is_asked_for_unless_a_setting_says_no(
+    fake: Any, upstream: Make, collect: Any
+) -> None:
+    await collect(upstream(usage=False))
+    assert "stream_options" not in fake.questions[0]
 
 
 async def test_each_token_is_there_before_the_next_is_made(

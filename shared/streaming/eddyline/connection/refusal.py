@@ -21,14 +21,20 @@ def refusal(request: Request, error: StreamingError) -> Response:
     """
     if error.status == 500:
         raise error
+    if isinstance(error, Unavailable) and request.method == "GET" and wants_event_stream(request):
+        return soft_refusal(error.retry_after)
+    headers = headers_of(error)
+    return problem_document(request, error.status, error.title, error.detail, headers)
+
+
+def headers_of(error: StreamingError) -> dict[str, str]:
+    """The headers that go with the status of an error."""
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
-        if request.method == "GET" and wants_event_stream(request):
-            return soft_refusal(error.retry_after)
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="eddyline"'
-    return problem_document(request, error.status, error.title, error.detail, headers)
+    return headers
 
 
 def problem_document(

@@ -76,12 +76,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Service:
-    """A service as `create_app` takes it: routes, background tasks, whether it is ready."""
+    """A service as `create_app` takes it: routes, background tasks, whether it is ready, and the
+    form of its errors where they are no problem documents.
+    """
 
     name: str
     router: APIRouter
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
     ready: Readiness = field(default=lambda: None)
+    errors: problems.ErrorForm | None = None
 
 
 def create_app(context: Context, services: Sequence[Service], title: str) -> FastAPI:
@@ -115,6 +118,7 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
         generate_unique_id_function=document.operation_id,
     )
     app.state.context = context
+    app.state.error_forms = [service.errors for service in services if service.errors is not None]
     problems.install(app)
     document.install(app)
     # Services first: each route that a request is matched against in vain costs it time.

@@ -1,14 +1,16 @@
-"""Every error of a service as an HTTP answer, counted: RFC 9457 problem+json."""
+"""Every error of a service as an HTTP answer, counted: RFC 9457 problem+json, or the form of the
+protocol that its path speaks.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from eddyline.connection.refusal import problem_document, refusal
+from eddyline.connection.refusal import headers_of, problem_document, refusal
 from eddyline.errors import StreamingError
 from eddyline.telemetry import metrics
 
@@ -16,17 +18,35 @@ from eddyline.telemetry import metrics
 MAX_FAULTS = 10
 
 
+class ErrorForm(Protocol):
+    """The errors of some paths, in the form of a protocol whose clients know no problems."""
+
+    def speaks(self, path: str) -> bool:
+        """Whether the errors of a path have this form."""
+
+    def response(
+        self, status: int, detail: str, headers: dict[str, str], error: StreamingError | None
+    ) -> Response:
+        """The answer; `error` is None for errors that the framework found."""
+
+
 def problem(
     request: Request, status: int, title: str, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """A problem document, counted."""
+    """A problem document, or the path's own form of one, counted."""
     metrics.problems.labels(status).inc()
+    if (form := _form(request)) is not None:
+        return form.response(status, detail, headers or {}, None)
     return problem_document(request, status, title, detail, headers)
 
 
 async def on_streaming_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StreamingError)
-    response = refusal(request, error)
+    form = _form(request)
+    if form is None or error.status == 500:
+        response = refusal(request, error)
+    else:
+        response = form.response(error.status, error.detail, headers_of(error), error)
     soft = response.status_code == 200
     (metrics.soft_refusals if soft else metrics.problems.labels(response.status_code)).inc()
     return response
@@ -58,6 +78,11 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
 async def on_crash(request: Request, error: Exception) -> Response:
     """The cause goes to the log, never to the client."""
     return problem(request, 500, "Internal error", "the server failed; its log has the cause")
+
+
+def _form(request: Request) -> ErrorForm | None:
+    forms: Sequence[ErrorForm] = getattr(request.app.state, "error_forms", ())
+    return next((form for form in forms if form.speaks(request.scope["path"])), None)
 
 
 def _allowed(request: Request) -> str:
