@@ -10,7 +10,7 @@ import pytest
 import uvicorn.server
 from hypothesis import settings
 
-pytest_plugins = ["summary"]
+pytest_plugins = ["summary", "groups"]
 
 for contract in ("journal_contract", "state_contract", "store_contract", "verifier_contract"):
     pytest.register_assert_rewrite(f"eddyline.testing.{contract}")

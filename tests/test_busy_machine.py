@@ -58,6 +58,7 @@ def test_all_tests_pass_on_a_busy_machine() -> None:
     assert fails_beside_burners(["-m", "not slow", "-n", workers, "--dist", "loadgroup"]) == ""
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_there_is_seen(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text("def test_a(): assert 0\n\ndef test_b(): pass\n")
     file = str(tmp_path / "test_a.py")

@@ -50,7 +50,11 @@ def operations(url: str) -> set[str]:
     return {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
 
 
-@pytest.mark.parametrize("name", RUN)
+# The suite's page has the operations of all services; `make test-slow` looks at the page of each.
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "standalone" else pytest.param(name, marks=pytest.mark.slow) for name in RUN],
+)
 def test_every_operation_is_shown_without_another_server(
     name: str, page: Page, launch: Any, complaints: list[str]
 ) -> None:

@@ -17,9 +17,6 @@ HERE = Path(__file__).parent
 INSTALLED = HERE.parent / ".tools" / "clients" / "node_modules"
 
 
-pytestmark = pytest.mark.xdist_group("conformance")
-
-
 @pytest.fixture
 def vitest() -> Path:
     program = INSTALLED / ".bin" / "vitest"
@@ -35,9 +32,9 @@ def vitest() -> Path:
 
 async def conform(vitest: Path, url: str, folder: Path) -> tuple[int, list[str]]:
     """The number of tests that passed, and the names of those that did not."""
-    # Node looks for packages beside the file.
-    here = INSTALLED.parent / "conformance.test.mjs"
-    shutil.copyfile(HERE / "clients" / here.name, here)
+    # Node looks for packages beside the file; each run has one of its own.
+    here = INSTALLED.parent / f"{folder.name}.test.mjs"
+    shutil.copyfile(HERE / "clients" / "conformance.test.mjs", here)
     report = folder / "report.json"
     process = await asyncio.create_subprocess_exec(
         vitest,
@@ -57,6 +54,7 @@ async def conform(vitest: Path, url: str, folder: Path) -> tuple[int, list[str]]
         stderr=asyncio.subprocess.DEVNULL,
     )
     await process.wait()
+    here.unlink()
     results = [
         each
         for file in json.loads(report.read_text())["testResults"]

@@ -1,7 +1,7 @@
 """Rules for every pod, route and policy, in all that can be put together of k8s/."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,15 @@ INSIDE = {"/", "/metrics", "/livez", "/readyz", "/docs", "/openapi.json"}
 
 KUBERNETES = (ROOT / "docs" / "operate" / "kubernetes.md").read_text()
 
-every_entry = pytest.mark.parametrize("entry", ENTRIES)
+
+def each_of(entries: Iterable[str]) -> pytest.MarkDecorator:
+    """The tests of one kustomization run in one process, which builds it once."""
+    return pytest.mark.parametrize(
+        "entry", [pytest.param(e, marks=pytest.mark.xdist_group(e)) for e in entries]
+    )
+
+
+every_entry = each_of(ENTRIES)
 
 
 # Pods
@@ -99,7 +107,7 @@ def test_the_tokens_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {("UDP", 53), ("TCP", 53), ("TCP", 443)} <= reached(manifests, workload)
 
 
-@pytest.mark.parametrize("entry", sorted({*ENTRIES} - {"k8s/tests/jwks"}))
+@each_of(sorted({*ENTRIES} - {"k8s/tests/jwks"}))
 def test_a_pod_waits_for_the_suites_key(entry: str) -> None:
     """The Job that makes it may come later: a pod without it would start, and fail."""
     for workload in services(render(entry)):

@@ -9,7 +9,6 @@ from bench.__main__ import main
 from bench.bars import bars, ratio
 from bench.deliveries import Delivery, Stall
 from bench.downloads import Crowd, Download, SmallFiles
-from bench.plot import draw
 from bench.publishing import Publish
 from bench.report import fanout, idle, markdown, number, publish, readme_lines, stall, table
 from bench.results import FULL, QUICK, Results, load, save
@@ -188,6 +187,8 @@ def test_results_of_another_scale_or_form_are_left_behind(tmp_path: Path) -> Non
 
 
 def test_the_plot_is_the_same_for_the_same_results(tmp_path: Path) -> None:
+    from bench.plot import draw  # matplotlib, slow to import, is loaded only here
+
     assert draw(RESULTS, tmp_path / "a.svg")
     assert draw(RESULTS, tmp_path / "b.svg")
     text = (tmp_path / "a.svg").read_text()
