@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from eddyline.errors import SettingsError, StreamingError
-from eddyline.files.digest_file import DigestFile
-from eddyline.files.digests import Digests
+from eddyline.files.digests.digest_file import DigestFile
+from eddyline.files.digests.digests import Digests
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline_downloads.demo import make_files

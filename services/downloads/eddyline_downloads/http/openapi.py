@@ -46,6 +46,19 @@ FILE: Responses = {
     **problems(BadRequest, NotFound),
     **ADMISSION,
 }
+SUMS: Responses = {
+    200: {
+        "description": "A line for each file: the digest in hex, two spaces, the path",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    },
+    **problems(BadRequest, NotFound),
+    **ADMISSION,
+}
+FOLDER: dict[str, Any] = {
+    "parameters": [
+        parameter("path", {"type": "string"}, "A folder of the store.", "path", required=True)
+    ]
+}
 RANGES: dict[str, Any] = {
     "parameters": [
         parameter("Range", {"type": "string"}, "Parts of the file: `bytes=1000-`.", "header"),
@@ -65,6 +78,18 @@ RANGES: dict[str, Any] = {
             "If-None-Match",
             {"type": "string"},
             "`ETag`s of files that the client has: if it is one of them, the answer is 304.",
+            "header",
+        ),
+        parameter(
+            "Want-Repr-Digest",
+            {"type": "string"},
+            "`sha-256=1`: the answer waits for the file's digest (RFC 9530); `sha-256=0`: none.",
+            "header",
+        ),
+        parameter(
+            "Want-Content-Digest",
+            {"type": "string"},
+            "`sha-256=1`: the digest of this answer's bytes, too, if they are few or all.",
             "header",
         ),
     ]

@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from time import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from eddyline.errors import BadRequest
-from eddyline.files.digests import Digests
+from eddyline.errors import BadRequest, NotFound
+from eddyline.files.digests.digests import Digests
 from eddyline.files.version import FileVersion
 from eddyline.responses.file import FileResponse
 from eddyline.responses.pull import PullResponse
@@ -21,6 +22,7 @@ from eddyline_downloads.generated import CHUNK, generated
 from eddyline_downloads.http import openapi
 from eddyline_downloads.http.media import BINARY, content_disposition, media_type
 from eddyline_downloads.http.openapi import FileInfo, FileList, Small
+from eddyline_downloads.http.sums import sums
 from eddyline_downloads.settings import DownloadsSettings
 from eddyline_downloads.stores.base import Store, checked
 
@@ -52,6 +54,15 @@ class DownloadsApi:
         _add_file_route(routes, "/static", self.show_demo_file)
         _add_file_route(routes, "/static/{path:file}", self.show_file)
         routes.add_api_route("/files", self.list_files)
+        for path in ("/archive/SHA256SUMS", "/archive/{path:file}/SHA256SUMS"):
+            routes.add_api_route(
+                path,
+                self.list_digests,
+                response_class=Response,
+                responses=openapi.SUMS,
+                openapi_extra=openapi.FOLDER,
+                include_in_schema="{" in path,
+            )
         routes.add_api_route("/small", self.read_small)
         routes.add_api_route(
             "/stream", self.stream_chunks, response_class=Response, responses=openapi.CHUNKS
@@ -79,7 +90,7 @@ class DownloadsApi:
     ) -> FileList:
         """The files that the caller may read, in the order of their paths; `cursor` goes on."""
         page = await self._store.page(
-            prefix, cursor, limit, lambda path: caller.allows("downloads", "read", path)
+            prefix, cursor, limit, partial(caller.allows, "downloads", "read")
         )
         versions = [entry.version for entry in page.files]
         if self._digests is not None:
@@ -90,6 +101,24 @@ class DownloadsApi:
             for entry, version in zip(page.files, versions, strict=True)
         ]
         return {"files": files, "cursor": page.cursor}
+
+    async def list_digests(self, request: Request, caller: Caller) -> Response:
+        """The SHA-256 of each file of a folder, for `sha256sum --check`."""
+        digests = self._digests
+        if digests is None:
+            raise NotFound("there are no digests: DOWNLOADS_DIGESTS=off")
+        folder = request.path_params.get("path", "")
+        if folder:
+            checked(folder)
+        may_read = partial(caller.allows, "downloads", "read")
+        with self._context.limits.for_request(request, caller) as permit:
+            stream = self._context.stream(self._pulls, permit, caller.expires)
+            return PullResponse(
+                lambda: sums(self._store, digests, folder, may_read),
+                stream,
+                media_type="text/plain",
+                head_at_once=False,
+            )
 
     async def read_small(self, _: Caller) -> Small:
         """A small answer, all of it in memory."""

@@ -1,9 +1,10 @@
 """The answer to a request for a file, decided before a byte of it is read: a pure function."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eddyline.files.dates import write_date
+from eddyline.files.digests.fields import digest_field, representation_fields, takes
 from eddyline.files.preconditions import Outcome, Preconditions
 from eddyline.files.ranges import Range, UnsatisfiableRange, content_range, requested_ranges
 from eddyline.files.version import CONTENT_TAG, FileVersion
@@ -15,6 +16,8 @@ _ASKED = {
     b"if-modified-since": "if_modified_since",
     b"if-range": "if_range",
     b"range": "range",
+    b"want-repr-digest": "want_repr_digest",
+    b"want-content-digest": "want_content_digest",
 }
 
 
@@ -23,12 +26,14 @@ class Plan:
     """`headers` are those that depend on the version and the request.
 
     `spans` are the bytes of the body, in their order. More than one is a `multipart/byteranges`,
-    whose `ranges.Multipart` has the headers that are missing here.
+    whose `ranges.Multipart` has the headers that are missing here. `wants_content_digest`: the
+    client asks for the digest of these bytes, and `headers` has none.
     """
 
     status: int
     headers: dict[str, str]
     spans: Sequence[Range] = field(default=())
+    wants_content_digest: bool = False
 
 
 def plan(
@@ -41,6 +46,8 @@ def plan(
     """
     asked = _asked(headers)
     wanted = asked.pop("range", [])
+    wants_repr = takes(asked.pop("want_repr_digest", []))
+    wants_content = takes(asked.pop("want_content_digest", []))
     conditions = Preconditions(**asked)
     common = _common(version, conditions.tag(version, now), now)
     if method not in ("GET", "HEAD"):
@@ -52,8 +59,23 @@ def plan(
             return Plan(304, {"etag": common["etag"]})
     # Two lines of Range are no valid field (§5.3): it is ignored, as an invalid one.
     if method == "GET" and len(wanted) == 1 and conditions.allows_part(version, now):
-        return _part(wanted[0], version, common)
-    return _whole(version, common, body=method == "GET")
+        made = _part(wanted[0], version, common)
+    else:
+        made = _whole(version, common, body=method == "GET")
+    return _with_digests(made, version.sha256, wants_repr, wants_content)
+
+
+def _with_digests(
+    made: Plan, sha256: bytes | None, wants_repr: bool | None, wants_content: bool | None
+) -> Plan:
+    """Digests are those of the file and of the bytes of this answer (RFC 9530), not of an error."""
+    digests: dict[str, str] = {}
+    if sha256 is not None and made.status in (200, 206) and wants_repr is not False:
+        digests |= representation_fields(sha256)
+    if sha256 is not None and made.status == 200 and wants_content:
+        digests["content-digest"] = digest_field(sha256)
+    asks = bool(wants_content and made.spans) and "content-digest" not in digests
+    return replace(made, headers={**made.headers, **digests}, wants_content_digest=asks)
 
 
 def _asked(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
@@ -64,16 +86,16 @@ def _asked(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
     return asked
 
 
-def asks_for_content(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a condition names a version by its content: only the digest can tell whether it is
-    this one.
+def depends_on_content(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether only the digest tells the answer: a condition names a version by its content, or the
+    client asks for the digest itself.
     """
-    return any(
-        CONTENT_TAG in value
-        for name, values in _asked(headers).items()
-        for value in values
-        if name != "range"
-    )
+    asked = _asked(headers)
+    wanted = asked.pop("want_repr_digest", []), asked.pop("want_content_digest", [])
+    asked.pop("range", None)
+    if any(map(takes, wanted)):
+        return True
+    return any(CONTENT_TAG in value for values in asked.values() for value in values)
 
 
 def _common(version: FileVersion, etag: str, now: float) -> dict[str, str]:

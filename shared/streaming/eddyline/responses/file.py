@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from io import FileIO
 from mimetypes import guess_type
 from time import time
@@ -15,8 +16,9 @@ from eddyline.connection.base import StreamClosed
 from eddyline.connection.refusal import refusal
 from eddyline.connection.sendfile import READ, tells_what_waits
 from eddyline.errors import NotFound
-from eddyline.files.digests import Digests
-from eddyline.files.plan import Plan, asks_for_content, plan
+from eddyline.files.digests.digests import Digests
+from eddyline.files.digests.fields import digest_field
+from eddyline.files.plan import Plan, depends_on_content, plan
 from eddyline.files.ranges import Multipart
 from eddyline.files.reading import read_cached
 from eddyline.files.version import FileVersion
@@ -107,7 +109,7 @@ class FileResponse(Response):
                 await self._stream(scope, receive, send)
             else:
                 with transport.corked():
-                    await send_whole(self.context, self._body(send), whole)
+                    await send_whole(self.context, self._body(send, self._digest_of(whole)), whole)
         finally:
             # After any failure, too: another response takes the slot.
             self.context.permit.release()
@@ -117,8 +119,14 @@ class FileResponse(Response):
     async def _find_digest(self, scope: Scope) -> None:
         digests, version = self._digests, self.watch.version
         if digests is not None and version not in digests:
-            needed = asks_for_content(scope["headers"])
-            await digests.find(self.file.fileno(), version, time(), needed=needed)
+            headers = scope["headers"]
+            await digests.find(
+                self.file.fileno(),
+                version,
+                time(),
+                whole=scope["method"] == "GET" and not any(name == b"range" for name, _ in headers),
+                needed=depends_on_content(headers),
+            )
 
     def _at_hand(self) -> bytes | None:
         """The body that `plan` has, if it is small and no disk has to be waited for."""
@@ -126,6 +134,12 @@ class FileResponse(Response):
             return b""
         # A file that has changed since is for `_stream`, which plans anew.
         return self._last_bytes(*self.plan.spans[0]) if len(self.plan.spans) == 1 else None
+
+    def _digest_of(self, part: bytes) -> dict[str, str]:
+        """For a part that is small: hashing all others would cost more than sending them."""
+        if not self.plan.wants_content_digest:
+            return {}
+        return {"content-digest": digest_field(sha256(part).digest())}
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream: ByteStream = ByteStream(self.context, scope, send)

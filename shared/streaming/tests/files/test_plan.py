@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eddyline.files.dates import write_date
-from eddyline.files.plan import Plan, asks_for_content, plan
+from eddyline.files.plan import Plan, depends_on_content, plan
 from eddyline.files.version import FileVersion
 
 SECOND = 10**9
@@ -267,9 +267,9 @@ def test_both_tags_name_a_version_and_the_answer_has_the_one_that_was_asked_for(
 
 def test_a_condition_on_the_content_is_told_from_others() -> None:
     for name in ("if-match", "if-none-match", "if-range"):
-        assert asks_for_content([(name.encode(), f'"x", {CONTENT_TAG}'.encode())])
-        assert not asks_for_content([(name.encode(), TAG.encode())])
-    assert not asks_for_content([(b"range", CONTENT_TAG.encode()), (b"x", CONTENT_TAG.encode())])
+        assert depends_on_content([(name.encode(), f'"x", {CONTENT_TAG}'.encode())])
+        assert not depends_on_content([(name.encode(), TAG.encode())])
+    assert not depends_on_content([(b"range", CONTENT_TAG.encode()), (b"x", CONTENT_TAG.encode())])
 
 
 @pytest.mark.parametrize("seconds", [253_402_300_800, 2**40, -(2**40), 0, int(NOW) + 60])

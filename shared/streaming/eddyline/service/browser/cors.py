@@ -31,11 +31,15 @@ ALLOWED = (
     "stream-forked-from",
     "stream-seq",
     "stream-ttl",
+    "want-content-digest",
+    "want-repr-digest",
     "x-request-id",
 )
 EXPOSED = (
     "Accept-Ranges",
+    "Content-Digest",
     "Content-Disposition",
+    "Content-Length",
     "Content-Range",
     "ETag",
     "Eddyline-Subscriber",
@@ -49,6 +53,7 @@ EXPOSED = (
     "Producer-Expected-Seq",
     "Producer-Received-Seq",
     "Producer-Seq",
+    "Repr-Digest",
     "Retry-After",
     "Stream-Closed",
     "Stream-Cursor",
@@ -59,6 +64,7 @@ EXPOSED = (
     "Stream-Up-To-Date",
     "WWW-Authenticate",
     "X-Chat-Upstream",
+    "X-Checksum-Sha256",
     "X-Request-ID",
 )
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from eddyline.errors import StreamingError
-from eddyline.files import digests as module
-from eddyline.files.digest_file import DigestFile
-from eddyline.files.digests import Digests
+from eddyline.files.digests import digests as module
+from eddyline.files.digests.digest_file import DigestFile
+from eddyline.files.digests.digests import Digests
 from eddyline.files.reading import sha256_of
 from eddyline.files.version import FileVersion
 from eddyline.testing import eventually
@@ -164,6 +164,16 @@ async def test_a_request_that_depends_on_the_digest_waits_for_a_large_file_too(
 ) -> None:
     monkeypatch.setattr(module, "SOON", 1)
     assert (await ask(digests, path, needed=True)).sha256 == SHA256
+
+
+async def test_a_part_of_a_large_file_is_not_worth_its_digest(
+    digests: Digests, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await ask(digests, path, whole=False)).sha256 == SHA256
+    monkeypatch.setattr(module, "SOON", 1)
+    path.touch()
+    assert (await ask(digests, path, whole=False)).sha256 is None
+    assert digests.waiting == 0
 
 
 async def test_a_slow_disk_costs_its_request_a_moment(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Final, TypeVar
 
-from eddyline.files.digest_file import DigestFile
+from eddyline.files.digests.digest_file import DigestFile
 from eddyline.files.reading import sha256_of
 from eddyline.files.version import FileVersion
 from eddyline.threads import Threads
@@ -70,17 +70,25 @@ class Digests:
         return replace(version, sha256=digest, keeps_tag=self._keeps_tag(version.identity))
 
     async def find(
-        self, file: int, version: FileVersion, now: float, *, needed: bool = False
+        self,
+        file: int,
+        version: FileVersion,
+        now: float,
+        *,
+        whole: bool = True,
+        needed: bool = False,
     ) -> None:
         """Starts on the digest of an open file, and waits a moment for it: then `known` has it.
 
-        `now` is in Unix seconds. `needed`: the request cannot be answered as well without it.
+        `now` is in Unix seconds. `whole`: all of the file is sent; a part of a large one is not
+        worth its digest. `needed`: the request cannot be answered as well without it.
         """
         identity = version.identity
         running = self._running.get(identity)
         if identity in self._known or (running is None and not version.is_settled(now)):
             return
-        if running is None and len(self._running) < WAITING:
+        worth = whole or needed or version.size <= SOON
+        if running is None and worth and len(self._running) < WAITING:
             running = self._start(file, version)
         if running is not None and (needed or version.size <= SOON):
             await asyncio.wait({running}, timeout=LONG_WAIT if needed else WAIT)
