@@ -14,7 +14,7 @@ import orjson
 
 from eddyline.errors import BadCursor, Conflict
 from eddyline.journal.cursor import sign, verify
-from eddyline_records.sources.base import Key
+from eddyline_records.sources.base import Condition, Key
 
 #: Characters of a cursor: it has to go into a request's target.
 LONGEST = 4096
@@ -27,18 +27,21 @@ class Question:
     dataset: str
     version: str
     columns: tuple[str, ...]
+    where: tuple[Condition, ...] = ()
+    descending: bool = False
 
     @property
     def digest(self) -> str:
-        text = orjson.dumps([self.dataset, self.columns])
+        conditions = sorted(map(str, self.where))
+        text = orjson.dumps([self.dataset, self.columns, conditions, self.descending])
         return hashlib.sha256(text).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The key of the last row that a client has, and that of the last row it will get."""
+    """The key of the last row that a client has, if any, and that of the last row it will get."""
 
-    after: Key
+    after: Key | None
     until: Key
 
 
@@ -51,7 +54,7 @@ class Cursors:
 
     def text(self, question: Question, place: Place) -> str | None:
         """None: the keys are too long for a URL."""
-        ends = [_plain(place.after), _plain(place.until)]
+        ends = [None if place.after is None else _plain(place.after), _plain(place.until)]
         text = sign([question.version, question.digest, *ends], self._key)
         return text if len(text) <= LONGEST else None
 
@@ -70,7 +73,7 @@ class Cursors:
                 f"the dataset {question.dataset!r} was replaced since: its version is"
                 f" {question.version}, and the cursor is of {version}; begin again without it"
             )
-        return Place(_key(after), _key(until))
+        return Place(None if after is None else _key(after), _key(until))
 
 
 def _checked(value: Any) -> Sequence[Any]:

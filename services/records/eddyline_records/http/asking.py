@@ -13,6 +13,7 @@ from eddyline_records.formats.base import Format, Options
 from eddyline_records.formats.json import NDJSON
 from eddyline_records.formats.registry import FORMATS
 from eddyline_records.http.negotiation import coding, negotiated
+from eddyline_records.http.query import CONDITIONS, conditions
 from eddyline_records.sources.base import InvalidText, Schema, Selection, Source
 
 #: A query parameter that is 1 or 0, and nothing else.
@@ -26,19 +27,42 @@ def _digits(value: object) -> object:
     return value
 
 
-class RowsQuery(BaseModel):
-    """The parameters of a request for rows."""
+class Asked(BaseModel):
+    """The parameters of a request that choose rows."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     columns: Annotated[str | None, Field(max_length=4096)] = None
     """The columns, in this order, separated by commas. By default all."""
+    where: Annotated[str | None, Field(alias=CONDITIONS)] = None
+    """Only the rows for which it is true: `where[id][gte]=5`. The operations are `eq`, `ne`, `lt`,
+    `lte`, `gt`, `gte`, `in` (values separated by commas), `prefix`, and `null` (1 or 0). All
+    conditions must be true.
+    """
+
+
+class ShardsQuery(Asked):
+    """The parameters of a request for parts."""
+
+    n: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=1024)] = 8
+    """The number of parts."""
+
+
+class RowsQuery(Asked):
+    """The parameters of a request for rows."""
+
     after: Annotated[str | None, Field(max_length=1024)] = None
     """The key of a row: the rows after it."""
     cursor: Annotated[str | None, Field(max_length=4096)] = None
     """A cursor of an answer to the same request: the rows after it, of the same version."""
     version: Annotated[str | None, Field(max_length=64)] = None
     """The `X-Dataset-Version` of an earlier answer: another one now is 409."""
+    order: Literal["asc", "desc"] = "asc"
+    """`desc`: from the greatest key on."""
+    count: Literal["planned", "exact"] | None = None
+    """The number of rows, without `limit`: `X-Row-Count` if `exact`, which reads all of them, and
+    else `X-Row-Count-Estimate`, where one is known.
+    """
     limit: Annotated[int | None, BeforeValidator(_digits), Field(ge=1, le=2**63 - 1)] = None
     """The number of rows; `Link: …; rel="next"` has the rest."""
     format: Literal["ndjson", "jsonl", "json", "csv"] | None = None
@@ -91,15 +115,19 @@ def representation(request: Request, query: RowsQuery) -> Representation:
     return Representation(format, media_type, encoding, options, query.framed == "1")
 
 
-def question(dataset: str, schema: Schema, query: RowsQuery) -> Question:
-    """Raises BadRequest for an unknown column, and Conflict for another version."""
-    if query.version is not None and query.version != schema.version:
-        raise Conflict(
-            f"version={query.version!r}: the dataset {dataset!r} was replaced since, and its"
-            f" version is {schema.version} now"
-        )
+def question(
+    request: Request, dataset: str, schema: Schema, query: Asked, *, descending: bool = False
+) -> Question:
+    """Raises BadRequest for a column that is unknown, or that conditions may not name."""
     names = query.columns.split(",") if query.columns is not None else None
-    return Question(dataset, schema.version, schema.select(names))
+    where = conditions(request)
+    for condition in where:
+        if condition.column not in schema.filters:
+            known = ", ".join(schema.filters) or "none"
+            raise BadRequest(f"{condition}: conditions may name {known}")
+    if descending and not schema.descends:
+        raise BadRequest(f"order='desc': the dataset {dataset!r} has its rows in ascending order")
+    return Question(dataset, schema.version, schema.select(names), where, descending)
 
 
 def selection(
@@ -110,7 +138,12 @@ def selection(
     cursors: Cursors,
     snapshot: float,
 ) -> Selection:
-    """Raises BadRequest and Conflict for places that are none of these rows."""
+    """Raises BadRequest for a place that is none of these rows, Conflict for another version."""
+    if query.version is not None and query.version != schema.version:
+        raise Conflict(
+            f"version={query.version!r}: the dataset {question.dataset!r} was replaced since, and"
+            f" its version is {schema.version} now"
+        )
     if query.after is not None and query.cursor is not None:
         raise BadRequest("after and cursor are given: leave one")
     place: Place | None = None
@@ -124,6 +157,8 @@ def selection(
         after,
         place.until if place else None,
         query.limit,
+        question.where,
+        question.descending,
         snapshot if query.snapshot == "1" else None,
         query.invalid_utf8,
     )

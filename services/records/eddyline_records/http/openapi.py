@@ -1,10 +1,18 @@
 """The parts of the OpenAPI document that FastAPI cannot tell from the routes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from typing_extensions import TypedDict
 
-from eddyline.errors import BadRequest, Conflict, NotAcceptable, NotFound, UpstreamError
+from eddyline.errors import (
+    BadRequest,
+    Conflict,
+    NotAcceptable,
+    NotFound,
+    Unavailable,
+    UpstreamError,
+)
 from eddyline.service.openapi.operation import ADMISSION, Responses, problems, stream
 from eddyline_records.formats.csv import CSV
 from eddyline_records.formats.json import JSON, JSONL, NDJSON
@@ -32,7 +40,42 @@ class DatasetList(TypedDict):
     unavailable: list[BrokenDataset]
 
 
+class ColumnSchema(TypedDict):
+    """`type`: in the source's own words. `where`: whether conditions may name it."""
+
+    name: str
+    type: str
+    where: bool
+
+
+class DatasetSchema(TypedDict):
+    """`estimate`: about the number of rows, where it is known without reading them."""
+
+    name: str
+    version: str
+    key: Sequence[str]
+    key_type: str
+    estimate: int | None
+    columns: list[ColumnSchema]
+    json_schema: dict[str, Any]
+
+
+class Shard(TypedDict):
+    """A part of the rows."""
+
+    cursor: str
+
+
+class ShardList(TypedDict):
+    """Parts that are all rows of one version of a dataset, each of them once."""
+
+    version: str
+    shards: list[Shard]
+
+
 _ROW = {"type": "object", "additionalProperties": True, "description": "Values by column."}
+
+DESCRIBED: Responses = problems(BadRequest, NotFound, UpstreamError, Unavailable)
 
 ROWS: Responses = {
     200: {

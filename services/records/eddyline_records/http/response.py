@@ -1,6 +1,6 @@
 """The answer with rows: its head, whose last line is known with the first page; and its body."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fastapi import Request, Response
 
@@ -15,7 +15,7 @@ from eddyline_records.bodies.plain import PlainBody
 from eddyline_records.cursor import Cursors, Place, Question
 from eddyline_records.formats.json import framed_lines
 from eddyline_records.http.asking import Representation
-from eddyline_records.sources.base import BadValue, Key, Scan, Selection, Summary
+from eddyline_records.sources.base import BadValue, Key, Scan, Schema, Selection, Source, Summary
 
 
 class RowsResponse(PullResponse):
@@ -27,9 +27,9 @@ class RowsResponse(PullResponse):
         context: StreamContext,
         lane: Lane,
         scan: Scan,
-        selection: Selection,
         question: Question,
         form: Representation,
+        lines: Mapping[str, str],
         cursors: Cursors,
     ) -> None:
         self._scan = scan
@@ -37,22 +37,23 @@ class RowsResponse(PullResponse):
         self._form = form
         self._cursors = cursors
         self._url = request.url
-        body, told = self._body(selection)
+        body, told = self._body()
         super().__init__(
             lambda: self._pages(body),
             context,
             media_type=form.media_type,
-            headers={**told, **headers(selection, question, form)},
+            headers={**told, **lines},
             interrupt=scan.interrupt,
             lane=lane,
             head_at_once=False,
         )
 
-    def _body(self, selection: Selection) -> tuple[RowsBody, dict[str, str]]:
+    def _body(self) -> tuple[RowsBody, dict[str, str]]:
+        columns = self._question.columns
         if self._form.framed:
-            encode = framed_lines(selection.columns, self._form.options)
+            encode = framed_lines(columns, self._form.options)
             return FramedBody(self._scan, encode, self._cursor), {}
-        body = self._form.format.body(selection.columns, self._form.options)
+        body = self._form.format.body(columns, self._form.options)
         plain = PlainBody(self._scan, body, self._cursor)
         return plain, plain.headers
 
@@ -97,10 +98,20 @@ def headers(selection: Selection, question: Question, form: Representation) -> d
     return known | ({"Content-Encoding": form.coding} if form.coding else {})
 
 
-def head(selection: Selection, question: Question, form: Representation) -> Response:
+async def counted(
+    source: Source, schema: Schema, selection: Selection, count: str | None
+) -> dict[str, str]:
+    """The header line with the number of rows, where one is asked for and can be told."""
+    if count is None:
+        return {}
+    exact = count == "exact"
+    rows = await source.count(schema, selection, exact=exact)
+    return {} if rows is None else {"X-Row-Count" if exact else "X-Row-Count-Estimate": str(rows)}
+
+
+def head(form: Representation, lines: Mapping[str, str]) -> Response:
     """The answer to HEAD."""
-    lines = {**STREAM_HEADERS, **headers(selection, question, form)}
-    response = Response(media_type=form.media_type, headers=lines)
+    response = Response(media_type=form.media_type, headers={**STREAM_HEADERS, **lines})
     # The length of the body is unknown, and 0 would be another one.
     del response.headers["content-length"]
     return response

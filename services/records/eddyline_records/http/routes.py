@@ -1,25 +1,24 @@
 """HTTP of the records service."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest, NotFound, Unavailable
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
-from eddyline.service.openapi.operation import problems
 from eddyline.service.settings import Settings
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.threads import PULLS
 from eddyline_records.cursor import Cursors
 from eddyline_records.http.asking import RowsQuery, question, representation, selection
-from eddyline_records.http.openapi import ROWS, Dataset, DatasetList
+from eddyline_records.http.catalog import CatalogApi
+from eddyline_records.http.datasets import Datasets
+from eddyline_records.http.openapi import DESCRIBED, ROWS
 from eddyline_records.http.query import refuse_unknown
-from eddyline_records.http.response import RowsResponse, head
-from eddyline_records.sources.base import Schema, Source
+from eddyline_records.http.response import RowsResponse, counted, head, headers
+from eddyline_records.sources.base import Source
 
 
 class RecordsApi:
@@ -29,9 +28,10 @@ class RecordsApi:
         self, context: Context, datasets: Mapping[str, Source], snapshot_seconds: float
     ) -> None:
         self._context = context
-        self._datasets = datasets
+        self._datasets = Datasets(datasets)
         self._snapshot = snapshot_seconds
         self._cursors = Cursors(_secret(context.settings))
+        self._catalog = CatalogApi(self._datasets, self._cursors)
         self._pulls = StreamMetrics("records", "pull")
 
     def routes(self) -> APIRouter:
@@ -42,27 +42,18 @@ class RecordsApi:
         ):
             routes.add_api_route(path, endpoint, response_class=Response, responses=ROWS)
             routes.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        routes.add_api_route("/records", self.list_datasets, responses=problems(BadRequest))
-        routes.add_api_route(
-            "/records", self.list_datasets, methods=["HEAD"], include_in_schema=False
-        )
+        for path, describe in (
+            ("/records", self._catalog.list_datasets),
+            ("/records/{dataset}/schema", self._catalog.describe_dataset),
+            ("/records/{dataset}/shards", self._catalog.list_shards),
+        ):
+            routes.add_api_route(path, describe, responses=DESCRIBED)
+            routes.add_api_route(path, describe, methods=["HEAD"], include_in_schema=False)
         return routes
 
     async def stream_users(self, request: Request, caller: Caller) -> Response:
         """Every row of the dataset `users`, one JSON object a line."""
         return await self._send(request, caller, "users", RowsQuery())
-
-    async def list_datasets(self, caller: Caller) -> DatasetList:
-        """The datasets that the caller may read."""
-        listed: DatasetList = {"datasets": [], "unavailable": []}
-        readable = [n for n in self._datasets if caller.allows("records", "read", n)]
-        for name, schema in zip(readable, await self._schemas(readable), strict=True):
-            if isinstance(schema, Unavailable):
-                listed["unavailable"].append({"name": name, "detail": schema.detail})
-            else:
-                found: Dataset = {"name": name, "key": schema.key, "columns": schema.columns}
-                listed["datasets"].append(found)
-        return listed
 
     async def read_records(
         self, request: Request, caller: Caller, dataset: str, query: Annotated[RowsQuery, Query()]
@@ -84,36 +75,19 @@ class RecordsApi:
     async def _send(
         self, request: Request, caller: Principal, name: str, query: RowsQuery
     ) -> Response:
-        source = self._find(caller, name)
+        source = self._datasets.find(caller, name)
         form = representation(request, query)
         schema = await source.schema()
-        asked = question(name, schema, query)
+        asked = question(request, name, schema, query, descending=query.order == "desc")
         wanted = selection(source, schema, asked, query, self._cursors, self._snapshot)
+        lines = headers(wanted, asked, form) | await counted(source, schema, wanted, query.count)
         if request.method == "HEAD":
-            return head(wanted, asked, form)
+            return head(form, lines)
         with self._context.limits.for_request(request, caller) as permit:
             scan = source.scan(schema, wanted)
             stream = self._context.stream(self._pulls, permit, caller.expires)
             lane = PULLS.lane(("records", name))
-            return RowsResponse(request, stream, lane, scan, wanted, asked, form, self._cursors)
-
-    async def _schemas(self, names: Iterable[str]) -> list[Schema | Unavailable]:
-        async def read(source: Source) -> Schema | Unavailable:
-            try:
-                return await source.schema()
-            except Unavailable as error:
-                return error
-
-        return await asyncio.gather(*(read(self._datasets[name]) for name in names))
-
-    def _find(self, caller: Principal, name: str) -> Source:
-        caller.require("records", "read", name)
-        source = self._datasets.get(name)
-        if source is None:
-            readable = [n for n in self._datasets if caller.allows("records", "read", n)]
-            known = ", ".join(readable) or "none"
-            raise NotFound(f"there is no dataset {name[:80]!r}; there are: {known}")
-        return source
+            return RowsResponse(request, stream, lane, scan, asked, form, lines, self._cursors)
 
 
 def _secret(settings: Settings) -> bytes:

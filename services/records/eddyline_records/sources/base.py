@@ -42,19 +42,50 @@ class BadValue(UpstreamError):
     title = "Bad value"
 
 
+#: equal, unequal, less, …, one of several, beginning with, and whether it is null.
+Op = Literal["eq", "ne", "lt", "lte", "gt", "gte", "in", "prefix", "null"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`where[column][op]=value`. As in SQL, a null is neither equal nor unequal to any value."""
+
+    column: str
+    op: Op
+    value: str
+
+    def __str__(self) -> str:
+        return f"where[{self.column}][{self.op}]={self.value!r}"
+
+    def texts(self) -> list[str]:
+        """The values of `in`, which commas separate."""
+        return self.value.split(",")
+
+    def flag(self) -> bool:
+        """The value of `null`; raises BadRequest."""
+        if self.value not in ("0", "1"):
+            raise BadRequest(f"{self}: it is 1 for null, and 0 for all others")
+        return self.value == "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The columns of a source, in its own order, and those of its key, with the type of it in the
     source's own words.
 
     `version`: a text that is another one where a key may mean another place, because the source
-    was replaced. `details`: all else that the source found out, for its own scans.
+    was replaced. `types`: those of the columns, in the source's own words. `filters`: the columns
+    that conditions may name. `descends`: whether rows can come in descending order, too.
+    `details`: all else that the source found out, for its own scans.
     """
 
     columns: tuple[str, ...]
     key: tuple[str, ...]
     key_type: str
     version: str
+    types: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    descends: bool = False
     details: Any = None
 
     def select(self, columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -73,8 +104,10 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows that are asked for: of those after the key `after` and up to `until`, the first
-    `limit`; None: all. `until` is the last key there is when reading begins, where none is given.
+    """The rows that are asked for: of those that meet all conditions `where`, after the key `after`
+    and up to `until`, the first `limit`; None: all. `until` is the last key there is when reading
+    begins, where none is given. `descending`: from the greatest key on, so that those after a key
+    are less.
 
     `snapshot`: all of them as they are at one moment, or an error after so many seconds.
     `invalid_text`: in place of the dataset's own rule.
@@ -84,6 +117,8 @@ class Selection:
     after: Key | None = None
     until: Key | None = None
     limit: int | None = None
+    where: tuple[Condition, ...] = ()
+    descending: bool = False
     snapshot: float | None = None
     invalid_text: InvalidText | None = None
 
@@ -149,5 +184,18 @@ class Source(Protocol):
         """The rows of a selection, in the order of the key.
 
         Called once for each response, before its head. It must not wait: reading begins with
-        `pages`.
+        `pages`. Raises BadRequest for a condition whose value its column cannot have. Conditions
+        name no other columns than those of `schema.filters`.
+        """
+
+    async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
+        """The number of rows of a selection without a limit; None: it cannot be told.
+
+        `exact=False`: what can be told without reading them, which may be wrong.
+        """
+
+    async def split(self, schema: Schema, shards: int) -> list[Key]:
+        """Ascending keys that part all rows into `shards` parts of about one size, or into fewer.
+
+        The last is the last key that there is; no key: there is no row.
         """

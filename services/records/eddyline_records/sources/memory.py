@@ -16,7 +16,7 @@ class MemorySource:
     ) -> None:
         at = columns.index(key)
         self._rows = {(row[at],): row for row in sorted(rows, key=lambda row: row[at])}
-        self._schema = Schema(tuple(columns), (key,), key_type.__name__, "memory")
+        self._schema = Schema(tuple(columns), (key,), key_type.__name__, "memory", descends=True)
         self._key_type = key_type
 
     async def schema(self) -> Schema:
@@ -30,11 +30,25 @@ class MemorySource:
 
     def scan(self, schema: Schema, selection: Selection) -> "MemoryScan":
         places = [schema.columns.index(column) for column in selection.columns]
-        after, until = selection.after, selection.until
-        keys = [key for key in self._rows if after is None or key > after]
-        keys = [key for key in keys if until is None or key <= until]
+        keys = self._keys(selection)
         rows = [[self._rows[key][at] for at in places] for key in keys[: selection.limit]]
-        return MemoryScan(keys, rows, after)
+        return MemoryScan(keys, rows, selection.after)
+
+    async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
+        return len(self._keys(selection))
+
+    async def split(self, schema: Schema, shards: int) -> list[Key]:
+        keys = list(self._rows)
+        places = {len(keys) * at // shards for at in range(1, shards + 1)} - {0}
+        return [keys[place - 1] for place in sorted(places)]
+
+    def _keys(self, selection: Selection) -> list[Key]:
+        after, until = selection.after, selection.until
+        if selection.descending:
+            keys = [key for key in reversed(self._rows) if after is None or key < after]
+            return [key for key in keys if until is None or key >= until]
+        keys = [key for key in self._rows if after is None or key > after]
+        return [key for key in keys if until is None or key <= until]
 
 
 class MemoryScan:

@@ -107,7 +107,7 @@ async def test_a_written_dataset_is_told_in_plain_mode_and_a_snapshot_is_of_one_
             stream = await fetch(url + query, receive_buffer=8192)
             assert stream.headers["x-snapshot"] == told
             body = await stream.read()
-            # Far behind what the server has made ahead of its client.
+            # Rows far behind those that the server has made ahead of its client.
             execute(dataset.path, "UPDATE things SET id = -7999 - id WHERE id IN (7999, -15998)")
             body += await stream.body()
             sent, _, block = body.partition(b"\r\n__exception__\r\n")

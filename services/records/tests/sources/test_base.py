@@ -88,6 +88,42 @@ async def test_the_cursor_goes_on_after_the_last_row(source_of: Make, limit: int
     assert keys + [row["id"] for row in rest] == list(range(-6, COUNT, 2))
 
 
+async def test_the_order_can_be_descending(source_of: Make) -> None:
+    source = source_of(some())
+    schema = await source.schema()
+    assert schema.descends
+    scan = source.scan(schema, Selection(("id",), (11,), (4,), descending=True))
+    keys = [
+        orjson.loads(line)["id"] for page in scan.pages(ndjson(("id",))) for line in page.split()
+    ]
+    assert keys == [10, 8, 6, 4]
+    scan = source.scan(schema, Selection(("id",), limit=2, descending=True))
+    list(scan.pages(ndjson(("id",))))
+    assert (scan.summary().next, scan.summary().until) == ((COUNT - 4,), (-6,))
+
+
+async def test_rows_are_counted(source_of: Make) -> None:
+    source = source_of(some())
+    schema = await source.schema()
+    assert (
+        await source.count(schema, Selection(("id",), (0,), limit=3), exact=True) == COUNT // 2 - 1
+    )
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 5000])
+async def test_keys_part_the_rows(source_of: Make, shards: int) -> None:
+    source = source_of(some())
+    keys = await source.split(await source.schema(), shards)
+    assert keys == sorted(set(keys))
+    assert len(keys) <= shards
+    assert keys[-1] == (COUNT - 2,)
+
+
+async def test_no_rows_have_no_parts(source_of: Make) -> None:
+    source = source_of([])
+    assert await source.split(await source.schema(), 3) == []
+
+
 async def test_a_source_without_rows_has_no_page(source_of: Make) -> None:
     assert await read(source_of([])) == []
 

@@ -44,6 +44,12 @@ class CsvSource:
         places = [schema.columns.index(column) for column in selection.columns]
         return CsvScan(self.path, places, selection.after, selection.limit)
 
+    async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
+        return None
+
+    async def split(self, schema: Schema, shards: int) -> list[Key]:
+        return [(2**63,)]
+
 
 @dataclass
 class CsvScan:
@@ -93,3 +99,6 @@ async def test_a_source_in_one_file_is_served_and_resumed(
         assert first + rest == [{"id": key, "name": f"name {key}"} for key in range(5000)]
         assert (await fetch(f"{url}?after=x")).status == 400
         assert (await fetch(f"{url}?columns=salary")).status == 400
+        # It cannot do these, and is never asked to.
+        for query in ("order=desc", "where[id][gte]=5", "where[name][eq]=x"):
+            assert (await fetch(f"{url}?{query}")).status == 400

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from eddyline_records.sources.base import Key
-from eddyline_records.sources.sqlite.key import TableKey
-from eddyline_records.sources.sqlite.table import quoted
+from eddyline_records.sources.sqlite.tables.filters import Filters
+from eddyline_records.sources.sqlite.tables.key import TableKey
+from eddyline_records.sources.sqlite.tables.table import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,10 @@ class Query:
 
     table: str
     key: TableKey
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    filters: Filters | None = None
+    descending: bool = False
+    by_index: bool = True
 
     def rows(self, after: Key | None, until: Key | None, limit: int) -> Statement:
         """The rows after a key, or from the first, up to another one; `limit` -1: all of them."""
@@ -29,7 +33,20 @@ class Query:
 
     def last(self) -> Statement:
         """The key of the last row."""
-        return self._select(self.key.names, None, None, f"{self._order(' DESC')} LIMIT 1")
+        return self._select(self.key.names, None, None, f"{self._order(reverse=True)} LIMIT 1")
+
+    def first(self) -> Statement:
+        return self._select(self.key.names, None, None, f"{self._order()} LIMIT 1")
+
+    def count(self, after: Key | None, until: Key | None, limit: int = -1) -> Statement:
+        """The number of rows, `limit` at most."""
+        rows = self._select(["1"], after, until, f"LIMIT {limit}")
+        return Statement(f"SELECT count(*) FROM ({rows.sql})", rows.values)
+
+    def at(self, place: int) -> Statement:
+        """The key of a row by its place among all."""
+        rest = f"{self._order()} LIMIT 1 OFFSET {place}"
+        return self._select(self.key.names, None, None, rest)
 
     def end(self, after: Key | None, until: Key | None, limit: int) -> Statement:
         """The key of the row at the limit, and that of the row after it."""
@@ -45,7 +62,8 @@ class Query:
     def _from(self) -> str:
         return f"main.{quoted(self.table)} AS t"
 
-    def _order(self, direction: str = "") -> str:
+    def _order(self, *, reverse: bool = False) -> str:
+        direction = " DESC" if self.descending != reverse else ""
         return "ORDER BY " + ", ".join(f"{part}{direction}" for part in self.key.sorted)
 
     def _select(
@@ -53,11 +71,15 @@ class Query:
     ) -> Statement:
         conditions: list[str] = []
         values: dict[str, object] = {}
-        for sign, bound, key in ((">", "after", after), ("<=", "until", until)):
+        behind, up_to = ("<", ">=") if self.descending else (">", "<=")
+        for sign, bound, key in ((behind, "after", after), (up_to, "until", until)):
             if key is not None:
                 names = [f":{bound}{at}" for at in range(len(key))]
                 conditions.append(f"{_row(self.key.sorted)} {sign} {_row(names)}")
                 values |= {f"{bound}{at}": part for at, part in enumerate(key)}
+        if self.filters is not None:
+            conditions += self.filters.sql(by_index=self.by_index)
+            values |= self.filters.values
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
         return Statement(f"SELECT {', '.join(wanted)} FROM {self._from} {where}{rest}", values)
 

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +17,10 @@ from eddyline_records.sources.sqlite.watch import Watch
 
 #: KiB of pages that a connection keeps; SQLite would keep 2,000. A scan reads each page once.
 CACHE = 256
+
+#: Rows that are found by an index of their own, and sorted for each page. More of them are found by
+#: going through the table in the order of its key.
+RARE = 2000
 
 _log = logging.getLogger("eddyline.records")
 
@@ -32,11 +36,13 @@ def connect(path: Path) -> sqlite3.Connection:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`fixed_keys`: no row's key is ever changed, so that rows that others write meanwhile make no
-    other row come twice or never.
+    other row come twice or never. `where_any`: conditions may name columns without an index, and so
+    have all rows read.
     """
 
     invalid_text: InvalidText = "replace"
     fixed_keys: bool = False
+    where_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,11 @@ class SqliteScan:
         self._replaced += page.replaced
         return bytes(page.data)
 
+    def _is_rare(self, connection: sqlite3.Connection) -> bool:
+        """Whether so few rows meet the conditions that each page may sort all of them."""
+        counted = self._query.count(None, None, RARE)
+        return bool(executed(connection, counted).fetchone()[0] < RARE)
+
     def _find_span(self, connection: sqlite3.Connection) -> _Span | None:
         """None: there is no row."""
         if self._query.key.nullable and executed(connection, self._query.null()).fetchone():
@@ -143,6 +154,8 @@ class SqliteScan:
         until = self._selection.until or executed(connection, self._query.last()).fetchone()
         if until is None:
             return None
+        if self._query.filters is not None:
+            self._query = replace(self._query, by_index=self._is_rare(connection))
         until = until if is_utf8(until) else None
         if limit is None:
             return _Span(until, until)

@@ -3,20 +3,23 @@
 import hashlib
 import logging
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from eddyline.errors import Unavailable
 from eddyline.threads import PULLS
 from eddyline_records.sources.base import Key, Misconfigured, Schema, Selection, SourceChanged
-from eddyline_records.sources.sqlite.key import TableKey, find_key
 from eddyline_records.sources.sqlite.query import Query
 from eddyline_records.sources.sqlite.scan import Policy, SqliteScan, connect
-from eddyline_records.sources.sqlite.table import read_table
-from eddyline_records.sources.sqlite.values import key_of
+from eddyline_records.sources.sqlite.statistics import Statistics
+from eddyline_records.sources.sqlite.tables.filters import Filters, filter_type
+from eddyline_records.sources.sqlite.tables.key import TableKey, find_key
+from eddyline_records.sources.sqlite.tables.table import Table, read_table
+from eddyline_records.sources.sqlite.tables.values import key_of
 from eddyline_records.sources.sqlite.watch import Watch, identity, schema_version
 
 _EXPECTED = "expected <name>=sqlite:///<path>?table=<table>&key=<column>"
@@ -28,11 +31,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The details of a schema: the key, and the file and the version that it was found in."""
+    """The details of a schema: the key, the types of the columns that conditions may name, and the
+    file and the version that they were found in.
+    """
 
     key: TableKey
     file: tuple[int, int]
     version: int
+    filters: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class SqliteSource:
         policy = Policy(
             _option(options, "invalid_text", {"replace": "replace", "error": "error"}, "replace"),
             _option(options, "keys", {"fixed": True, "may_change": False}, "may_change"),
+            _option(options, "where", {"any": True, "indexed": False}, "indexed"),
         )
         if set(options) != {"table", "key"} or len(options["table"]) > 1:
             raise ValueError(
@@ -73,18 +80,38 @@ class SqliteSource:
 
     def scan(self, schema: Schema, selection: Selection) -> SqliteScan:
         found: Found = schema.details
-        query = Query(self.table, found.key, selection.columns)
         watch = Watch(self.path, found.file, found.version)
-        return SqliteScan(self.name, query, watch, self.policy, selection)
+        return SqliteScan(self.name, self._query(found, selection), watch, self.policy, selection)
 
-    def _read_schema(self) -> Schema:
-        file = identity(self.path)
+    async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
+        query = self._query(schema.details, selection)
+        statistics = Statistics(self.table, query)
+        if exact:
+            return await self._run(statistics.count, selection.after, selection.until)
+        return await self._run(statistics.estimate) if not selection.where else None
+
+    async def split(self, schema: Schema, shards: int) -> list[Key]:
+        query = self._query(schema.details, Selection(()))
+        return await self._run(Statistics(self.table, query).split, shards)
+
+    async def _run(self, read: Callable[..., T], *args: Any) -> T:
+        def run() -> T:
+            with self._reading() as connection:
+                return read(connection, *args)
+
+        return await PULLS.lane(self.path).run(run)
+
+    def _query(self, found: Found, selection: Selection) -> Query:
+        filters = Filters(selection.where, found.filters) if selection.where else None
+        return Query(self.table, found.key, selection.columns, filters, selection.descending)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; its errors are those that a client is told."""
         try:
             with closing(connect(self.path)) as connection:
                 connection.execute("BEGIN")
-                table = read_table(connection, self.table)
-                key = find_key(connection, table, self.key)
-                version = schema_version(connection)
+                yield connection
         except Misconfigured as error:
             _log.error("dataset %r cannot be served: %s: %s", self.name, self.path, error)
             raise Misconfigured(f"the dataset {self.name!r} cannot be served: {error}") from None
@@ -93,12 +120,37 @@ class SqliteSource:
             raise Unavailable(
                 f"the dataset {self.name!r} cannot be read now: the log has the cause"
             ) from None
+
+    def _read_schema(self) -> Schema:
+        file = identity(self.path)
+        with self._reading() as connection:
+            table = read_table(connection, self.table)
+            key = find_key(connection, table, self.key)
+            version = schema_version(connection)
+            filters = self._filters(connection, table)
         if identity(self.path) != file:
             raise SourceChanged(f"the dataset {self.name!r} is being replaced: ask again")
-        columns = tuple(column.name for column in table.columns)
         # A key has another meaning in another file, and by another schema.
         named = hashlib.sha256(repr((file, version, key)).encode()).hexdigest()[:16]
-        return Schema(columns, key.columns, key.type, named, Found(key, file, version))
+        return Schema(
+            tuple(column.name for column in table.columns),
+            key.columns,
+            key.type,
+            named,
+            tuple(column.type for column in table.columns),
+            tuple(filters),
+            descends=True,
+            details=Found(key, file, version, filters),
+        )
+
+    def _filters(self, connection: sqlite3.Connection, table: Table) -> dict[str, str]:
+        indexed = table.indexed(connection)
+        types = {column.name: filter_type(column) for column in table.columns}
+        return {
+            name: kind
+            for name, kind in types.items()
+            if kind is not None and (self.policy.where_any or name in indexed)
+        }
 
 
 def _option(options: dict[str, list[str]], name: str, choices: dict[str, T], default: str) -> T:

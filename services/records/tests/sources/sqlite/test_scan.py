@@ -12,10 +12,10 @@ import pytest
 from eddyline.errors import Unavailable
 from eddyline_records.formats.json import ndjson
 from eddyline_records.sources.base import BadValue, Schema, Selection
-from eddyline_records.sources.sqlite.key import TableKey
 from eddyline_records.sources.sqlite.page import FETCH, PAGE
 from eddyline_records.sources.sqlite.scan import CACHE, Policy, SqliteScan, connect
 from eddyline_records.sources.sqlite.source import Found, SqliteSource
+from eddyline_records.sources.sqlite.tables.key import TableKey
 from eddyline_records.sources.sqlite.watch import identity, schema_version
 
 Make = Callable[..., SqliteSource]
@@ -32,7 +32,7 @@ def scan(
     name = f't."{source.key[0]}"'.replace('a "b"', 'a ""b""')
     key = TableKey(source.key, (name,), (name,), "INTEGER", nullable=True)
     found = Found(key, identity(source.path), version)
-    schema = Schema(columns, source.key, "INTEGER", "1", found)
+    schema = Schema(columns, source.key, "INTEGER", "1", details=found)
     return source.scan(schema, Selection(columns, after and (after,), limit=limit))
 
 

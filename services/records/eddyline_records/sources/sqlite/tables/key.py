@@ -4,8 +4,8 @@ import sqlite3
 from dataclasses import dataclass
 
 from eddyline_records.sources.base import Misconfigured
-from eddyline_records.sources.sqlite.table import Column, Table, quoted
-from eddyline_records.sources.sqlite.values import BLOB, NUMBER, ROWID, SEVERAL, TEXT
+from eddyline_records.sources.sqlite.tables.table import Column, Table, quoted
+from eddyline_records.sources.sqlite.tables.values import BLOB, NUMBER, ROWID, SEVERAL, TEXT
 
 _CLASSES = {"integer": NUMBER, "real": NUMBER, "text": TEXT, "blob": BLOB}
 

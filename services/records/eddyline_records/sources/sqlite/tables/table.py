@@ -53,6 +53,18 @@ class Table:
             if whole:
                 yield [Part(name, collation, bool(desc)) for name, collation, desc in parts]
 
+    def indexed(self, connection: sqlite3.Connection) -> set[str]:
+        """The columns by which rows can be found without reading all of them."""
+        if self.is_view:
+            return set()
+        found = connection.execute(
+            "SELECT i.name FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS i"
+            " WHERE i.seqno = 0 AND i.name NOT NULL AND NOT l.partial",
+            (self.name,),
+        )
+        alias = {self.alias_of_rowid.name} if self.alias_of_rowid else set()
+        return {name for (name,) in found} | alias
+
     def collation(self, connection: sqlite3.Connection, column: Column) -> str:
         """The column's own: no PRAGMA tells it, but a comparison does."""
         name = quoted(column.name)
