@@ -191,7 +191,7 @@ class Source(Protocol):
     async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
         """The number of rows of a selection without a limit; None: it cannot be told.
 
-        `exact=False`: what can be told without reading them, which may be wrong.
+        `exact=False`: an estimate that takes no reading of them.
         """
 
     async def split(self, schema: Schema, shards: int) -> list[Key]:
