@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from eddyline.testing import FaultProxy, eventually, fetch, running
+from eddyline_events.app import create_app as create_events
+from eddyline_events.settings import EventsSettings
 from eddyline_streams.app import create_app
 from eddyline_streams.settings import StreamsSettings
 
@@ -98,3 +100,42 @@ async def test_what_a_client_writes_once_others_read_once_through_cuts(
                 if client.process.returncode is None:
                     client.process.kill()
                 await client.ended
+
+
+async def test_a_topic_is_tailed_by_the_official_clients_through_cuts(
+    typescript: tuple[str, str],
+) -> None:
+    """By their own offsets, from the beginning: each event once, in order."""
+    python = (sys.executable, str(HERE / "durable_user.py"))
+    count, cuts, batch = 600, 3, 20
+    app = create_events(EventsSettings())
+    async with running(app) as server, FaultProxy(server.port) as proxy:
+        url = f"{proxy.url}/events?topic=numbers"
+        readers = []
+        try:
+            for mode in ("sse", "long-poll"):
+                readers.append(await start(*typescript, "read", url, mode))
+                readers.append(await start(*python, url, mode, str(count)))
+            for first in range(0, count, batch):
+                numbers = range(first, first + batch)
+                for topic in ("numbers", "noise"):
+                    body = json.dumps([{"topic": topic, "data": n} for n in numbers]).encode()
+                    headers = {"Content-Type": JSON}
+                    events = f"{server.url}/events"
+                    async with await fetch(
+                        events, method="POST", body=body, headers=headers
+                    ) as answer:
+                        assert answer.status == 201
+                if first % (count // cuts) == 0:
+                    await eventually(lambda n=first: all(len(r.items) >= n for r in readers), 60)
+                    # The client takes three connections of less than a second for a bad proxy.
+                    await asyncio.sleep(1.1)  # sleep: the pace of the cuts
+                    proxy.cut()
+            await eventually(lambda: all(len(r.items) >= count for r in readers), 60)
+            for reader in readers:
+                assert [item["data"] for item in reader.items] == list(range(count))
+        finally:
+            for reader in readers:
+                if reader.process.returncode is None:
+                    reader.process.kill()
+                await reader.ended

@@ -16,6 +16,7 @@ from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.http.access import Access
 from eddyline_events.http.batch import entries as batch
 from eddyline_events.http.batch import is_batch
+from eddyline_events.http.durable import TopicStreams
 from eddyline_events.http.openapi import PUBLISH, SUBSCRIBE
 from eddyline_events.http.publish_lines import LineGroups, LinePublisher
 from eddyline_events.hub.hub import Hub
@@ -41,6 +42,7 @@ class EventsApi:
         self._publisher = Publisher(
             hub.journal, Rate(hub.state, hub.settings.publish_rate, hub.namespaces)
         )
+        self._durable = TopicStreams(hub, access)
         self._pulled = metrics.StreamMetrics("events", "pull")
         self._headers = STREAM_HEADERS | ({"Link": ", ".join(links)} if links else {})
 
@@ -59,8 +61,10 @@ class EventsApi:
 
         `Last-Event-ID` or `after` resumes. Where the events after it are no longer retained, an
         event `eddyline.reset` says so. Private events are sent only to subscribers that name their
-        topic, and are granted it.
+        topic, and are granted it. With `offset` the topics are read as a durable stream.
         """
+        if "offset" in request.query_params:
+            return await self._durable.respond(request)
         hub = self._hub
         subscriber = await self._access.subscriber(request)
         principal = subscriber.principal

@@ -6,7 +6,14 @@ from fastapi import Response, Security
 from fastapi.security import APIKeyQuery
 
 from eddyline.broadcast.formats import POLL_SECONDS
-from eddyline.errors import BadRequest, Conflict, StreamingError, TooLarge, UnsupportedMediaType
+from eddyline.errors import (
+    BadRequest,
+    Conflict,
+    Gone,
+    StreamingError,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from eddyline.service.openapi.operation import (
     ADMISSION,
     BEARER,
@@ -83,7 +90,9 @@ SUBSCRIBE: Operation = {
                 "application/json": {"schema": ref(Poll)},
             },
         },
-        **problems(BadRequest),
+        204: {"description": "By an offset: none came in time"},
+        304: {"description": "By an offset: the events are those that the client has"},
+        **problems(BadRequest, Gone),
         **ADMISSION,
     },
     "openapi_extra": {
@@ -95,6 +104,14 @@ SUBSCRIBE: Operation = {
             ),
             parameter("after", _TEXT, "Resume after this event id, or `earliest`."),
             parameter("Last-Event-ID", _TEXT, "The same, as EventSource sends it.", "header"),
+            parameter(
+                "offset",
+                _TEXT,
+                "Read the topics as a durable stream of JSON messages: `-1`, `now`, or an offset"
+                " of an answer.",
+            ),
+            parameter("live", {"enum": ["long-poll", "sse"]}, "With `offset`: waits for events."),
+            parameter("cursor", _TEXT, "The `Stream-Cursor` of the last answer."),
             parameter("envelope", FLAG, "Each event's data is `{topic, id, time, event, data}`."),
             parameter("poll", FLAG, "One JSON answer, as soon as there are events: a long poll."),
             parameter(

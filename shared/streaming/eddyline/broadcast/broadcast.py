@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from eddyline.broadcast.arrivals import Arrivals
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.catch_up import PAGE_ENTRIES, Start
 from eddyline.broadcast.coalescing import FlushGovernor
@@ -76,6 +77,7 @@ class Broadcast:
         self.synced: bool = False
         #: Called with each signal of the hub's processes.
         self.on_signal: list[Callable[[bytes], None]] = []
+        self._arrivals = Arrivals()
         self._drain = drain
         self._governor = FlushGovernor(policy.flush_interval)
         self._audiences: dict[tuple[Selector, Format], Audience] = {}
@@ -94,7 +96,7 @@ class Broadcast:
     async def run(self) -> AsyncIterator[None]:
         """Follows the journal; streams that are still open at the end are ended."""
         async with self.journal.follow(self):
-            self._drain.on_begin(self, self._end_within)
+            self._drain.on_begin(self, self._begin_drain)
             try:
                 yield
             finally:
@@ -165,6 +167,23 @@ class Broadcast:
             task.add_done_callback(lambda _: self._reads.pop(key, None))
         return await asyncio.shield(task)
 
+    async def changed(self, selector: Selector, after: Cursor) -> None:
+        """Returns once there may be an entry after a cursor that matches, or the process drains.
+
+        A caller that is cancelled waits no more.
+        """
+        if self._drain.draining or self._may_have(selector, after):
+            return
+        await self._arrivals.wait(selector, after)
+
+    def _may_have(self, selector: Selector, after: Cursor) -> bool:
+        if after.sequence >= self.head.sequence:
+            return after.epoch != self.head.epoch and after.sequence == self.head.sequence
+        if self.recent.gap(after) is not None:
+            return True
+        entries = self.recent.page(after, len(self.recent)).entries
+        return any(map(selector.matches, entries))
+
     def heartbeat(self, format: Format) -> bytes:
         """Moves a client's cursor to the head, so that a quiet topic's never ages out."""
         known = self._heartbeats.get(format)
@@ -198,6 +217,7 @@ class Broadcast:
             self.skip(Cursor(cursor.epoch, cursor.sequence - 1))
         self.recent.add(entry)
         self._push(entry)
+        self._arrivals.push(entry)
         if self._waiting:
             self._resume(self._waiting)
 
@@ -211,6 +231,7 @@ class Broadcast:
         self.recent = Window(head, RECENT_BYTES)
         self.synced = True
         self._resume(behind)
+        self._arrivals.answer()
 
     def deliver_ephemeral(self, topic: str, data: str) -> None:
         frame = sse.encode(data)
@@ -248,6 +269,10 @@ class Broadcast:
         self._index.remove(audience)
         self.meter.audiences.dec()
         self.meter.topics.set(self._index.topics)
+
+    def _begin_drain(self, window: float) -> None:
+        self._arrivals.answer()
+        self._end_within(window)
 
     def _end_within(self, window: float, subscribers: list[Subscriber] | None = None) -> None:
         loop = asyncio.get_running_loop()
