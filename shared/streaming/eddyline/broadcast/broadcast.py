@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from eddyline.broadcast.arrivals import Arrivals
 from eddyline.broadcast.audience import Audience, Selector
 from eddyline.broadcast.catch_up import PAGE_ENTRIES, Start
 from eddyline.broadcast.coalescing import FlushGovernor
 from eddyline.broadcast.formats import SSE, Format
 from eddyline.broadcast.subscriber import Member, Subscriber
 from eddyline.broadcast.timer_wheel import TimerWheel
-from eddyline.broadcast.topic_index import TopicIndex
+from eddyline.broadcast.topic_index import Arrivals, TopicIndex
 from eddyline.connection.base import Connection
 from eddyline.connection.response import StreamResponse
 from eddyline.errors import BadCursor, Unavailable

@@ -1,5 +1,6 @@
-"""Which audiences an entry may be for: a look-up by topic, however many topics and patterns."""
+"""Which audiences, or callers, an entry may be for: a look-up, however many topics and patterns."""
 
+import asyncio
 import sys
 from collections import Counter
 from collections.abc import Collection, Hashable
@@ -7,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from eddyline.broadcast.audience import Selector
 from eddyline.journal.base import Entry
+from eddyline.journal.cursor import Cursor
 
 #: Bytes of the topics, and of the answers of patterns, that are remembered.
 MEMO_BYTES = 8 * 1024 * 1024
@@ -131,6 +133,49 @@ class TopicIndex(Generic[T]):
             self._lengths[len(prefix)] -= 1
             if not self._lengths[len(prefix)]:
                 del self._lengths[len(prefix)]
+
+
+class _Wait:
+    """One caller. Two of one selection are two."""
+
+    __slots__ = ("after", "come", "selector")
+
+    def __init__(self, selector: Selector, after: Cursor) -> None:
+        self.selector = selector
+        self.after = after
+        self.come = asyncio.Event()
+
+
+class Arrivals:
+    """Callers that wait for the next entry of their selection, without a stream: long polls."""
+
+    def __init__(self) -> None:
+        self._waits: set[_Wait] = set()
+        self._index: TopicIndex[_Wait] = TopicIndex()
+
+    async def wait(self, selector: Selector, after: Cursor) -> None:
+        """Returns at an entry after a cursor that matches, or at `answer`."""
+        wait = _Wait(selector, after)
+        self._waits.add(wait)
+        self._index.add(wait)
+        try:
+            await wait.come.wait()
+        finally:
+            self._waits.discard(wait)
+            self._index.remove(wait)
+
+    def push(self, entry: Entry) -> None:
+        """Called with each entry, in order."""
+        if not self._waits:
+            return
+        for wait in self._index.candidates(entry):
+            if entry.cursor.sequence > wait.after.sequence and wait.selector.matches(entry):
+                wait.come.set()
+
+    def answer(self) -> None:
+        """Called where entries are passed over, or no more will come: all look for themselves."""
+        for wait in self._waits:
+            wait.come.set()
 
 
 def _size(topic: str, found: tuple[object, ...]) -> int:

@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from eddyline.broadcast.arrivals import Arrivals
 from eddyline.broadcast.broadcast import Topics
+from eddyline.broadcast.topic_index import Arrivals
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 
