@@ -4,11 +4,14 @@ import io
 import os
 from contextlib import redirect_stdout, suppress
 
-from eddyline.__main__ import COMMANDS, main
+from eddyline.__main__ import CLIENT, COMMANDS, main
+
+#: `run` hands its options on, and starts the suite.
+NAMES = [name for name in (*CLIENT, *COMMANDS) if name != "run"]
 
 
 def command() -> str:
-    sections = (f"\n## `eddyline {name}`\n\n{_help(name)}" for name in COMMANDS)
+    sections = (f"\n## `eddyline {name}`\n\n{_help(name)}" for name in NAMES)
     return f"# The command\n\n{_help()}" + "".join(sections)
 
 

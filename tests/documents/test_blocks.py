@@ -79,6 +79,7 @@ def session(suite: str, tool: Callable[..., str], tmp_path: Path) -> Callable[[s
         "SUITE": suite,
         "CURL": tool("curl"),
         "MAKE_PROGRAM": tool("make"),
+        "PYTHON": sys.executable,
         "REPOSITORY": str(ROOT),
         "PATH": f"{PROGRAMS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
     }

@@ -1,7 +1,7 @@
 """The client of a suite: `Client`, `AsyncClient`, and the values that they give and take."""
 
 from eddyline.client.blocking.client import Client
-from eddyline.client.blocking.streams import AnswerItems, FollowedItems, Items
+from eddyline.client.blocking.streams import AnswerItems, FollowedItems, Items, RowItems
 from eddyline.client.chat import Answer
 from eddyline.client.client import AsyncClient
 from eddyline.client.errors import DigestMismatch, Failed, Incomplete, Refused, StateFileError
@@ -20,6 +20,7 @@ from eddyline.client.events.messages import (
 from eddyline.client.files.download import Downloaded, Progress
 from eddyline.client.followed import Followed
 from eddyline.client.logs import LogLine, LogNote
+from eddyline.client.records import Rows
 
 __all__ = [
     "Answer",
@@ -44,6 +45,8 @@ __all__ = [
     "Refused",
     "Rejected",
     "Reset",
+    "RowItems",
+    "Rows",
     "StateFileError",
     "Subscriber",
     "Ticket",

@@ -1,6 +1,6 @@
-"""The client of a suite: publishing and subscribing, logs, downloads, chat; asynchronous."""
+"""The client of a suite: events, logs, downloads, records, chat; asynchronous."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from eddyline.client.files import download
 from eddyline.client.files.download import Downloaded, Progress
 from eddyline.client.followed import Followed
 from eddyline.client.logs import LogLine, LogNote
+from eddyline.client.records import Rows
 
 
 class AsyncClient:
@@ -137,7 +138,7 @@ class AsyncClient:
         """A ticket with the caller's rights, for an EventSource of a browser."""
         return await management.ticket(self.api)
 
-    # Logs, files, chat.
+    # Logs, files, rows, chat.
 
     def tail(
         self,
@@ -188,6 +189,17 @@ class AsyncClient:
     def files(self, prefix: str = "") -> AsyncIterator[dict[str, Any]]:
         """The files whose paths begin so: `path`, `size`, `modified`, `etag`, `media_type`."""
         return download.files(self.api, prefix)
+
+    def records(
+        self,
+        dataset: str,
+        *,
+        columns: Sequence[str] = (),
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Rows of a dataset in the order of its key; `cursor`: that of earlier rows, to go on."""
+        return Rows(self.api, dataset, columns, cursor, limit)
 
     def chat(self, message: str) -> Answer:
         """A model's answer, token by token."""

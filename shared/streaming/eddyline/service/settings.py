@@ -36,7 +36,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^\s/?#@:A-Z]+)(:[0-
 
 _SHARED = "EDDYLINE_"
 #: Variables of this prefix that others read: cli.py; clients. Load tests read `EVENTS_URL`.
-_ELSEWHERE = ("EDDYLINE_APP", "EDDYLINE_TOKEN")
+_ELSEWHERE = ("EDDYLINE_APP", "EDDYLINE_TOKEN", "EDDYLINE_TOKEN_FILE", "EDDYLINE_URL")
 
 #: Variables that Kubernetes sets in every pod for a Service of our name ("environment variables"
 #: in its page on Services): EVENTS_SERVICE_HOST=10.0.0.7, EVENTS_PORT=tcp://10.0.0.7:80.

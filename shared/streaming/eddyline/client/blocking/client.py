@@ -1,14 +1,14 @@
 """The client of a suite for programs without an event loop: Django, Celery, scripts."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 from weakref import finalize
 
 from eddyline.client.blocking.portal import Portal
-from eddyline.client.blocking.streams import AnswerItems, FollowedItems, Items
+from eddyline.client.blocking.streams import AnswerItems, FollowedItems, Items, RowItems
 from eddyline.client.client import AsyncClient
 from eddyline.client.events.messages import (
     History,
@@ -178,6 +178,19 @@ class Client:
         """See AsyncClient.files."""
         client, portal = self._open()
         return Items(portal, client.files(prefix))
+
+    def records(
+        self,
+        dataset: str,
+        *,
+        columns: Sequence[str] = (),
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> RowItems:
+        """See AsyncClient.records."""
+        client, portal = self._open()
+        rows = client.records(dataset, columns=columns, cursor=cursor, limit=limit)
+        return RowItems(portal, rows)
 
     def chat(self, message: str) -> AnswerItems:
         """See AsyncClient.chat."""

@@ -6,6 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 from eddyline.client.blocking.portal import Portal
 from eddyline.client.chat import Answer
 from eddyline.client.followed import Followed
+from eddyline.client.records import Rows
 
 T = TypeVar("T")
 
@@ -80,3 +81,21 @@ class AnswerItems(Items[str]):
     def text(self) -> str:
         """The rest of the answer, when all of it is there."""
         return self._portal.run(self._answer.text())
+
+
+class RowItems(Items[dict[str, Any]]):
+    """The rows of a dataset: see Rows."""
+
+    def __init__(self, portal: Portal, rows: Rows) -> None:
+        super().__init__(portal, rows)
+        self._rows = rows
+
+    @property
+    def cursor(self) -> str | None:
+        """The place after the last page."""
+        return self._rows.cursor
+
+    @property
+    def changed(self) -> bool:
+        """Known at the end: others wrote meanwhile."""
+        return self._rows.changed
