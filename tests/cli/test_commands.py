@@ -35,6 +35,7 @@ def eddyline(
     suite: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Said]:
     """Runs a command in this process; an argument `stdin` is its standard input."""
+    monkeypatch.setattr("eddyline.cli.target.tell_attempts", lambda: None)
     monkeypatch.setenv("EDDYLINE_URL", suite.url)
     monkeypatch.delenv("EDDYLINE_TOKEN", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -232,6 +233,18 @@ def test_ctrl_c_keeps_the_place_and_ends_with_130(suite: Any, tmp_path: Path) ->
     more = [*command, *arguments, "--count", "1"]
     done = subprocess.run(more, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == "3\n"
+
+
+def test_a_stream_that_is_away_says_why(tmp_path: Path) -> None:
+    environment = os.environ | {"EDDYLINE_URL": "http://127.0.0.1:1"}
+    err = tmp_path / "err"
+    with err.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "eddyline", "sub", "a"], env=environment, stderr=file
+        )
+        wait_until(lambda: "next attempt in" in err.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
 
 
 def test_a_reader_that_has_enough_is_no_fault(suite: Any) -> None:

@@ -1,4 +1,4 @@
-"""Events by the Python client: published once whatever happens, and read without a gap."""
+"""Events by the Python client: published once under all faults, and read without a gap."""
 
 import asyncio
 import json

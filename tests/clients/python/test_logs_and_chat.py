@@ -50,6 +50,14 @@ async def test_the_last_lines_end(logs: Running, folder: Path) -> None:
         assert refused.value.status == 404
 
 
+async def test_lines_without_their_end_are_incomplete(logs: Running, folder: Path) -> None:
+    (folder / "app.log").write_text("".join(f"{n}\n" for n in range(1000)))
+    async with FaultProxy(logs.port) as proxy, AsyncClient(proxy.url) as client:
+        proxy.cut_after = 2000
+        with pytest.raises(Incomplete):
+            [item async for item in client.last_lines("app.log", 1000)]
+
+
 async def test_an_answer_comes_token_by_token(chat: Running) -> None:
     async with AsyncClient(chat.url) as client:
         answer = client.chat("Hello")

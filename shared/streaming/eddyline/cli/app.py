@@ -15,7 +15,7 @@ _PLAIN: dict[str, Any] = {
     "help_option_names": [],
 }
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="eddyline",
     help="Streams that never lose their place. EDDYLINE_URL names the suite, EDDYLINE_TOKEN or"
     " EDDYLINE_TOKEN_FILE the token. Exit codes: 0 ok, 1 failed, 2 usage, 3 settings, 4 refused,"
@@ -24,10 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-config = typer.Typer(help="The settings of services here.", rich_markup_mode=None)
-token = typer.Typer(help="Tokens: mint one (the default), or show one.", rich_markup_mode=None)
+config: typer.Typer = typer.Typer(help="The settings of services here.", rich_markup_mode=None)
+token: typer.Typer = typer.Typer(
+    help="Tokens: mint one (the default), or show one.", rich_markup_mode=None
+)
 
-for command in (
+_COMMANDS: tuple[Callable[..., None], ...] = (
     files.get,
     files.ls,
     events.sub,
@@ -41,8 +43,9 @@ for command in (
     streams.records,
     suite.status,
     doctor,
-):
-    app.command()(command)
+)
+for _command in _COMMANDS:
+    app.command()(_command)
 app.command("run", context_settings=_PLAIN)(suite.run_suite)
 config.command()(suite.check)
 config.command()(suite.show)

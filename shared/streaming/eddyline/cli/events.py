@@ -1,4 +1,4 @@
-"""Commands of events: sub, pub, topics, who, kick, ticket."""
+"""Commands of events: `sub`, `pub`, `topics`, `who`, `kick`, `ticket`."""
 
 import json
 import sys

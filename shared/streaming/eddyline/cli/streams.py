@@ -111,13 +111,14 @@ def chat(
     """Ask, and read the answer token by token; a part of an answer ends with exit code 5."""
 
     async def work(client: AsyncClient) -> None:
-        answer = client.chat(message if message is not None else sys.stdin.read())
-        async for token in answer:
-            if as_json:
-                json_line({"token": token})
-            else:
-                sys.stdout.write(token)
-                sys.stdout.flush()
+        asked = message if message is not None else sys.stdin.read()
+        async with client.chat(asked) as answer:
+            async for token in answer:
+                if as_json:
+                    json_line({"token": token})
+                else:
+                    sys.stdout.write(token)
+                    sys.stdout.flush()
         if as_json:
             json_line({"done": True, "finish_reason": answer.finish_reason})
         else:
@@ -139,11 +140,11 @@ def records(
 
     async def work(client: AsyncClient) -> None:
         names = [name for name in columns.split(",") if name]
-        rows = client.records(dataset, columns=names, cursor=cursor, limit=limit)
         count = 0
-        async for row in rows:
-            json_line(row)
-            count += 1
+        async with client.records(dataset, columns=names, cursor=cursor, limit=limit) as rows:
+            async for row in rows:
+                json_line(row)
+                count += 1
         say(f"{count} rows; the cursor after them: {rows.cursor}", "dim")
         if rows.changed:
             say("others wrote meanwhile: a row may be there twice, or be missing", "yellow")

@@ -1,6 +1,8 @@
 """The suite that a command is for, and the token that it carries."""
 
 import asyncio
+import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from eddyline.cli import exits
+from eddyline.cli.output import say
 from eddyline.client import AsyncClient
 from eddyline.errors import SettingsError
 
@@ -49,10 +52,26 @@ def target(url: str, environment: dict[str, str]) -> Target:
 
 def run(url: str, work: Callable[[AsyncClient], Awaitable[None]], **options: Any) -> None:
     """Runs `work` with a client of the suite, and exits with the code of its end."""
-    import os
 
     async def whole() -> None:
         async with target(url, dict(os.environ)).client(**options) as client:
             await work(client)
 
+    tell_attempts()
     exits.guarded(lambda: asyncio.run(whole()))
+
+
+def tell_attempts() -> None:
+    """Shows why a stream is away, and when it is tried again."""
+    handler = Attempts()
+    logger = logging.getLogger("eddyline.client")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+class Attempts(logging.Handler):
+    """Notes of the client, for the person before the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), "dim")

@@ -1,6 +1,7 @@
 """An answer of chat, token by token: a part is never taken for the whole."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Self
 
 import httpx
@@ -22,6 +23,12 @@ class Answer:
         self.finish_reason: str | None = None
         self._tokens = self._read(api, message)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
     def __aiter__(self) -> Self:
         return self
 
@@ -41,14 +48,15 @@ class Answer:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         try:
             async with api.stream("POST", "chat/stream", content=body, headers=headers) as response:
-                async for token in self._tokens_of(response):
-                    yield token
+                async with aclosing(self._tokens_of(response)) as tokens:
+                    async for token in tokens:
+                        yield token
         except httpx.TransportError as error:
             raise Incomplete(f"the answer was cut: {error or type(error).__name__}") from error
         if self.finish_reason is None:
             raise Incomplete("the answer ended without its end")
 
-    async def _tokens_of(self, response: httpx.Response) -> AsyncIterator[str]:
+    async def _tokens_of(self, response: httpx.Response) -> AsyncGenerator[str, None]:
         parser = Parser()
         async for chunk in response.aiter_bytes():
             for event in parser.feed(chunk):

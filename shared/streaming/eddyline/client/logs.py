@@ -1,16 +1,21 @@
 """Lines of a log, as they are written, and the notes of the service about its file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import httpx
 
 from eddyline.client.api import Api
 from eddyline.client.errors import Incomplete
 from eddyline.client.events.messages import loads
 from eddyline.client.followed import Followed
 from eddyline.wire.sse import Event, Parser
+
+#: The event after all lines that were there.
+END = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,20 @@ def tail(
     )
 
 
-async def last_lines(api: Api, source: str, lines: int) -> AsyncIterator[LogLine | LogNote]:
-    """The last lines, and the end; raises Incomplete where the answer is cut."""
+async def last_lines(api: Api, source: str, lines: int) -> AsyncGenerator[LogLine | LogNote, None]:
+    """The last lines, until their end; raises Incomplete where the answer has none."""
     query = [("lines", str(lines)), ("follow", "false")]
     parser = Parser()
-    response = await api.request("GET", path_of(source), query)
-    for event in parser.feed(response.content):
-        yield _item(event)
+    try:
+        async with api.stream("GET", path_of(source), query) as response:
+            async for chunk in response.aiter_bytes():
+                for event in parser.feed(chunk):
+                    if event.event == END:
+                        return
+                    yield _item(event)
+    except httpx.TransportError as error:
+        raise Incomplete(f"the lines were cut: {error or type(error).__name__}") from error
+    raise Incomplete("the lines ended without their end")
 
 
 async def sources(api: Api) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -37,6 +38,12 @@ class Rows:
         self._whole = False
         self._rows = self._read()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
     def __aiter__(self) -> Self:
         return self
 
@@ -52,12 +59,13 @@ class Rows:
         given = 0
         while not self._whole:
             try:
-                async for page in self._pages():
-                    attempts.succeeded()
-                    for row in page:
-                        if given != self._limit:
-                            given += 1
-                            yield row
+                async with aclosing(self._pages()) as pages:
+                    async for page in pages:
+                        attempts.succeeded()
+                        for row in page:
+                            if given != self._limit:
+                                given += 1
+                                yield row
             except (Failed, httpx.TransportError) as error:
                 await attempts.pause(error)
             else:

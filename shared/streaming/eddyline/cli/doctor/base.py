@@ -11,7 +11,7 @@ State = Literal["ok", "fault", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`text` says what was seen, and `fix`, of a fault, how to mend it."""
+    """`text` tells the facts, and `fix`, of a fault, how to mend it."""
 
     check: str
     state: State
