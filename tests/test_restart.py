@@ -34,8 +34,10 @@ class Client:
             except (OSError, asyncio.IncompleteReadError):
                 await asyncio.sleep(0.1)  # sleep: between two attempts
                 continue
-            await self._read(stream)
-            await stream.close()
+            try:
+                await self._read(stream)
+            finally:
+                await stream.close()
 
     async def _read(self, stream: Stream) -> None:
         self.connected = True

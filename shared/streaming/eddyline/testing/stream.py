@@ -161,17 +161,21 @@ async def fetch(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         port = parts.port or (443 if tls else 80)
         await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, port))
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=tls, server_hostname=parts.hostname if tls else None, limit=limit
+        )
     except BaseException:
         sock.close()
         raise
-    reader, writer = await asyncio.open_connection(
-        sock=sock, ssl=tls, server_hostname=parts.hostname if tls else None, limit=limit
-    )
     stream = Stream(reader, writer)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    writer.write(request_bytes(method, target or "/", headers or {}, body, version))
-    async with asyncio.timeout(PATIENCE):
-        await stream.read_head(method)
+    try:
+        writer.write(request_bytes(method, target or "/", headers or {}, body, version))
+        async with asyncio.timeout(PATIENCE):
+            await stream.read_head(method)
+    except BaseException:
+        writer.transport.abort()
+        raise
     return stream
 
 
