@@ -210,6 +210,7 @@ async def test_the_openapi_document_names_the_parameters(standing):
     async with await fetch(standing.url + "/openapi.json") as stream:
         paths = (await stream.json())["paths"]["/events"]
     names = {"topic", "after", "Last-Event-ID", "poll", "timeout", "envelope", "ticket"}
+    names |= {"offset", "live", "cursor"}  # of durable streams
     assert {p["name"] for p in paths["get"]["parameters"]} == names
     body = paths["post"]["requestBody"]["content"]
     assert "topic" in str(body["application/json"])
