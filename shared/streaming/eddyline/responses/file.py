@@ -155,11 +155,21 @@ class FileResponse(Response):
                 self._make_plan(scope)
         if len(self.plan.spans) > 1:
             return await self._send_parts(send)
+        small = await self._small()
+        if small is not None:
+            return await self._body(send, self._digest_of(small)).end(small)
         body = self._body(send)
         await body.begin()
-        if not self.plan.spans:
-            return await body.end()
         await self._send_range(body, *self.plan.spans[0], last=True)
+
+    async def _small(self) -> bytes | None:
+        """The body, where it is at hand, or is small and its client wants its digest."""
+        whole = self._at_hand()
+        if whole is None and self.plan.wants_content_digest:
+            start, end = self.plan.spans[0]
+            if len(self.plan.spans) == 1 and end - start <= TAIL:
+                return await self._lane.run(b"".join, self._reads(start, end))
+        return whole
 
     def _make_plan(self, scope: Scope) -> None:
         version = self.watch.version
