@@ -39,10 +39,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The key of the last row that a client has, if any, and that of the last row it will get."""
+    """The key of the last row that a client has, if any, and that of the last row it will get.
+
+    `state`: that of the dataset when that row was read, where the source can tell.
+    """
 
     after: Key | None
     until: Key
+    state: str | None = None
 
 
 class Cursors:
@@ -55,14 +59,14 @@ class Cursors:
     def text(self, question: Question, place: Place) -> str | None:
         """None: the keys are too long for a URL."""
         ends = [None if place.after is None else _plain(place.after), _plain(place.until)]
-        text = sign([question.version, question.digest, *ends], self._key)
+        text = sign([question.version, question.digest, *ends, place.state], self._key)
         return text if len(text) <= LONGEST else None
 
     def place(self, question: Question, text: str) -> Place:
         """Raises BadCursor for a text that `text` did not make for this question; Conflict where
         the dataset has another version now.
         """
-        version, digest, after, until = _checked(verify(text, self._key))
+        version, digest, after, until, state = _checked(verify(text, self._key))
         if digest != question.digest:
             raise BadCursor(
                 f"the cursor {text[:80]!r} is of another request: repeat its dataset and all its"
@@ -73,11 +77,11 @@ class Cursors:
                 f"the dataset {question.dataset!r} was replaced since: its version is"
                 f" {question.version}, and the cursor is of {version}; begin again without it"
             )
-        return Place(None if after is None else _key(after), _key(until))
+        return Place(None if after is None else _key(after), _key(until), state)
 
 
 def _checked(value: Any) -> Sequence[Any]:
-    if not isinstance(value, list) or len(value) != 4:
+    if not isinstance(value, list) or len(value) != 5:
         raise BadCursor("the cursor is of another version of this service")
     return value
 

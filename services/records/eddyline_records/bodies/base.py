@@ -34,8 +34,9 @@ class Counted:
         self.rows = self._made
 
 
-def told(error: Exception) -> dict[str, str]:
-    """An error as clients are told of it."""
+def told(error: Exception) -> dict[str, str | int]:
+    """An error as clients are told of it: `status` is that of an answer that has no rows yet."""
     if isinstance(error, StreamingError):
-        return {"title": error.title, "detail": error.detail}
-    return {"title": "Internal error", "detail": "the server failed; its log has the cause"}
+        return {"status": error.status, "title": error.title, "detail": error.detail}
+    detail = "the server failed; its log has the cause"
+    return {"status": 500, "title": "Internal error", "detail": detail}

@@ -54,5 +54,6 @@ class FramedBody:
             "bytes": self._bytes,
             "sha256": self._sha256.hexdigest(),
             "changed": summary.changed,
+            "moved": summary.moved,
             "replaced": summary.replaced,
         }

@@ -161,4 +161,6 @@ def selection(
         question.descending,
         snapshot if query.snapshot == "1" else None,
         query.invalid_utf8,
+        # Plain rows have no place to tell that pages of minutes ago are of another state.
+        place.state if place and query.framed == "1" else None,
     )

@@ -71,7 +71,7 @@ class RowsResponse(PullResponse):
     def _link(self, summary: Summary) -> None:
         if summary.next is None:
             return
-        cursor = self._text(summary.next, summary.until)
+        cursor = self._text(summary.next, summary)
         if cursor is None:
             # Without a link these rows would look like the last ones.
             raise BadValue(f"the key {str(summary.next)[:80]} is too long for a cursor")
@@ -80,12 +80,12 @@ class RowsResponse(PullResponse):
         self.headers["link"] = f'<{url.path}?{url.query}>; rel="next"'
 
     def _cursor(self, summary: Summary) -> str | None:
-        return self._text(summary.after, summary.until)
+        return self._text(summary.after, summary)
 
-    def _text(self, after: Key | None, until: Key | None) -> str | None:
-        if after is None or until is None:
+    def _text(self, after: Key | None, summary: Summary) -> str | None:
+        if after is None or summary.until is None:
             return None
-        return self._cursors.text(self._question, Place(after, until))
+        return self._cursors.text(self._question, Place(after, summary.until, summary.state))
 
 
 def headers(selection: Selection, question: Question, form: Representation) -> dict[str, str]:

@@ -110,7 +110,8 @@ class Selection:
     are less.
 
     `snapshot`: all of them as they are at one moment, or an error after so many seconds.
-    `invalid_text`: in place of the dataset's own rule.
+    `invalid_text`: in place of the dataset's own rule. `state`: the summary's of an earlier scan;
+    a source that was written since is `changed` from the start.
     """
 
     columns: tuple[str, ...]
@@ -121,6 +122,7 @@ class Selection:
     descending: bool = False
     snapshot: float | None = None
     invalid_text: InvalidText | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ class Summary:
 
     `changed`: the source was written meanwhile. `moved`: and so rows may have come twice or never,
     as a row does whose key is changed.
-    `replaced`: values that were no valid text and were altered.
+    `replaced`: values that were no valid text and were altered. `state`: a text that is another one
+    when the source was written since; None: the source can't tell.
     """
 
     after: Key | None = None
@@ -142,6 +145,7 @@ class Summary:
     changed: bool = False
     moved: bool = False
     replaced: int = 0
+    state: str | None = None
 
 
 class Scan(Protocol):

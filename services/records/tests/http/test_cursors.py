@@ -96,6 +96,28 @@ async def test_a_cursor_is_taken_by_a_process_with_the_same_key_alone(
         assert [row["id"] for row in await rows(await fetch(f"{run.url}{target}"))] == [3, 4, 5]
 
 
+async def test_a_framed_stream_tells_that_rows_before_its_cursor_are_of_another_state(
+    serve: Serve, fetch: Fetch, make: Make, configured: Configured
+) -> None:
+    """A row whose key is changed while a client is away came twice, or never."""
+    dataset = make((i, "x") for i in range(30))
+    settled = 1_700_000_000
+    os.utime(dataset.path, (settled, settled))
+    async with serve(datasets=configured(dataset)) as run:
+        url = f"{run.url}/records/things?framed=1"
+
+        async def end(query: str = "") -> Any:
+            body = await (await fetch(url + query)).body()
+            return orjson.loads(body.splitlines()[-1])["end"]
+
+        first = await end("&limit=9")
+        again = await end(f"&cursor={first['cursor']}")
+        assert (again["rows"], again["changed"], again["moved"]) == (21, False, False)
+        execute(dataset.path, "UPDATE things SET id = 29.5 * 2 WHERE id = 3")
+        again = await end(f"&cursor={first['cursor']}")
+        assert (again["rows"], again["changed"], again["moved"]) == (21, True, True)
+
+
 async def test_a_written_dataset_is_told_in_plain_mode_and_a_snapshot_is_of_one_state(
     serve: Serve, fetch: Fetch, make: Make, configured: Configured
 ) -> None:

@@ -20,7 +20,7 @@ from eddyline.client.events.messages import (
 from eddyline.client.files.download import Downloaded, Progress
 from eddyline.client.followed import Followed
 from eddyline.client.logs import LogLine, LogNote
-from eddyline.client.records import Rows
+from eddyline.client.records import Rows, RowsEnd, RowsProgress
 
 __all__ = [
     "Answer",
@@ -47,6 +47,8 @@ __all__ = [
     "Reset",
     "RowItems",
     "Rows",
+    "RowsEnd",
+    "RowsProgress",
     "StateFileError",
     "Subscriber",
     "Ticket",

@@ -1,12 +1,12 @@
 """The client of a suite: events, logs, downloads, records, chat; asynchronous."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from eddyline.client import logs
+from eddyline.client import logs, records
 from eddyline.client.api import Api
 from eddyline.client.chat import Answer
 from eddyline.client.event_source import Given
@@ -27,7 +27,7 @@ from eddyline.client.files import download
 from eddyline.client.files.download import Downloaded, Progress
 from eddyline.client.followed import Followed
 from eddyline.client.logs import LogLine, LogNote
-from eddyline.client.records import Rows
+from eddyline.client.records import Rows, RowsProgress
 
 
 class AsyncClient:
@@ -195,11 +195,23 @@ class AsyncClient:
         dataset: str,
         *,
         columns: Sequence[str] = (),
+        where: Mapping[tuple[str, str], object] | None = None,
+        after: object = None,
         cursor: str | None = None,
         limit: int | None = None,
+        descending: bool = False,
+        snapshot: bool = False,
+        progress: Callable[[RowsProgress], None] = lambda _: None,
     ) -> Rows:
-        """Rows of a dataset in the order of its key; `cursor`: that of earlier rows, to go on."""
-        return Rows(self.api, dataset, columns, cursor, limit)
+        """Rows of a dataset in the order of its key, each once, with an end that was checked.
+
+        `where`: conditions by column and operation, `{("id", "gte"): 5}`; the operations are those
+        of the service. `after`: a key; `cursor`: that of earlier rows, to go on. `snapshot`: all
+        rows as they are at one moment; those after a cut are of another one, which is told.
+        `progress` is called after each page.
+        """
+        query = records.query(columns, where, after, descending=descending, snapshot=snapshot)
+        return Rows(self.api, dataset, query, cursor, limit, progress)
 
     def chat(self, message: str) -> Answer:
         """A model's answer, token by token."""

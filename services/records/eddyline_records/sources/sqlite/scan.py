@@ -108,6 +108,7 @@ class SqliteScan:
             changed,
             changed and not self._policy.fixed_keys,
             self._replaced,
+            self._watch.state,
         )
 
     def interrupt(self) -> None:

@@ -80,7 +80,7 @@ class SqliteSource:
 
     def scan(self, schema: Schema, selection: Selection) -> SqliteScan:
         found: Found = schema.details
-        watch = Watch(self.path, found.file, found.version)
+        watch = Watch(self.path, found.file, found.version, selection.state)
         return SqliteScan(self.name, self._query(found, selection), watch, self.policy, selection)
 
     async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:

@@ -1,15 +1,17 @@
 """Notices that a database became another one while its rows are read, page by page."""
 
+import hashlib
 import os
 import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from eddyline_records.sources.base import SourceChanged
 
-#: Seconds in which two changes of a folder may have one time, by the clock of the file system.
+#: Seconds in which two changes of a file may have one time, by the clock of the file system.
 _SETTLED = 0.1
 
 _CHANGED = "the dataset changed while it was read: {}. Ask again, after the last whole row"
@@ -38,17 +40,28 @@ class _State:
 
 @dataclass(slots=True)
 class Watch:
-    """Of one scan; `file` and `schema` are those that its columns and its key were read with."""
+    """Of one scan; `file` and `schema` are those that its columns and its key were read with.
+
+    `since`: the `state` of an earlier scan that this one goes on with.
+    """
 
     path: Path
     file: tuple[int, int]
     schema: int
+    since: str | None = None
+    #: That of the first page, or `since`: scans that go on with it learn of all changes.
+    state: str | None = field(default=None, init=False)
     #: Whether others committed between two pages: the rows are of more than one state then.
     changed: bool = False
     _last: _State | None = field(default=None, init=False)
 
     def enter(self, connection: sqlite3.Connection) -> None:
         """Call it in a read transaction, before the rows. Raises SourceChanged."""
+        if self._last is None:
+            # Before the transaction's first read: a commit in between is another state then.
+            now = _written_state(self.path)
+            self.state = now if self.since is None else self.since
+            self.changed = now != self.state
         if schema_version(connection) != self.schema:
             raise SourceChanged(_CHANGED.format("it has another schema"))
         state, last = self._look(connection), self._last
@@ -96,6 +109,15 @@ def _overwritten(last: _State, now: _State) -> bool:
     if now.written == last.written or now.wal or last.wal:
         return False
     return now.data == last.data or now.traces == last.traces
+
+
+def _written_state(path: Path) -> str:
+    found = [_stat(path), _stat(Path(f"{path}-wal"))]
+    times = [each.st_mtime for each in found if each is not None]
+    if not times or time.time() - max(times) < _SETTLED:
+        return token_hex(8)  # unequal to all others
+    parts = [(each.st_size, each.st_mtime_ns) for each in found if each is not None]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _traces(path: Path) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """The client of a suite for programs without an event loop: Django, Celery, scripts."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -23,6 +23,7 @@ from eddyline.client.events.messages import (
 )
 from eddyline.client.files.download import Downloaded, Progress
 from eddyline.client.logs import LogLine, LogNote
+from eddyline.client.records import RowsProgress
 
 Token = str | Callable[[], str]
 
@@ -184,12 +185,27 @@ class Client:
         dataset: str,
         *,
         columns: Sequence[str] = (),
+        where: Mapping[tuple[str, str], object] | None = None,
+        after: object = None,
         cursor: str | None = None,
         limit: int | None = None,
+        descending: bool = False,
+        snapshot: bool = False,
+        progress: Callable[[RowsProgress], None] = lambda _: None,
     ) -> RowItems:
-        """See AsyncClient.records."""
+        """See AsyncClient.records. `progress` is called in a thread of the client."""
         client, portal = self._open()
-        rows = client.records(dataset, columns=columns, cursor=cursor, limit=limit)
+        rows = client.records(
+            dataset,
+            columns=columns,
+            where=where,
+            after=after,
+            cursor=cursor,
+            limit=limit,
+            descending=descending,
+            snapshot=snapshot,
+            progress=progress,
+        )
         return RowItems(portal, rows)
 
     def chat(self, message: str) -> AnswerItems:

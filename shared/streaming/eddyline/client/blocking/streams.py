@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 from eddyline.client.blocking.portal import Portal
 from eddyline.client.chat import Answer
 from eddyline.client.followed import Followed
-from eddyline.client.records import Rows
+from eddyline.client.records import Row, Rows, RowsEnd
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class AnswerItems(Items[str]):
         return self._portal.run(self._answer.text())
 
 
-class RowItems(Items[dict[str, Any]]):
+class RowItems(Items[Row]):
     """The rows of a dataset: see Rows."""
 
     def __init__(self, portal: Portal, rows: Rows) -> None:
@@ -99,3 +99,12 @@ class RowItems(Items[dict[str, Any]]):
     def changed(self) -> bool:
         """Known at the end: others wrote meanwhile."""
         return self._rows.changed
+
+    @property
+    def end(self) -> RowsEnd | None:
+        """Known after the last row."""
+        return self._rows.end
+
+    def pages(self) -> Items[list[Row]]:
+        """The rows in lists, as the server made its pages."""
+        return Items(self._portal, self._rows.pages())
