@@ -39,7 +39,7 @@ class Filters:
         self._texts = [self._text(each, types[each.column]) for each in conditions]
 
     def sql(self, *, by_index: bool) -> list[str]:
-        """`by_index`: SQLite may take an index of theirs, and sort what it finds by the key."""
+        """`by_index`: SQLite may take an index of theirs, and sort the rows by the key then."""
         # sqlite.org/optoverview.html, "Disqualifying WHERE-clause terms using unary +".
         return [text.replace("\0", "" if by_index else "+") for text in self._texts]
 
