@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from eddyline.broadcast.catch_up import page_for
 from eddyline.broadcast.formats import message
 from eddyline.broadcast.subscriber import Member
-from eddyline.durable.base import BadOffset, LiveRead, OffsetGone, Piece
+from eddyline.durable.base import LiveRead, OffsetGone, Piece
 from eddyline.durable.events import DurableEvents, control_event
 from eddyline.durable.headers import SECURITY
 from eddyline.durable.offset import from_cursor, to_cursor
@@ -148,9 +148,10 @@ class TopicSource:
         return cursor
 
 
-def _no_offset(gap: Gap, after: Cursor) -> BadOffset | OffsetGone:
+def _no_offset(gap: Gap, after: Cursor) -> OffsetGone:
     offset = from_cursor(after)
-    if gap == "future":
-        return BadOffset(f"the journal has not come to {offset}: give back an offset of its own")
-    why = "is of a journal that is gone" if gap == "epoch" else "has events after it that are gone"
+    why = {
+        "epoch": "is of a journal that is gone",
+        "future": "is of events that the journal has lost, or never had",
+    }.get(gap, "has events after it that are gone")
     return OffsetGone(f"the offset {offset} {why}: read from -1")

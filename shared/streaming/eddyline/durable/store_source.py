@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from starlette.responses import Response
 
-from eddyline.durable.base import BadOffset, LiveRead, OffsetGone, Piece
+from eddyline.durable.base import LiveRead, OffsetGone, Piece
 from eddyline.durable.events import DurableEvents
 from eddyline.durable.headers import SECURITY
 from eddyline.durable.offset import from_cursor, to_cursor
@@ -106,10 +106,11 @@ def _piece(records: Sequence[Record], after: Cursor | None, info: StreamInfo) ->
     )
 
 
-def _no_offset(gap: Gap, offset: str) -> BadOffset | OffsetGone:
-    if gap == "future":
-        return BadOffset(f"the stream has not come to {offset}: give back an offset of its own")
-    why = "was of a stream that is gone" if gap == "epoch" else "is no longer retained"
+def _no_offset(gap: Gap, offset: str) -> OffsetGone:
+    why = {
+        "epoch": "was of a stream that is gone",
+        "future": "is of records that the stream has lost, or never had",
+    }.get(gap, "is no longer retained")
     return OffsetGone(f"the offset {offset} {why}: read from -1")
 
 

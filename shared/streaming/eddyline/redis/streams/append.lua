@@ -61,11 +61,12 @@ local old, freed = surplus(stream, size, ending)
 if not old then return {'full', int(stream.most)} end
 
 use(stream)
-if count > 0 and stream.run ~= ARGV[1] then
+local here = count > 0 and server()
+if here and stream.run ~= here then
   -- Another server, or another life of it, may lack the newest records: their cursors must not name
   -- others. An epoch that no record came to is left out.
   stream.spans = stream.spans .. ' ' .. ARGV[12] .. ' ' .. int(stream.next)
-  set(stream, 'run', ARGV[1], 'spans', stream.spans)
+  set(stream, 'run', here, 'spans', stream.spans)
 end
 trim(stream, old, freed)
 if id then

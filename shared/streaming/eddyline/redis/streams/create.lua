@@ -60,7 +60,7 @@ for _, record in ipairs(records) do size = size + #record + OVERHEAD end
 if not surplus(stream, size, ending) then return {'full', int(stream.most)} end
 
 local fields = {'config', stream.config, 'media', ARGV[6], 'trim', stream.trim, 'life', stream.life,
-  'run', ARGV[1], 'spans', stream.spans, 'first', int(stream.first), 'next', int(stream.next),
+  'run', server(), 'spans', stream.spans, 'first', int(stream.first), 'next', int(stream.next),
   'size', 0, 'used', now, 'forks', 0}
 for name, value in pairs({ttl = ARGV[7], expires = ARGV[8], most = ARGV[9]}) do
   if value ~= '' then

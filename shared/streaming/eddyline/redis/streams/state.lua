@@ -11,7 +11,8 @@
 -- P s:<key>     HASH    config, fork  texts of the creator
 --                       media, ttl, expires, most, trim  of the config: ms, ms, bytes, 0 or 1
 --                       life    the stream's name among all that ever have the key
---                       run     run id of the server that the newest epoch is of
+--                       run     the server that the newest epoch is of: run id, a space, replication
+--                               id (changes where a replica is promoted, also without a restart)
 --                       spans   <epoch> <first sequence> …: each epoch ends where the next begins
 --                       first, next, size  of its own records
 --                       source, base, at, start  of a fork: the source's key, the sequence and the
@@ -54,6 +55,12 @@ end
 local FIELDS = {'config', 'fork', 'media', 'ttl', 'expires', 'most', 'trim', 'life', 'run', 'spans',
   'first', 'next', 'size', 'source', 'base', 'at', 'start', 'order', 'end', 'ender', 'used', 'forks',
   'deleted'}
+
+-- The server that this is, as `run` has it. A primary that was the replica of an older copy in between
+-- has the same run id, and lacks the newest records.
+local function server()
+  return ARGV[1] .. ' ' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+end
 
 local function load_stream(key)
   local values = redis.call('HMGET', P .. 's:' .. key, unpack(FIELDS))

@@ -166,7 +166,6 @@ class Appender:
         for log in logs:
             at += len(log)
             ends.append(at)
-        writer.commit(at)
         return segment, ends
 
     def _open(self) -> tuple[Segment, SegmentWriter]:

@@ -55,16 +55,25 @@ class Observed:
     def look(self) -> News | None:
         """In a thread: the writes that are new, or None where the stream is gone."""
         try:
-            # The descriptor keeps the inode: another file of the name is another stream.
-            if os.stat(self.stream.folder / "committed").st_ino != self._inode:
+            if self.is_gone():
                 return None
             until = read_committed(self._committed)
             if until is None:
                 return News()
             writes = find_new(self.stream.loaded, until)
-            return News(writes, self._records(writes))
+            news = News(writes, self._records(writes))
         except FileNotFoundError:
             return None
+        # Else the files that were read may be those of another stream.
+        return None if self.is_gone() else news
+
+    def is_gone(self) -> bool:
+        """In a thread: whether the stream was removed, and another may have its folder."""
+        try:
+            # The descriptor keeps the inode: another file of the name is another stream.
+            return os.stat(self.stream.folder / "committed").st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     def _records(self, writes: Sequence[New]) -> list[bytes] | None:
         size = sum(sum(new.write.sizes) for new in writes)

@@ -87,7 +87,10 @@ class FileReader:
         observed = await self._get(key)
         if limit > 0:
             await self._use(observed)
-        return await read(observed.stream, after, limit, self._in_thread)
+        chunk = await read(observed.stream, after, limit, self._in_thread)
+        if chunk.records and await self._in_thread(observed.is_gone):
+            raise NotFound(f"the stream {key[:80]!r} went while it was read")
+        return chunk
 
     @asynccontextmanager
     async def follow(self, key: str, follower: StreamFollower) -> AsyncIterator[None]:

@@ -91,8 +91,9 @@ class Shelf:
         """The stream of a key, loaded. Raises NotFound, StreamDeleted."""
         entry = self._entries.get(key)
         stream = None if entry is None or entry.expired(time.time()) else entry.stream
-        # One that is deleted may be on its way out, under its lock.
-        if entry is None or stream is None or entry.deleted:
+        # One that is deleted may be on its way out, under its lock. One that is being made is not
+        # waited for: a fork holds its own key's lock, and asks for its source.
+        if entry is not None and (stream is None or entry.deleted):
             async with self.lock(key):
                 entry = await self.find(key)
                 stream = None if entry is None else await self.load(entry)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from eddyline.errors import Unavailable
+from eddyline.errors import NotFound, Unavailable
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import Chunk
 from eddyline.store.segments.stream import FileStream, records_of
@@ -21,7 +21,7 @@ class InThread(Protocol):
 
 
 async def read(stream: FileStream, after: Cursor | None, limit: int, in_thread: InThread) -> Chunk:
-    """As `StreamStore.read`."""
+    """As `StreamStore.read`. Records of a stream that goes meanwhile may be those of another."""
     for _ in range(_TRIES):
         state = stream.state
         info, spans = state.info, state.spans
@@ -33,5 +33,7 @@ async def read(stream: FileStream, after: Cursor | None, limit: int, in_thread: 
             datas = await in_thread(stream.fetch, first, info.head.sequence, limit)
         except FileNotFoundError:
             continue
+        if stream.gone:
+            raise NotFound(f"the stream {stream.key[:80]!r} went while it was read")
         return Chunk(records_of(spans, first, datas), info)
     raise Unavailable(f"the stream {stream.key[:80]!r} can't be read: its files are not there")

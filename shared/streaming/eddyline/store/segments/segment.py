@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
+from eddyline.errors import Unavailable
 from eddyline.store.segments.frames import frames
 from eddyline.store.segments.state import Write
 
@@ -35,7 +36,10 @@ class Place:
     sizes: list[int]
 
     def split(self, data: bytes) -> list[bytes]:
-        """The records whose bytes these are."""
+        """The records whose bytes these are. Raises Unavailable where bytes are missing."""
+        if len(data) != sum(self.sizes):
+            text = f"of {sum(self.sizes)} bytes of records there are {len(data)} in the file"
+            raise Unavailable(f"the stream can't be read: {text}", 30.0)
         view, records, at = memoryview(data), [], 0
         for size in self.sizes:
             records.append(bytes(view[at : at + size]))

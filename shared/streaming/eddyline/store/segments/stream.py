@@ -26,6 +26,8 @@ class FileStream:
         self.loaded: Final = loaded
         self.source: Final[Self | None] = source
         self.followers: tuple[StreamFollower, ...] = ()
+        #: Whether another stream may have its key, and its folder.
+        self.gone: bool = False
         self._archive = archive
         self._indexing = threading.Lock()
 
@@ -123,6 +125,7 @@ class FileStream:
 
     def let_go(self) -> None:
         """The stream is gone: its followers are told, where they do not know of its end."""
+        self.gone = True
         followers, self.followers = self.followers, ()
         if self.state.end is None:
             for follower in followers:

@@ -36,7 +36,8 @@ class SegmentWriter:
         return len(packed)
 
     def write(self, data: bytes, log: bytes, sync: bool) -> None:
-        """Adds records and frames; with `sync` they are on the disk when it returns.
+        """Adds records and frames; with `sync` they are on the disk when it returns. Other
+        processes may read them.
 
         After an OSError neither is there.
         """
@@ -49,6 +50,7 @@ class SegmentWriter:
             _write(self._log, log, segment.log_bytes)
             if sync:
                 os.fdatasync(self._log)
+            self.commit(segment.log_bytes + len(log))
         except OSError:
             # Else a later start would take it for written.
             os.ftruncate(self._log, segment.log_bytes)

@@ -3,6 +3,7 @@
 The rules are those of Durable Streams, section 4.2 of its PROTOCOL.md.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -232,3 +233,17 @@ async def test_a_follower_of_a_fork_hears_nothing_of_the_source(store: StreamSto
     assert notes.skipped[0] == info.head
     assert [record.data for record in notes.records] == [b"c"]
     assert notes.ends == ["closed"]
+
+
+async def test_a_key_that_is_free_is_no_source_not_even_its_own(store: StreamStore) -> None:
+    """Nor are two forks of each other, that are made at the same time: none waits for the other."""
+
+    async def fork(key: str, source: str) -> None:
+        with pytest.raises(NotFound):
+            await store.create(key, KEPT, fork=Fork(source, Cursor("none", 0)))
+
+    async with asyncio.timeout(20):
+        await fork("k", "k")
+        await asyncio.gather(*(fork(*pair) for pair in [("a", "b"), ("b", "a")] * 5))
+    assert (await store.create("k", KEPT)).new
+    assert (await store.create("a", KEPT)).new

@@ -101,6 +101,32 @@ async def test_no_cursor_of_a_redis_that_lost_its_newest_writes_names_another_re
         assert await whole(store, "again") == [b"a", b"new 1", b"new 2", b"own"]
 
 
+async def test_a_primary_that_was_the_replica_of_an_older_copy_begins_an_epoch(tmp_path):
+    """Its run id is the same, and its connections stay open; its replication id is another."""
+    for name in "PR":
+        (tmp_path / name).mkdir()
+    at_once = ("--repl-diskless-sync-delay", "0")
+    with RedisServer(tmp_path / "P", *at_once) as primary:
+        source = ("--replicaof", "127.0.0.1", str(primary.port), *at_once)
+        with RedisServer(tmp_path / "R", *source) as replica:
+            await eventually(lambda: b"master_link_status:up" in replica.command("INFO"))
+            async with opened(primary.url) as store:
+                await made(store, b"1")
+                records = "XLEN eddyline:{streams}:r:k"
+                await eventually(lambda: b":1\r\n" in replica.command(records))
+                replica.command("REPLICAOF NO ONE")
+                await store.append("k", Batch([b"lost 2", b"lost 3"]))
+                kept, *lost = await cursors(store, "k")
+                primary.command(f"REPLICAOF 127.0.0.1 {replica.port}")
+                await eventually(lambda: b"master_link_status:up" in primary.command("INFO"))
+                primary.command("REPLICAOF NO ONE")
+                await store.append("k", Batch([b"2", b"3", b"4"]))
+                for cursor in lost:
+                    assert (await store.read("k", cursor, 100)).gap == "future"
+                records = (await store.read("k", kept, 100)).records
+                assert [record.data for record in records] == [b"2", b"3", b"4"]
+
+
 async def test_followers_go_on_after_a_restart_of_redis(server):
     async with opened(server.url) as store, opened(server.url) as writer:
         await made(store, b"a")

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import resource
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from eddyline.errors import Overloaded, SettingsError, Unavailable, UnknownFormat
+from eddyline.errors import NotFound, Overloaded, SettingsError, Unavailable, UnknownFormat
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import (
     Batch,
@@ -22,8 +23,11 @@ from eddyline.store.base import (
     StreamEnded,
 )
 from eddyline.store.files import appending
+from eddyline.store.files.reader import FileReader
 from eddyline.store.files.store import FileStore
-from eddyline.testing import eventually, wait_until
+from eddyline.store.segments.segment import Segment
+from eddyline.store.segments.writing import SegmentWriter
+from eddyline.testing import PATIENCE, eventually, wait_until
 from eddyline.testing.store_contract.helpers import KEPT, Notes, cursors, forked, made, state, whole
 
 
@@ -292,3 +296,66 @@ async def test_a_fork_at_any_time_has_its_source_on_the_disk(folder):
     source = next((folder / "streams").glob(f"*/{1:018}.data"))
     # Those of the source came first.
     assert [path.parent for path in synced[:2]] == [source.parent] * 2
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """The first read of records stays before the files until it is told to go on."""
+    arrived, go_on = threading.Event(), threading.Event()
+    real = Segment.read
+
+    def read(self, place):
+        if not arrived.is_set():
+            arrived.set()
+            assert go_on.wait(PATIENCE)
+        return real(self, place)
+
+    monkeypatch.setattr(Segment, "read", read)
+    return arrived, go_on
+
+
+@pytest.mark.parametrize("by", ["writer", "reader"])
+async def test_a_read_while_its_stream_is_made_anew_gets_no_record_of_the_new_one(folder, held, by):
+    """Both lie under one name: cursors of the old stream would name records of the new one."""
+    arrived, go_on = held
+    reader = FileReader(folder)
+    async with opened(folder) as store, reader.run():
+        await made(store, b"old 1", b"old 2")
+        source = store if by == "writer" else reader
+        reading = asyncio.create_task(source.read("k", None, 1000))
+        await asyncio.to_thread(arrived.wait, PATIENCE)
+        await store.delete("k")
+        await made(store, b"new 1", b"new 2")
+        go_on.set()
+        with pytest.raises(NotFound, match="went while it was read"):
+            await reading
+        assert await whole(source) == [b"new 1", b"new 2"]
+
+
+async def test_a_write_that_was_not_made_known_is_taken_back(folder, monkeypatch):
+    """A copy-on-write disk that is full refuses even the bytes that say how far readers may go."""
+    async with opened(folder) as store:
+        await made(store, b"a")
+
+        def full(self, log_bytes):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SegmentWriter, "commit", full)
+            for _ in range(2):
+                with pytest.raises(Overloaded, match="nothing was written"):
+                    await asyncio.gather(*(store.append("k", Batch([b"no"])) for _ in range(2)))
+        await store.append("k", Batch([b"ok"]))
+    async with opened(folder) as store:
+        assert await whole(store) == [b"a", b"ok"]
+
+
+async def test_records_of_a_file_that_is_too_short_are_an_error(folder, monkeypatch):
+    monkeypatch.setattr(appending, "SEGMENT_BYTES", 10)
+    async with opened(folder) as store:
+        await made(store, b"x" * 20)
+        await store.append("k", Batch([b"y" * 20]))
+        oldest = min(folder.rglob("*.data"))
+        os.truncate(oldest, 15)
+        with pytest.raises(Unavailable, match="of 20 bytes of records there are 15"):
+            await store.read("k", None, 1000)
