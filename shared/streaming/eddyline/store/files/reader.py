@@ -88,7 +88,10 @@ class FileReader:
         if limit > 0:
             await self._use(observed)
         chunk = await read(observed.stream, after, limit, self._in_thread)
-        if chunk.records and await self._in_thread(observed.is_gone):
+        if not chunk.records:
+            return chunk
+        gone: bool = await self._in_thread(observed.is_gone)
+        if gone:
             raise NotFound(f"the stream {key[:80]!r} went while it was read")
         return chunk
 
