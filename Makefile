@@ -111,9 +111,10 @@ docs: .venv/.synced ## Build the site of the documents, with a reference made fr
 bench: .venv/.synced ## Measure against other servers; writes docs/benchmarks.md (QUICK=1 for a short look)
 	@exec $(PYTHON) -m bench $(if $(QUICK),--quick) $(BENCH)
 
-chaos: .venv/.synced ## Events under faults for minutes, with a report: SECONDS=300 SEED=
+chaos: .venv/.synced ## Events and logs under faults for minutes, with a report: SECONDS=300 SEED=
 	@scripts/install-test-tools
-	@PATH=$$PATH:$(CURDIR)/.tools/bin exec $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+	@PATH=$$PATH:$(CURDIR)/.tools/bin $(PYTHON) tests/chaos.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+	@exec $(PYTHON) tests/log_torture.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 token: .venv/.synced ## Make a bearer token for everything, or ARGS="--subject me --scope events:subscribe --expires 1h"
 	@exec $(PYTHON) -m eddyline token $(ARGS)

@@ -1,10 +1,10 @@
 """Places: where a line ends in the files of a log, told so that any process finds it again."""
 
-import base64
 import struct
-from dataclasses import dataclass
+from base64 import b64decode, urlsafe_b64encode
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Self
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from eddyline.errors import BadCursor
@@ -26,17 +26,12 @@ _VERSION = "L"
 _LONG, _SHORT = 48, 32
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """The byte `offset` of a file that had this inode."""
 
     inode: int
     offset: int
     fingerprint: bytes
-
-    def __str__(self) -> str:
-        raw = _SPOT.pack(self.inode, self.offset, self.fingerprint)
-        return base64.urlsafe_b64encode(raw).decode()
 
     def is_in(self, file: File) -> bool:
         """Whether an open file has the bytes before the offset. Reads: it blocks the thread."""
@@ -50,8 +45,7 @@ class Spot:
         return fingerprint_of(file.pread(HEAD, 0), before, self.offset) == self.fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A spot of a file that was modified at `modified` (nanoseconds) when it was read.
 
     `source` is a checksum of the source's name. `older`: the ends of the files before it, the
@@ -66,7 +60,7 @@ class Place:
     def __str__(self) -> str:
         spot = self.spot
         raw = _BYTES.pack(self.source, spot.inode, spot.offset, self.modified, spot.fingerprint)
-        return _VERSION + base64.urlsafe_b64encode(raw).decode() + "".join(map(str, self.older))
+        return _VERSION + urlsafe_b64encode(raw).decode() + _texts(self.older)
 
     @classmethod
     def nowhere(cls, source: int, since: int) -> Self:
@@ -88,8 +82,13 @@ class Place:
         raise BadCursor(f"{text[:80]!r} is no place in a log")
 
 
+@lru_cache(maxsize=256)
+def _texts(spots: tuple[Spot, ...]) -> str:
+    return "".join(urlsafe_b64encode(_SPOT.pack(*spot)).decode() for spot in spots)
+
+
 def _raw(text: str) -> bytes:
-    return base64.b64decode(text, b"-_", validate=True)
+    return b64decode(text, b"-_", validate=True)
 
 
 def source_key(id: str) -> int:

@@ -49,9 +49,12 @@ class Splitter:
         """The whole lines so far. Read the iterator to its end before the next call."""
         *ends, rest = data.split(b"\n")
         for part in ends:
-            self._hold(part)
             self.offset += len(part) + 1
-            yield self._take()
+            if self._held or self._truncated or len(part) > self._limit or part[:1] == b"\0":
+                self._hold(part)
+                yield self._take()
+            else:
+                yield Line(part, False, self.offset)
         self._hold(rest)
         self.offset += len(rest)
 

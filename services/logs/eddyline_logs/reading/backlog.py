@@ -48,9 +48,8 @@ def last_lines(chain: FileChain, published: Published, count: int, limits: Limit
             if room <= 0:
                 found.skip(file.end())
                 continue
-            end = published.offsets.get(file.identity, file.end())
-            if end is None:
-                end = _length(file)
+            end = published.end(file)
+            end = _length(file) if end is None else min(end, file.end() or 0)
             marks = _marks(chain, file, end, count - found.lines, Limits(limits.line, room))
             found.lines += len(marks) - 1
             found.place = _place(published, file, marks[0])

@@ -36,8 +36,9 @@ class FileChain(Protocol):
         compressed by now.
         """
 
-    def files(self) -> Generator[File, None, None]:
-        """All files that can be read, the newest first, each for the caller to close.
+    def files(self, inode: int | None = None) -> Generator[File, None, None]:
+        """All files that can be read, or those of this inode, the newest first, each for the caller
+        to close.
 
         Called where a place is looked for, as after a truncation.
         """
@@ -64,7 +65,7 @@ def find(chain: FileChain, spot: Spot) -> File | None:
 
 
 def _first(chain: FileChain, spot: Spot, *, same: bool) -> File | None:
-    with closing(chain.files()) as files:
+    with closing(chain.files(spot.inode if same else None)) as files:
         for file in files:
             if (file.identity[1] == spot.inode) is same and spot.is_in(file):
                 return file

@@ -13,6 +13,9 @@ from eddyline_logs.lines.lines import Line, Splitter
 #: loop.
 SLICE = 64 * 1024
 
+#: Bytes of one read of a page: its lines fill one write of a connection.
+_SHORT_SLICE = 12 * 1024
+
 #: Nanoseconds between two ticks of a file system's clock, and some more.
 _COARSE = 20_000_000
 
@@ -78,7 +81,7 @@ class LogFile:
     def read_until(self, end: int | None) -> Iterator[Line] | None:
         """The same, as far as the offset `end`. Reads: it blocks the thread."""
         before = max(0, self.offset - BEFORE)
-        head, data = _read(self.file, before)
+        head, data = _read(self.file, before, _SHORT_SLICE)
         return self._take(before, head, data if end is None else data[: max(0, end - before)])
 
     def _take(self, before: int, head: bytes, data: bytes) -> Iterator[Line] | None:
@@ -128,6 +131,6 @@ class LogFile:
         return lines if self.joiner is None else self.joiner.join(lines)
 
 
-def _read(file: File, offset: int) -> tuple[bytes, bytes]:
+def _read(file: File, offset: int, size: int = SLICE) -> tuple[bytes, bytes]:
     """The start of the file, and its bytes before and after the read offset."""
-    return file.pread(HEAD, 0), file.pread(BEFORE + SLICE, offset)
+    return file.pread(HEAD, 0), file.pread(BEFORE + size, offset)

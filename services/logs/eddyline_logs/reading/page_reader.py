@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -48,14 +49,25 @@ class PageReader:
 
     def read(self) -> None:
         chain = self.source.chain(self.line_limit)
-        for spot in reversed(self.place.older):
-            self._read_late(chain, spot)
+        if not self.place.spot.offset:
+            # Lines that came to the older file before its successor was seen come first.
+            self._read_older(chain)
         if self._full:
             return
-        file = find(chain, self.place.spot) if self.place.spot.inode else None
-        if file is None:
+        file = self._find(chain)
+        if file is not None:
+            self._read_main(chain, file)
+        else:
             self._skip(chain)
-            return
+
+    def _find(self, chain: FileChain) -> File | None:
+        """The file of the place. One that is gone may be held by the tail."""
+        spot = self.place.spot
+        if not spot.inode:
+            return None
+        return find(chain, spot) or self.published.held(spot)
+
+    def _read_main(self, chain: FileChain, file: File) -> None:
         log_file = self._log_file(file, self.place.spot.offset, chain.joiner)
         try:
             if chain.joiner is not None and not self.place.spot.offset:
@@ -67,6 +79,10 @@ class PageReader:
     @property
     def _full(self) -> bool:
         return self._size >= _PAGE
+
+    def _read_older(self, chain: FileChain) -> None:
+        for spot in reversed(self.place.older):
+            self._read_late(chain, spot)
 
     def _read_late(self, chain: FileChain, spot: Spot) -> None:
         """Lines that were written to a file after its rotation."""
@@ -90,7 +106,7 @@ class PageReader:
 
     def _replace_older(self, spot: Spot, new: Spot | None) -> None:
         older = (new if known == spot else known for known in self.place.older)
-        self.place = replace(self.place, older=tuple(s for s in older if s is not None))
+        self.place = self.place._replace(older=tuple(s for s in older if s is not None))
 
     def _prime(self, chain: FileChain, joiner: cri.Joiner) -> None:
         """Lines that the file before left unfinished go on in this one."""
@@ -101,21 +117,25 @@ class PageReader:
             log_file.close()
 
     def _read_file(self, chain: FileChain, log_file: LogFile) -> None:
-        def place_at(spot: Spot) -> Place:
-            return replace(self.place, spot=spot, modified=log_file.modified)
+        source, _, spot, older = self.place
 
-        self._read_lines(log_file, self.place.spot.offset, place_at)
+        def place_at(spot: Spot) -> Place:
+            return Place(source, log_file.modified, spot, older)
+
+        self._read_lines(log_file, spot.offset, place_at)
         if self._full or self._ahead:
             return
         if log_file.identity == self.published.front:
-            self.complete = True
-            self._add_rest(log_file)
+            self._read_older(chain)
+            if not self._full and not self._ahead and self.published.is_current(log_file.file):
+                self.complete = True
+                self._add_rest(log_file)
         else:
             self._step(chain, log_file)
 
     def _read_lines(self, log_file: LogFile, start: int, place_at: Callable[[Spot], Place]) -> None:
         """The lines that end after `start`, as far as they are published."""
-        end = self.published.offsets.get(log_file.identity, log_file.file.end())
+        end = self.published.end(log_file.file)
         self._ahead |= end is not None and start > end
         while not self._full and (lines := log_file.read_until(end)) is not None:
             for line in lines:
@@ -144,47 +164,49 @@ class PageReader:
             return
         if file is None:
             return
-        try:
+        with closing(file):
             if (rest := log_file.untold()) is not None and log_file.joiner is None:
                 self._add(rest.json(self.source.id), "partial")
             if (lost := log_file.file.lost) is not None:
                 self._tell("gap", bytes=lost.bytes, reason=lost.reason)
             self._enter(file, None if log_file.file.compressed else self.place.spot)
             self._tell("rotated")
-        finally:
-            file.close()
 
     def _skip(self, chain: FileChain) -> None:
         """To the file that follows the one of the place, which is gone."""
-        spot = self.place.spot
         file = self._after_older(chain) or successor(chain, self.place)
-        if spot.inode and not (file is not None and file.compressed and not spot.offset):
+        if file is None:
+            # Where there is no file at all, that of the place may come back, as with its folder.
+            self.complete = not self.place.spot.inode
+            return
+        if (again := self._find(chain)) is not None:
+            file.close()
+            self._read_main(chain, again)  # it was renamed while it was looked for
+            return
+        with closing(file):
+            self._tell_gone(file)
+        # A step that no client sees.
+        cursor = Cursor(f"{self.place} {self.source.id}", IN_FILES)
+        self.entries.append(Entry(cursor, "", b"", False, 0.0, ""))
+
+    def _tell_gone(self, file: File) -> None:
+        spot = self.place.spot
+        self._enter(file, None)
+        if spot.inode and not (file.compressed and not spot.offset):
             end = self.published.ends.get(spot.inode)
             lost = None if end is None else max(0, end - spot.offset)
-            if file is None:
-                self.place = Place.nowhere(self.place.source, self.place.modified)
-            else:
-                self._enter(file, None)
             if lost != 0:
                 self._tell("gap", bytes=lost, reason="gone")
-        elif file is not None:
-            self._enter(file, None)
-        self.complete = file is None
-        if file is not None:
-            file.close()
-            # A step that no client sees.
-            self.entries.append(Entry(self._cursor(), "", b"", False, time.time(), ""))
 
     def _after_older(self, chain: FileChain) -> File | None:
         """The file that follows the one before the place."""
         if not self.place.older or (file := find(chain, self.place.older[0])) is None:
             return None
-        try:
-            return chain.next(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        finally:
-            file.close()
+        with closing(file):
+            try:
+                return chain.next(file)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def _enter(self, file: File, left: Spot | None) -> None:
         """The start of the next file; one that has its name back is read on."""
@@ -208,9 +230,8 @@ class PageReader:
         self._add(orjson.dumps({"source": self.source.id, **facts}).decode(), event)
 
     def _add(self, data: str, event: str | None = None) -> None:
-        frame = sse.encode(data, event=event, id=str(self.place))
+        text, id = str(self.place), self.source.id
+        frame = sse.encode(data, event=event, id=text)
         self._size += len(frame)
-        self.entries.append(Entry(self._cursor(), self.source.id, frame, False, time.time(), ""))
-
-    def _cursor(self) -> Cursor:
-        return Cursor(f"{self.place} {self.source.id}", IN_FILES)
+        cursor = Cursor(f"{text} {id}", IN_FILES)
+        self.entries.append(Entry(cursor, id, frame, False, 0.0, ""))

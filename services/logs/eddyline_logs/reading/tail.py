@@ -88,8 +88,11 @@ class Tail:
 
     def published(self) -> Published:
         front = None if self._front is None else self._front.identity
-        offsets = {log_file.identity: log_file.spot.offset for log_file in self._held()}
-        return Published(self._journal.head, self.place, front, offsets, dict(self._ends))
+        held = self._held()
+        spots = {log_file.identity: log_file.spot for log_file in held}
+        plain = (log_file for log_file in held if not log_file.file.compressed)
+        numbers = {log_file.identity[1]: log_file.file.descriptor for log_file in plain}
+        return Published(self._journal.head, self.place, front, spots, dict(self._ends), numbers)
 
     def announcement(self) -> bytes:
         """The event that a client which comes now must see first; empty where all is well."""

@@ -103,14 +103,17 @@ class FileSource:
         # An empty successor has nothing to tell yet, and the old file may still grow.
         return expected(self.open(), identity(status)) if status.st_size else None
 
-    def files(self) -> Generator[File, None, None]:
+    def files(self, inode: int | None = None) -> Generator[File, None, None]:
         with suppress(FileNotFoundError, PermissionError):
-            yield self.open()
+            if inode is None or os.stat(self.path).st_ino == inode:
+                yield self.open()
         try:
             rotated = self._rotated()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return
         for sibling in reversed(rotated):
+            if inode not in (None, sibling.status.st_ino):
+                continue
             if (file := sibling.open()) is not None:
                 yield file
 

@@ -55,6 +55,7 @@ class MemorySource:
         following = self._files[identities.index(current.identity) + 1 :]
         return File(os.dup(following[0])) if following else None
 
-    def files(self) -> Generator[File, None, None]:
+    def files(self, inode: int | None = None) -> Generator[File, None, None]:
         for file in reversed(self._files):
-            yield File(os.dup(file))
+            if inode in (None, os.fstat(file).st_ino):
+                yield File(os.dup(file))

@@ -165,8 +165,10 @@ class ContainerChain:
         written = next((file for file in following if file.status.st_size), None)
         return None if written is None else self._open(written)
 
-    def files(self) -> Generator[File, None, None]:
+    def files(self, inode: int | None = None) -> Generator[File, None, None]:
         for file in reversed(self._files()):
+            if inode not in (None, file.status.st_ino):
+                continue
             if (opened := self._rotated(file).open()) is not None:
                 yield opened
 

@@ -1,5 +1,6 @@
 """The files that rotation has put beside a log, in the order in which they were written."""
 
+import heapq
 import os
 import re
 import stat
@@ -47,9 +48,9 @@ def siblings(path: Path) -> list[Sibling]:
         found = again
     counted = _by_count([sibling for sibling in found.values() if sibling.counted])
     dated = [sibling for sibling in found.values() if not sibling.counted]
-    dated.sort(key=lambda sibling: sibling.numbers)
-    # Names of one kind are older: their kind was given up.
-    return [*counted, *dated] if _newest(counted) < _newest(dated) else [*dated, *counted]
+    dated.sort(key=lambda sibling: (sibling.numbers, not _is_packed(sibling)))
+    # A tool that was configured anew gives other names.
+    return list(heapq.merge(counted, dated, key=lambda sibling: sibling.status.st_mtime_ns))
 
 
 def rotated_names(names: list[str]) -> set[str]:
@@ -68,12 +69,9 @@ def _logs_of(name: str) -> Iterator[str]:
 
 
 def _list(path: Path) -> dict[tuple[Identity, str], Sibling]:
-    found: dict[tuple[Identity, str], Sibling] = {}
-    names = os.listdir(path.parent)
-    for name in names:
-        plain = _plain(name)
-        # While a file is being compressed, both are there, and the plain one is whole.
-        if (numbers := _numbers(path, plain)) is None or (plain != name and plain in names):
+    found: dict[str, Sibling] = {}
+    for name in os.listdir(path.parent):
+        if (numbers := _numbers(path, _plain(name))) is None:
             continue
         sibling = path.with_name(name)
         try:
@@ -82,16 +80,25 @@ def _list(path: Path) -> dict[tuple[Identity, str], Sibling]:
             continue  # renamed this moment
         if stat.S_ISREG(status.st_mode):
             counted = len(numbers) == 1 and len(numbers[0]) <= _COUNTED
-            found[identity(status), name] = Sibling(
-                sibling, status, tuple(map(int, numbers)), counted
-            )
-    return found
+            found[name] = Sibling(sibling, status, tuple(map(int, numbers)), counted)
+    return {(identity(s.status), name): s for name, s in found.items() if not _is_made(found, s)}
+
+
+def _is_made(found: dict[str, Sibling], packed: Sibling) -> bool:
+    """Whether a file is being compressed: both are there, and the plain one is whole."""
+    name = packed.path.name
+    plain = found.get(_plain(name), packed)
+    return plain is not packed and packed.status.st_mtime_ns >= plain.status.st_mtime_ns
 
 
 def _plain(name: str) -> str:
     """The name without the end that says how the file is compressed."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix in KINDS else name
+
+
+def _is_packed(sibling: Sibling) -> bool:
+    return sibling.path.suffix in KINDS
 
 
 def _numbers(path: Path, name: str) -> list[str] | None:
@@ -109,11 +116,7 @@ def _by_count(counted: list[Sibling]) -> list[Sibling]:
     """Most tools give the newest file the lowest number, and some the highest: the times tell,
     where all of them agree. One file that is late does not turn the order.
     """
-    counted.sort(key=lambda sibling: sibling.numbers)
+    counted.sort(key=lambda sibling: (sibling.numbers, _is_packed(sibling)))
     times = [sibling.status.st_mtime_ns for sibling in counted]
     ascending = len(times) > 2 and all(a < b for a, b in pairwise(times))
     return counted if ascending else counted[::-1]
-
-
-def _newest(found: list[Sibling]) -> int:
-    return max((sibling.status.st_mtime_ns for sibling in found), default=0)

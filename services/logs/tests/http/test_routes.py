@@ -293,7 +293,7 @@ async def test_late_lines_reach_a_client_that_comes_back_elsewhere(folder: Path)
         assert numbers([one, two]) == [1, 2]
         assert len(two.id) < 128
         writer.write("late\n")
-        for after, lines in ((one, ["late", "2"]), (two, ["late"])):
+        for after, lines in ((one, ["2", "late"]), (two, ["late"])):
             async with served(folder) as url:
                 async with opened(f"{url}?follow=false&after={after.id}") as stream:
                     events = await stream.events()
@@ -375,10 +375,13 @@ async def test_lines_that_are_gone_are_told_as_a_gap(folder: Path) -> None:
     path.unlink()
     async with served(folder) as url:
         async with opened(url, headers={"Last-Event-ID": last.id}) as stream:
-            assert told(await stream.events(2)) == ["<waiting>", "<gap>"]
+            # The file may come back.
+            assert told(await stream.events(1)) == ["<waiting>"]
             append(path, "3")
-            assert told(await stream.events(2)) == ["<reading>", "3"]
-        [gap, three] = await read_to(url, 3, last.id)
+            assert told(await stream.events(2)) == ["<gap>", "3"]
+        # The tail may not have seen the file yet.
+        events = await read_to(url, 3, last.id)
+        [gap, three] = [event for event in events if event.event != "waiting"]
         assert json.loads(gap.data) == {"source": "app.log", "bytes": None, "reason": "gone"}
         assert told([three]) == ["3"]
 
