@@ -59,7 +59,7 @@ class Client:
         return done.stdout
 
     def statuses(self) -> dict[str, str]:
-        """Of a request to each service: what is created, or was there, is `2xx`."""
+        """The status of a request to each service; any success is `2xx`."""
         only = ("-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5")
         requests = {
             each.name: REQUESTS.get(each.name, [each.path]) for each in registrations().values()

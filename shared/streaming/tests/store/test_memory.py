@@ -25,8 +25,8 @@ from eddyline.store.memory import SWEEP, MemoryStore
 
 @contextmanager
 def traced() -> Iterator[Callable[[], int]]:
-    """Gives the bytes that are held of those allocated within: by the store and for it, not by
-    what else runs in this process.
+    """Gives the bytes that are held of those allocated within, by the store and by this test: other
+    threads of the process do not count.
     """
     lines = [tracemalloc.Filter(True, part) for part in (__file__, "*/eddyline/*")]
 
