@@ -9,6 +9,7 @@ from eddyline.service.app import create_app as create
 from eddyline.service.registry import Registration
 from eddyline.service.settings import Settings
 from eddyline_standalone.access import Access
+from eddyline_standalone.console_files import Console
 from eddyline_standalone.page import StartPage
 
 
@@ -18,4 +19,5 @@ def create_app(settings: Settings, services: Sequence[Registration[Settings]]) -
     examples = [example for service in services for example in service.examples]
     parts = [service.with_context(context) for service in services]
     page = StartPage(examples, Access(settings))
-    return create(context, [*parts, Service("standalone", page.routes())], "Eddyline")
+    own = [Service("standalone", page.routes()), Service("console", Console().routes())]
+    return create(context, [*parts, *own], "Eddyline")

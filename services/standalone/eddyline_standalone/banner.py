@@ -11,6 +11,7 @@ Eddyline is running: {url}
 {access}
 
   {url}/               start page
+  {url}/console        streams, topics, subscribers, and the proof that nothing is lost
   {url}/docs           every route
 
 {services}
