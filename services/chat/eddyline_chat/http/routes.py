@@ -13,7 +13,7 @@ from eddyline_chat.http.answer import Answer, Pace
 from eddyline_chat.http.forms import EventStream, Form, PlainText, Whole
 from eddyline_chat.http.openapi import EVENTS, TEXT, WHOLE
 from eddyline_chat.settings import ChatSettings
-from eddyline_chat.upstreams.base import Upstream, Upstreams
+from eddyline_chat.upstreams.base import Message, Question, Upstream, Upstreams
 
 
 async def allowed(caller: Caller) -> Principal:
@@ -34,6 +34,7 @@ class ChatApi:
     def __init__(self, context: Context, settings: ChatSettings) -> None:
         self._context = context
         self._limit = settings.message_limit
+        self._most = settings.request_limit
         self._pace = Pace(settings.head_after, settings.heartbeat)
         self._pulls = StreamMetrics("chat", "pull")
 
@@ -51,22 +52,28 @@ class ChatApi:
         prompt: Annotated[str, Query(description="the text to answer")],
     ) -> Response:
         text = message.checked("prompt", prompt, self._limit)
-        return await self._answer(request, caller, self.upstreams.words, text, PlainText())
+        messages: list[Message] = [{"role": "user", "content": text}]
+        return await self._answer(request, caller, self.upstreams.words, messages, PlainText())
 
     async def chat_stream(self, request: Request, caller: AllowedCaller) -> Response:
-        text = await message.read(request, self._limit)
-        return await self._answer(request, caller, self.upstreams.tokens, text, EventStream())
+        messages = await message.read(request, self._limit, self._most)
+        return await self._answer(request, caller, self.upstreams.tokens, messages, EventStream())
 
     async def chat_sync(self, request: Request, caller: AllowedCaller) -> Response:
-        text = await message.read(request, self._limit)
-        return await self._answer(request, caller, self.upstreams.whole, text, Whole())
+        messages = await message.read(request, self._limit, self._most)
+        return await self._answer(request, caller, self.upstreams.whole, messages, Whole())
 
     async def _answer(
-        self, request: Request, caller: Principal, upstream: Upstream, text: str, form: Form
+        self,
+        request: Request,
+        caller: Principal,
+        upstream: Upstream,
+        messages: list[Message],
+        form: Form,
     ) -> Response:
         # nosniff: no browser may take the echo of a prompt for HTML.
         headers = {"X-Chat-Upstream": self.upstreams.label, "X-Content-Type-Options": "nosniff"}
-        question = message.question(text, message.passed_on(request))
+        question = Question({"messages": messages}, message.passed_on(request))
         with self._context.limits.for_request(request, caller) as permit:
             context = self._context.stream(self._pulls, permit, caller.expires)
             answer = Answer(form, context, self._pace)

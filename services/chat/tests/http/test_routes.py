@@ -127,6 +127,16 @@ async def test_tokens_of_an_upstream_in_each_form(serve: Serve, fake: Any) -> No
     assert asked == [[{"role": "user", "content": "Hello"}]] * 3
 
 
+async def test_a_conversation_goes_to_the_upstream_in_order(serve: Serve, fake: Any) -> None:
+    server = await serve()
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    body = {"system": "Be brief.", "messages": turns, "message": "Bye"}
+    async with post(server, "/chat/sync", body) as stream:
+        assert stream.status == 200
+    system, last = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Bye"}
+    assert fake.questions[0]["messages"] == [system, *turns, last]
+
+
 async def test_an_empty_answer_is_an_error(serve: Serve, fake: Any) -> None:
     async def answer(exchange: Any) -> None:
         exchange.tokens()
@@ -191,7 +201,7 @@ async def test_an_upstream_of_ones_own_answers() -> None:
     "fault",
     [
         "eddyline_chat.upstreams.scripted.Scripted.ask",
-        "eddyline_chat.http.message.question",
+        "eddyline_chat.http.message.passed_on",
         "eddyline_chat.http.routes.Answer",
         "starlette.responses.Response.init_headers",
     ],
@@ -400,13 +410,15 @@ async def test_the_scope_is_needed(serve: Serve) -> None:
         ("/chat/stream", {"message": ""}, 400, "message is empty"),
         ("/chat/stream", {}, 400, "message: Field required"),
         ("/chat/sync", {"message": "x" * 101}, 413, "message has 101 bytes: at most 100"),
-        ("/chat/sync", {"message": "x" * 9999}, 413, "the body has more than 1624 bytes"),
+        ("/chat/sync", {"message": "x" * 9999}, 413, "the body has more than 2000 bytes"),
+        ("/chat/sync", {"messages": [{"role": "tool", "content": "a"}]}, 400, "messages.0.role"),
+        ("/chat/sync", {"message": "a", "system": ""}, 400, "system is empty"),
     ],
 )
 async def test_a_bad_request_is_named(
     serve: Serve, fake: Any, path: str, body: Any, status: int, saying: str
 ) -> None:
-    server = await serve(message_limit=100)
+    server = await serve(message_limit=100, request_limit=2000)
     async with post(server, path, body) as stream:
         assert stream.status == status
         assert saying in (await stream.json())["detail"]
