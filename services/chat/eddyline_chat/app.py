@@ -1,36 +1,52 @@
 """Puts the chat service together: `app` alone, `service` as a part of standalone."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import APIRouter
 
+from eddyline.produce.stream_feeds import StreamFeeds
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Example, Registration
-from eddyline.telemetry.metrics import upstream_connections
+from eddyline.store.stores import store_from_url
+from eddyline.telemetry.metrics import StreamMetrics, upstream_connections
+from eddyline_chat.generations import records
+from eddyline_chat.generations.generations import Generations
+from eddyline_chat.http.answers import Answers
 from eddyline_chat.http.routes import ChatApi
-from eddyline_chat.settings import DEMO, ChatSettings
+from eddyline_chat.settings import DEMO, NO_STORE, ChatSettings
 from eddyline_chat.upstreams import demo, openai
 from eddyline_chat.v1.errors import OpenAIErrors
+from eddyline_chat.v1.generations import GenerationsApi
 from eddyline_chat.v1.routes import CompletionsApi
 
 
 def service(context: Context, settings: ChatSettings) -> Service:
-    api = ChatApi(context, settings)
-    completions = CompletionsApi(context, settings)
+    generations = _generations(context, settings)
+    answers = Answers(context, settings, generations)
     routes = APIRouter()
-    routes.include_router(api.routes())
-    routes.include_router(completions.routes())
+    routes.include_router(ChatApi(answers, settings).routes())
+    routes.include_router(CompletionsApi(answers, settings).routes())
+    routes.include_router(GenerationsApi(answers).routes())
     upstream_connections.labels("chat").set(0)  # the demo has none: that is a number, too
     upstreams = demo.upstreams if settings.upstream == DEMO else openai.upstreams
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with upstreams(settings) as made:
-            api.upstreams = completions.upstreams = made
+        running = nullcontext() if generations is None else generations.run()
+        async with upstreams(settings) as answers.upstreams, running:
             yield
 
     return Service("chat", routes, lifespan, errors=OpenAIErrors())
+
+
+def _generations(context: Context, settings: ChatSettings) -> Generations | None:
+    url = settings.store.get_secret_value()
+    if url == NO_STORE:
+        return None
+    store, meter = store_from_url(url), StreamMetrics("chat", "broadcast")
+    feeds = StreamFeeds(store, records.entry, meter, context.settings.policy, context.drain)
+    return Generations(store, feeds, context.drain, settings)
 
 
 SERVICE = Registration(

@@ -12,6 +12,9 @@ from eddyline_chat.client.origin import Origin
 #: The upstream that needs no server: it simulates answers.
 DEMO = "demo"
 
+#: In place of a store's URL: answers are not kept.
+NO_STORE = "none"
+
 #: Finish reasons of answers that are none, or a part: they can't be set to mean whole ones.
 _NEVER_WHOLE = frozenset(
     (
@@ -64,6 +67,21 @@ class ChatSettings(Settings):
     """Silence after which the head of a response goes out. Until then an error has its status."""
     heartbeat: float = Field(default=10.0, gt=0)
     """Silence after which a stream of events gets a comment."""
+
+    store: SecretStr = SecretStr("memory://")
+    """The URL of the store of answers: `memory://`, whose answers can be rejoined in the process
+    that makes them alone, `redis://host:6379/0`, or `none`: no answer can be rejoined.
+    """
+    answer_ttl: float = Field(default=600.0, gt=0)
+    """Time for which an answer is kept after its last use."""
+    answer_max_bytes: int = Field(default=8 * 1024 * 1024, gt=0)
+    """The most bytes that are kept of one answer."""
+    lease: float = Field(default=10.0, gt=0)
+    """Time after which the answers of a process that was killed are ended."""
+    grace: float = Field(default=3.0, ge=0)
+    """Time in which a client that has left can rejoin its answer, before it is cancelled."""
+    orphan: float = Field(default=600.0, gt=0)
+    """Time for which an answer goes on without its client (`X-On-Disconnect: continue`)."""
 
     message_limit: int = Field(default=32 * 1024, gt=0)
     """The most bytes of a message, in UTF-8."""

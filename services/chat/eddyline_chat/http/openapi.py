@@ -51,11 +51,18 @@ class Answer(TypedDict):
     usage: NotRequired[dict[str, Any]]
 
 
+def _request() -> dict[str, Any]:
+    """The schema of a body; Pydantic's puts its parts where OpenAPI has no place for them."""
+    schema = ChatRequest.model_json_schema()
+    schema["properties"]["messages"]["items"] = schema.pop("$defs")["Turn"]
+    return schema
+
+
 #: The routes read their bodies themselves, with a bound.
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": _request()}},
     }
 }
 _EVENTS = {

@@ -6,14 +6,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.service.access import Caller
-from eddyline.service.app import Context
-from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_chat.http import message
-from eddyline_chat.http.answer import Answer, Pace
+from eddyline_chat.http.answers import Answers, new_id
 from eddyline_chat.http.forms import EventStream, Form, PlainText, Whole
 from eddyline_chat.http.openapi import EVENTS, TEXT, WHOLE
 from eddyline_chat.settings import ChatSettings
-from eddyline_chat.upstreams.base import Message, Question, Upstream, Upstreams
+from eddyline_chat.upstreams.base import Message, Question, Upstream
+from eddyline_chat.v1.forms import ChunkStream
 
 
 async def allowed(caller: Caller) -> Principal:
@@ -28,15 +27,10 @@ AllowedCaller = Annotated[Principal, Depends(allowed)]
 class ChatApi:
     """The routes of the service; each public method but `routes` is an endpoint."""
 
-    #: Set by the lifespan of the service: there are upstreams only while it runs.
-    upstreams: Upstreams
-
-    def __init__(self, context: Context, settings: ChatSettings) -> None:
-        self._context = context
+    def __init__(self, answers: Answers, settings: ChatSettings) -> None:
+        self._answers = answers
         self._limit = settings.message_limit
         self._most = settings.request_limit
-        self._pace = Pace(settings.head_after, settings.heartbeat)
-        self._pulls = StreamMetrics("chat", "pull")
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
@@ -53,15 +47,19 @@ class ChatApi:
     ) -> Response:
         text = message.checked("prompt", prompt, self._limit)
         messages: list[Message] = [{"role": "user", "content": text}]
-        return await self._answer(request, caller, self.upstreams.words, messages, PlainText())
+        return await self._answer(
+            request, caller, self._answers.upstreams.words, messages, PlainText()
+        )
 
     async def chat_stream(self, request: Request, caller: AllowedCaller) -> Response:
         messages = await message.read(request, self._limit, self._most)
-        return await self._answer(request, caller, self.upstreams.tokens, messages, EventStream())
+        return await self._answer(
+            request, caller, self._answers.upstreams.tokens, messages, EventStream()
+        )
 
     async def chat_sync(self, request: Request, caller: AllowedCaller) -> Response:
         messages = await message.read(request, self._limit, self._most)
-        return await self._answer(request, caller, self.upstreams.whole, messages, Whole())
+        return await self._answer(request, caller, self._answers.upstreams.whole, messages, Whole())
 
     async def _answer(
         self,
@@ -71,10 +69,8 @@ class ChatApi:
         messages: list[Message],
         form: Form,
     ) -> Response:
-        # nosniff: no browser may take the echo of a prompt for HTML.
-        headers = {"X-Chat-Upstream": self.upstreams.label, "X-Content-Type-Options": "nosniff"}
         question = Question({"messages": messages}, message.passed_on(request))
-        with self._context.limits.for_request(request, caller) as permit:
-            context = self._context.stream(self._pulls, permit, caller.expires)
-            answer = Answer(form, context, self._pace)
-            return await answer.response(request, upstream, question, headers)
+        chunks = ChunkStream(self._answers.upstreams.model, id := new_id(), usage=True)
+        return await self._answers.answer(
+            request, caller, upstream, question, form, chunks.payload, id
+        )

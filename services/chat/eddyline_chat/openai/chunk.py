@@ -31,7 +31,11 @@ class Chunk:
 
 def parse(data: bytes) -> Chunk:
     """Raises UpstreamError for an error object, and for data that is no chunk."""
-    value = load(data)
+    try:
+        value = orjson.loads(data)
+    except ValueError:
+        data = data.decode("utf-8", "replace").encode()
+        value = load(data)
     if not isinstance(value, dict):
         raise UpstreamError("the upstream sent a chunk that is not a JSON object")
     if value.get("error") or value.get("object") == "error":

@@ -14,10 +14,11 @@ _NO_TEXT = ("tool_calls", "function_call", "audio")
 
 class Text:
     """The text of choice 0: others are other answers. Content in parts is Mistral's (`ContentChunk`
-    in its reference).
+    in its reference). `text_alone`: an answer that holds anything else is an error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, text_alone: bool = True) -> None:
+        self._text_alone = text_alone
         #: The finish reason, once it has come.
         self.finish: str = ""
         #: The usage, where the upstream tells it.
@@ -54,7 +55,7 @@ class Text:
     def _take(self, choice: dict[str, Any]) -> str:
         delta = chunks.delta(choice)
         for name in _NO_TEXT:
-            if delta.get(name):
+            if self._text_alone and delta.get(name):
                 raise UpstreamError(f"the upstream answered by {name}: only text can be shown here")
         content, refusal = delta.get("content"), delta.get("refusal")
         text = content if isinstance(content, str) else "".join(_texts(content))
@@ -67,6 +68,9 @@ class Text:
         return self._joined(text) if text else ""
 
     def _end(self, reason: str) -> None:
+        if not self._text_alone:
+            self.finish = reason
+            return
         if reason in ("tool_calls", "function_call"):
             raise UpstreamError(f"the upstream answered by {reason}: only text can be shown here")
         if reason == "content_filter":

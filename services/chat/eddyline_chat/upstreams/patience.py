@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+#: Seconds by which a timer of a loop that runs is not late.
+_STALLED = 0.1
+
 
 class Patience:
     """Seconds that an upstream may still take; `give_up` is called when they are used up.
@@ -48,6 +51,10 @@ class Patience:
     def _look(self) -> None:
         if self._left is not None:
             return
+        late = self._loop.time() - self._deadline
+        if late > _STALLED:
+            # This process did not run: the upstream's bytes may wait.
+            self._deadline += late + min(late, self.limit)
         if self._loop.time() >= self._deadline:
             self._give_up()
         else:

@@ -38,13 +38,17 @@ class ChunkStream:
         }
 
     def chunk(self, chunk: Chunk) -> bytes:
-        value, data = chunk.value, chunk.data
-        choices = value.get("choices")
-        if not choices and value.get("usage") and not self._usage:
+        value = chunk.value
+        if not self._usage and not value.get("choices") and value.get("usage"):
             return b""
-        if not self._is_complete(value, choices) or b"\n" in data:
-            data = self._completed(value)
-        return b"data: %b\n\n" % data
+        return b"data: %b\n\n" % self.payload(chunk)
+
+    def payload(self, chunk: Chunk) -> bytes:
+        """The data of the event for a chunk: its JSON in one line."""
+        value, data = chunk.value, chunk.data
+        if not self._is_complete(value, value.get("choices")) or b"\n" in data:
+            return self._completed(value)
+        return data
 
     def end(self) -> bytes:
         return _DONE

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from eddyline.errors import (
     BadRequest,
     Forbidden,
+    Gone,
     NotFound,
     Overloaded,
     StreamingError,
@@ -18,7 +19,7 @@ from eddyline.errors import (
     Unavailable,
     UpstreamError,
 )
-from eddyline.service.openapi.operation import Responses, Schema, event, ref, stream
+from eddyline.service.openapi.operation import Responses, Schema, event, parameter, ref, stream
 from eddyline.wire.sse import EVENT_STREAM
 
 
@@ -35,6 +36,18 @@ class OpenAIError(TypedDict):
     """The form of errors in OpenAI's API."""
 
     error: ErrorDetail
+
+
+class Generation(TypedDict):
+    """An answer. `status`: `in_progress`, `completed`, `failed` or `cancelled`."""
+
+    id: str
+    object: str
+    status: str
+    text: str
+    finish_reason: str | None
+    usage: dict[str, Any] | None
+    error: ErrorDetail | None
 
 
 class ModelObject(TypedDict):
@@ -107,6 +120,40 @@ COMPLETIONS: dict[str, Any] = {
         "OpenAI's API: its clients work with this service's URL and `/v1`. All fields go to the "
         "upstream, and its chunks come back as it wrote them. A stream that fails ends with "
         '`data: {"error": …}` and never looks whole.'
+    ),
+}
+_KEPT = _errors(BadRequest, NotFound)
+GENERATION: dict[str, Any] = {
+    "response_class": Response,
+    "response_model": Generation | OpenAIError,
+    "responses": _answer("The answer", Generation) | _KEPT,
+    "description": "The status of an answer, and its text so far. Its id: `X-Generation-Id`.",
+}
+CANCEL: dict[str, Any] = {
+    **GENERATION,
+    "description": "Ends an answer, wherever it is made; one that has ended stays as it is.",
+}
+GENERATION_EVENTS: dict[str, Any] = {
+    "response_class": Response,
+    "response_model": OpenAIError,
+    "openapi_extra": {
+        "parameters": [
+            parameter("after", {"type": "string"}, "The id of an event: those after it come."),
+            parameter("Last-Event-ID", {"type": "string"}, "Goes before `after`.", "header"),
+        ]
+    },
+    "responses": {
+        200: {
+            "description": "The chunks of the answer, each with an id",
+            "content": stream(EVENT_STREAM, event(_COMPLETION)),
+        },
+        204: {"description": "There is no more, and will be none"},
+        **_KEPT,
+        **_errors(Gone, Overloaded),
+    },
+    "description": (
+        "An answer again: from its first chunk, or from the one after `Last-Event-ID`, while it "
+        "is made and afterwards, in any process."
     ),
 }
 MODELS: dict[str, Any] = {

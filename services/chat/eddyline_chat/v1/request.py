@@ -21,8 +21,11 @@ class ModelNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for a chat completion. `usage`: the client wants the chunk that holds it."""
+    """A request for a chat completion, and its bytes. `usage`: the client wants the chunk that
+    holds it.
+    """
 
+    raw: bytes
     body: dict[str, Any]
     stream: bool
     usage: bool
@@ -48,7 +51,7 @@ async def read(request: Request, limit: int, model: str) -> Asked:
     options = body.get("stream_options") or {}
     if not isinstance(options, dict) or (options and not stream):
         raise BadRequest("stream_options: expected an object, and only beside stream=true")
-    return Asked({**body, "stream": stream}, stream, bool(options.get("include_usage")))
+    return Asked(raw, {**body, "stream": stream}, stream, bool(options.get("include_usage")))
 
 
 def _check_messages(body: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ Act = Callable[[Any], object]
 @pytest.fixture
 async def server(fake: Any) -> AsyncIterator[Running]:
     """A service whose limits are short, in front of the fake upstream."""
-    times: dict[str, float] = {"idle_timeout": 0.3, "first_token_timeout": 0.6}
+    times: dict[str, float] = {"idle_timeout": 0.3, "first_token_timeout": 0.6, "grace": 0.0}
     app = create_app(ChatSettings(upstream=fake.url, model="m", api_key="sk-key", **times))
     async with running(app) as server:
         yield server

@@ -41,7 +41,7 @@ async def test_clients_that_leave_at_once_leave_no_connection_to_the_upstream(
     fake: Any, http: str, path: str, body: bytes
 ) -> None:
     fake.answer = endless
-    app = create_app(ChatSettings(upstream=fake.url, model="m"))
+    app = create_app(ChatSettings(upstream=fake.url, model="m", grace=0))
     async with running(app, **({"http": http} if http else {})) as server:
         all_here = asyncio.Barrier(LEAVERS)
         leaving = (come_and_leave(server.port, path, body, all_here) for _ in range(LEAVERS))
@@ -54,7 +54,7 @@ async def test_clients_that_leave_at_once_leave_no_connection_to_the_upstream(
 
 async def test_the_gauge_counts_the_connections_that_are_open(fake: Any) -> None:
     fake.answer = endless
-    app = create_app(ChatSettings(upstream=fake.url, model="m"))
+    app = create_app(ChatSettings(upstream=fake.url, model="m", grace=0))
     async with running(app) as server:
         all_here = asyncio.Barrier(4)
         leaving = asyncio.gather(

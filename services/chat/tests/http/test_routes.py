@@ -17,6 +17,7 @@ from eddyline.service.app import Context, Service
 from eddyline.service.app import create_app as create_suite
 from eddyline.testing import Running, Stream, eventually, fetch, running
 from eddyline_chat.app import create_app
+from eddyline_chat.http.answers import Answers
 from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Upstream, Upstreams
@@ -38,7 +39,12 @@ async def serve(fake: Any) -> AsyncIterator[Serve]:
         servers: list[Running] = []
 
         async def start(http: str = "", **fields: Any) -> Running:
-            settings = {"upstream": fake.url, "model": "m", "api_key": SecretStr(KEY)} | fields
+            settings = {
+                "upstream": fake.url,
+                "model": "m",
+                "api_key": SecretStr(KEY),
+                "grace": 0.0,
+            } | fields
             app = create_app(ChatSettings(**settings))
             options = {"http": http} if http else {}
             servers.append(await stack.enter_async_context(running(app, **options)))
@@ -177,9 +183,10 @@ async def serving(upstream: Upstream, **settings: Any) -> AsyncIterator[Running]
     """The routes over one upstream of the test's own."""
     fields = ChatSettings(**settings)
     context = Context.from_settings(fields)
-    api = ChatApi(context, fields)
-    api.upstreams = Upstreams("scripted", "m", upstream, upstream, upstream, upstream)
-    async with running(create_suite(context, [Service("chat", api.routes())], "Test")) as server:
+    answers = Answers(context, fields)
+    answers.upstreams = Upstreams("scripted", "m", upstream, upstream, upstream, upstream)
+    service = Service("chat", ChatApi(answers, fields).routes())
+    async with running(create_suite(context, [service], "Test")) as server:
         yield server
         await released(server)
 
@@ -202,7 +209,7 @@ async def test_an_upstream_of_ones_own_answers() -> None:
     [
         "eddyline_chat.upstreams.scripted.Scripted.ask",
         "eddyline_chat.http.message.passed_on",
-        "eddyline_chat.http.routes.Answer",
+        "eddyline_chat.http.answers.Answer",
         "starlette.responses.Response.init_headers",
     ],
 )

@@ -18,7 +18,7 @@ HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 @pytest.fixture
 async def client(fake: Any) -> AsyncIterator[AsyncOpenAI]:
-    pace: dict[str, Any] = {"idle_timeout": 0.5, "heartbeat": 0.02, "head_after": 0.02}
+    pace: dict[str, Any] = {"idle_timeout": 5, "heartbeat": 0.02}
     app = create_app(ChatSettings(upstream=fake.url, model="m", **pace))
     async with running(app) as server:
         async with AsyncOpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0) as client:
