@@ -136,7 +136,7 @@ class RedisJournal:
         epoch, sequence = (after.epoch, after.sequence) if after is not None else ("", 0)
         place = (epoch, sequence, limit, PAGE_BYTES)
         arguments = (*self._state(), *place, interest.since, *_asked(interest))
-        answer = await self._run(self.link, _READ, self.keys.journal, arguments)
+        answer = await self._run(self.link, _READ, self.keys.journal, arguments, reads=True)
         name, head, first, gap, rows, lost, starts = answer
         epoch = name.decode()
         oldest = Cursor(epoch, first - 1)
@@ -149,7 +149,7 @@ class RedisJournal:
     async def locate(self, id: str) -> Entry | None:
         # One call, whether there is such an entry or not: the time would tell a stranger.
         keys = (self.keys.key("journal"), self.keys.key("ids"))
-        row = await self.link.run(_LOCATE, keys, (id,))
+        row = await self.link.run(_LOCATE, keys, (id,), reads=True)
         return redis_record.from_stream([row])[0] if row else None
 
     async def topics(self, limit: int, before: int | None = None) -> list[tuple[str, Cursor]]:
@@ -245,10 +245,16 @@ class RedisJournal:
         return await self._run(self._publishing, _PUBLISH, hub_keys, arguments)
 
     async def _run(
-        self, link: RedisLink, script: Script, keys: Sequence[str], arguments: Sequence[Any]
+        self,
+        link: RedisLink,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        *,
+        reads: bool = False,
     ) -> Any:
         try:
-            return await link.run(script, keys, arguments)
+            return await link.run(script, keys, arguments, reads=reads)
         except ResponseError as error:
             match str(error).split():
                 case ["FORMAT", found, newest]:

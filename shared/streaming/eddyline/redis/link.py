@@ -81,8 +81,13 @@ class RedisLink:
         """The answer to one command; raises Unavailable, or RedisError where it is wrong."""
         return await self._run(lambda connection: connection.call(*command))
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """The result of a script. Its first argument is the run id of the connection's server."""
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any], *, reads: bool = False
+    ) -> Any:
+        """The result of a script. Its first argument is the run id of the connection's server.
+
+        `reads`: the script may run twice, and does where a connection breaks that was there before.
+        """
 
         async def evaluate(connection: RedisConnection) -> Any:
             rest = (len(keys), *keys, connection.run_id, *arguments)
@@ -91,7 +96,7 @@ class RedisLink:
             except NoScriptError:
                 return await connection.call("EVAL", script.source, *rest)
 
-        return await self._run(evaluate)
+        return await self._run(evaluate, reads)
 
     async def close(self) -> None:
         for task in self._calls:
@@ -99,10 +104,10 @@ class RedisLink:
         await asyncio.gather(*self._calls, return_exceptions=True)
         await self._drop()
 
-    async def _run(self, work: _Work) -> Any:
+    async def _run(self, work: _Work, again: bool = False) -> Any:
         # In a task of its own: the caller may be cancelled, but an answer that is half read would
         # be taken for that of the next call.
-        task = asyncio.create_task(self._attempt(work))
+        task = asyncio.create_task(self._attempt(work, again))
         self._calls.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
@@ -112,19 +117,19 @@ class RedisLink:
         if not task.cancelled():
             task.exception()  # asked for, so that asyncio does not log it if the caller has left
 
-    async def _attempt(self, work: _Work) -> Any:
+    async def _attempt(self, work: _Work, again: bool) -> Any:
         try:
             async with asyncio.timeout(CALL_TIMEOUT), self._lock:
+                again = again and self._connection is not None
                 try:
-                    return await work(await self._connected())
-                except ResponseError as error:
-                    if not _is_away(error):
+                    return await self._work(work)
+                except ResponseError:
+                    raise
+                except Failure:
+                    if not again:
                         raise
-                    await self._drop()
-                    raise
-                except BaseException:
-                    await self._drop()
-                    raise
+                # A new connection that breaks as well says that Redis is away.
+                return await self._work(work)
         except ResponseError as error:
             if not _is_away(error):
                 raise
@@ -133,6 +138,18 @@ class RedisLink:
         except Failure as error:
             _log.warning("Redis is away: %s: %s", type(error).__name__, error)
             raise Unavailable("Redis is away: nobody knows whether it was done", 2.0) from error
+
+    async def _work(self, work: _Work) -> Any:
+        """The result of a piece of work; a connection that may not be used again is dropped."""
+        try:
+            return await work(await self._connected())
+        except ResponseError as error:
+            if _is_away(error):
+                await self._drop()
+            raise
+        except BaseException:
+            await self._drop()
+            raise
 
     async def _connected(self) -> RedisConnection:
         if self._connection is None:

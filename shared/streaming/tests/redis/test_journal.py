@@ -437,3 +437,24 @@ async def test_a_full_redis_says_so_until_it_has_room(tmp_path):
             await eventually(lambda: "full" in (journal.fault or ""))
             server.command("DEL filler")
             await eventually(lambda: journal.fault is None)
+
+
+async def test_a_read_whose_connection_was_lost_is_done_again_at_once(server):
+    """Its client notices nothing; an append is not repeated blindly, and a second loss is told."""
+    async with FaultProxy(server.port) as proxy:
+        async with RedisJournal(f"redis://127.0.0.1:{proxy.port}") as journal:
+            await append(journal, "1")
+            await journal.read(None, 10)
+            for _ in range(3):
+                proxy.cut()
+                [entry] = (await journal.read(None, 10)).entries
+                assert text(entry) == "1"
+                proxy.cut()
+                assert await journal.locate("none") is None
+            proxy.cut()
+            with pytest.raises(Unavailable):
+                await journal.link.call("PING")
+            await journal.read(None, 10)
+            server.stop(signal.SIGKILL)
+            with pytest.raises(Unavailable):
+                await journal.read(None, 10)

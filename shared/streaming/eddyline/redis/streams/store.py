@@ -47,6 +47,9 @@ _CREATE, _APPEND, _READ, _DELETE, _LIST, _LOOK, _SWEEP = map(
     _script, ("create", "append", "read", "delete", "list", "look", "sweep")
 )
 
+#: Scripts that may run twice: an answer that is lost with its connection is asked for again.
+_READING = (_READ, _LIST, _LOOK, _SWEEP)
+
 
 class RedisStore:
     """Streams in one Redis, for any number of processes; use it within `run()`.
@@ -185,7 +188,8 @@ class RedisStore:
         link = self._links[zlib.crc32(encoded) % LINKS]
         fixed = (self._prefix, secrets.token_hex(8), encoded)
         try:
-            return await link.run(script, [self._prefix + "meta"], (*fixed, *arguments))
+            keys, reads = [self._prefix + "meta"], script in _READING
+            return await link.run(script, keys, (*fixed, *arguments), reads=reads)
         except ResponseError as error:
             if str(error).startswith("FORMAT "):
                 _, found, newest = str(error).split()

@@ -11,7 +11,7 @@ import pytest
 from eddyline.errors import SettingsError, Unavailable, UnknownFormat
 from eddyline.redis.streams.store import RedisStore
 from eddyline.store.base import Batch, Fork, ProducerStamp, StreamConfig
-from eddyline.testing import RedisServer, eventually
+from eddyline.testing import FaultProxy, RedisServer, eventually
 from eddyline.testing.store_contract.helpers import (
     KEPT,
     Notes,
@@ -279,3 +279,12 @@ async def test_an_empty_redis_that_is_away_does_not_end_the_start(tmp_path):
 def test_a_bad_name_is_refused(name):
     with pytest.raises(SettingsError, match="name="):
         RedisStore.from_url(f"redis://127.0.0.1:1/0?name={name}")
+
+
+async def test_a_read_whose_connection_was_lost_is_done_again_at_once(server):
+    async with FaultProxy(server.port) as proxy:
+        async with opened(f"redis://127.0.0.1:{proxy.port}") as store:
+            await made(store, b"a")
+            for _ in range(3):
+                proxy.cut()
+                assert await whole(store) == [b"a"]
