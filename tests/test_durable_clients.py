@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from eddyline.testing import FaultProxy, eventually, fetch, running
+from eddyline_downloads.app import create_app as create_downloads
+from eddyline_downloads.settings import DownloadsSettings
 from eddyline_events.app import create_app as create_events
 from eddyline_events.settings import EventsSettings
 from eddyline_streams.app import create_app
@@ -138,4 +140,35 @@ async def test_a_topic_is_tailed_by_the_official_clients_through_cuts(
             for reader in readers:
                 if reader.process.returncode is None:
                     reader.process.kill()
+                await reader.ended
+
+
+async def test_a_file_is_tailed_by_the_official_client_through_cuts(
+    typescript: tuple[str, str], tmp_path: Path
+) -> None:
+    """By its own offsets, from the beginning: byte for byte."""
+    lines, cuts = 300, 3
+    path = tmp_path / "grows.log"
+    path.touch()
+
+    def read(reader: Client) -> bytes:
+        return "".join(reader.items).encode()
+
+    app = create_downloads(DownloadsSettings(store=str(tmp_path)))
+    async with running(app) as server, FaultProxy(server.port) as proxy:
+        url = f"{proxy.url}/download/grows.log"
+        readers = [await start(*typescript, "bytes", url, mode) for mode in ("sse", "long-poll")]
+        try:
+            for first in range(0, lines, lines // cuts):
+                for n in range(first, first + lines // cuts):
+                    with path.open("ab") as file:
+                        file.write(b"line %d\n" % n)
+                whole = path.read_bytes()
+                await eventually(lambda: all(read(each) == whole for each in readers), 60)  # noqa: B023
+                # The client takes three connections of less than a second for a bad proxy.
+                await asyncio.sleep(1.1)  # sleep: the pace of the cuts
+                proxy.cut()
+        finally:
+            for reader in readers:
+                reader.process.kill()
                 await reader.ended

@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from eddyline.errors import BadRequest, NotFound
+from eddyline.errors import BadRequest, Gone, NotFound
 from eddyline.service.openapi.operation import ADMISSION, Responses, parameter, problems
 from eddyline_downloads.http.media import BINARY
 
@@ -39,11 +39,12 @@ _BYTES = {BINARY: {"schema": {"type": "string", "format": "binary"}}}
 CHUNKS: Responses = {200: {"content": _BYTES}, **ADMISSION}
 FILE: Responses = {
     200: {"description": "The file, of its own media type", "content": _BYTES},
+    204: {"description": "By an offset: nothing came in time"},
     206: {"description": "The ranges that were asked for", "content": _BYTES},
     304: {"description": "The file is the one that the client has"},
     412: {"description": "The file is another one than the client asks for"},
     416: {"description": "All ranges lie outside the file"},
-    **problems(BadRequest, NotFound),
+    **problems(BadRequest, NotFound, Gone),
     **ADMISSION,
 }
 SUMS: Responses = {
@@ -61,6 +62,13 @@ FOLDER: dict[str, Any] = {
 }
 RANGES: dict[str, Any] = {
     "parameters": [
+        parameter(
+            "offset",
+            {"type": "string"},
+            "Read the file as a durable stream of bytes: `-1`, `now`, or an offset of an answer.",
+        ),
+        parameter("live", {"enum": ["long-poll", "sse"]}, "With `offset`: waits for growth."),
+        parameter("cursor", {"type": "string"}, "The `Stream-Cursor` of the last answer."),
         parameter("Range", {"type": "string"}, "Parts of the file: `bytes=1000-`.", "header"),
         parameter(
             "If-Range",

@@ -20,6 +20,7 @@ from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_downloads.generated import CHUNK, generated
 from eddyline_downloads.http import openapi
+from eddyline_downloads.http.durable import FileStreams
 from eddyline_downloads.http.media import BINARY, content_disposition, media_type
 from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.http.sums import sums
@@ -45,6 +46,7 @@ class DownloadsApi:
         self._context = context
         self._settings = settings
         self._store = store
+        self._durable = FileStreams(context, store)
         self._files = StreamMetrics("downloads", "file")
         self._pulls = StreamMetrics("downloads", "pull")
 
@@ -141,6 +143,8 @@ class DownloadsApi:
         caller = await self._context.authenticator.principal(request)
         _refuse_encoded_slash(request)
         caller.require("downloads", "read", checked(path))
+        if "offset" in request.query_params:
+            return await self._durable.respond(request, path, caller)
         with self._context.limits.for_request(request, caller) as permit:
             media = media_type(path)
             headers = _headers(kind, path, media)
