@@ -64,7 +64,7 @@ class FileStreams:
 
 
 class FileSource:
-    """One file, of whatever type: its bytes have no messages. It has no end."""
+    """One file. Of any media type it is bytes, for these have no messages; it has no end."""
 
     content_type = BINARY
     headers: dict[str, str] = {}  # noqa: RUF012 - the protocol's type
