@@ -88,6 +88,14 @@ KNOBS = (
     Knob("spike-factor", 1.5, "how many times the users", least=1),
     Knob("drain", 20.0, "stage 5: seconds in which they go"),
     Knob("export", "", "file to write all figures to, as JSON", hidden=True),
+    Knob("junit", "", "file to write a test case for each bound to, as JUnit's XML", hidden=True),
+    Knob(
+        "verdict",
+        "printed",
+        "left: the export has it, and the caller prints it",
+        ("printed", "left"),
+        hidden=True,
+    ),
 )
 
 #: Of Locust's options.

@@ -27,6 +27,9 @@ from urllib.request import urlopen
 
 import psutil
 
+from loadtests.outcome import closing
+from loadtests.verdict import Check
+
 #: The installed services: their names, without importing any.
 SERVICES = tuple(sorted(entry.name for entry in entry_points(group="eddyline.services")))
 
@@ -87,6 +90,8 @@ def main() -> int:
     command += ["-u", str(users), "-r", str(rate)]
     command += ["-t", f"{round(options.seconds + users / rate)}s"]
     command += ["--think", str(max(3.0, options.streams / 100)), "--export", str(export)]
+    # The servers' view belongs to the verdict, which is printed here, once.
+    command += ["--verdict", "left"]
     if options.processes > 1:
         command += several(options.processes)
     with ExitStack() as stack:
@@ -106,10 +111,10 @@ def main() -> int:
         f" PROCESSES={options.processes}"
     ) + (f" ARGS={shlex.quote(shlex.join(knobs))}" if knobs else "")
     export.write_text(json.dumps(run, indent=1))
-    print(f"\n{server_table(run)}\n\nAll figures: {export}")
+    print(f"\n{server_table(run)}\n\nAll figures: {export}\n")
     fault = disagreement(run)
-    if fault:
-        print(f"FAILED: {fault}")
+    checks = [Check(**check) for check in run["checks"]]
+    print(closing(checks, [*run["verdict"], *([fault] if fault else [])]))
     return client.returncode or int(bool(fault))
 
 

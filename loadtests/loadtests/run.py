@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import knobs, shapes, workers
+from loadtests import knobs, outcome, shapes, workers
 from loadtests.knobs import NAMES, BadKnob
 from loadtests.measures import Measures, Role
 from loadtests.silence import Silence
@@ -56,17 +56,23 @@ def install(environment: Any) -> None:
 
 
 def finish(environment: Any) -> None:
-    """Prints the verdict, and sets the exit code by it; call it by Locust's event `quitting`."""
+    """Judges, sets the exit code, and writes files; call it by Locust's event `quitting`.
+
+    The verdict is printed at Locust's last event: after all of its own tables.
+    """
     if isinstance(environment.runner, WorkerRunner):
         return
     snapshot = environment.measures.snapshot()
-    print(f"\n{table(snapshot)}\n")
-    for fault in snapshot["verdict"]:
-        print(f"FAILED: {fault}")
-    if not snapshot["verdict"]:
-        print("PASSED")
-    if path := environment.parsed_options.export:
-        options = vars(environment.parsed_options)
+    checks = environment.thresholds.checks(environment.measures)
+    text = f"\n{table(snapshot)}\n"
+    if environment.parsed_options.verdict == "printed":
+        text += f"\n{outcome.closing(checks, snapshot['verdict'])}"
+    environment.events.quit.add_listener(lambda **_: print(text, flush=True))
+    options = vars(environment.parsed_options)
+    if path := options["junit"]:
+        outcome.write_junit(Path(path), checks, snapshot)
+    if path := options["export"]:
+        snapshot["checks"] = [vars(check) for check in checks]
         used = {name: options[name] for name in NAMES}
         # Of the users that there were: the command line may choose some.
         shares = {user.knob: used[user.knob] for user in environment.user_classes}
@@ -101,7 +107,8 @@ def _start(environment: Any) -> None:
 def _prepare(environment: Any) -> None:
     options = environment.parsed_options
     knobs.check(options)
-    environment.measures.judge = Thresholds.read(Path(options.thresholds)).faults
+    environment.thresholds = Thresholds.read(Path(options.thresholds))
+    environment.measures.judge = environment.thresholds.faults
     # Locust may have made its dispatcher by now, which looks at these when it begins.
     for user in environment.user_classes:
         number = getattr(options, user.knob)

@@ -37,6 +37,19 @@ class BadThresholds(Exception):
 
 
 @dataclass(frozen=True)
+class Check:
+    """One bound of a run: `text` is the value beside the bound, and `fault` a sentence beyond it.
+
+    `group` is a kind of stream, or `seconds`.
+    """
+
+    group: str
+    name: str
+    text: str
+    fault: str | None
+
+
+@dataclass(frozen=True)
 class Thresholds:
     #: By kind of stream and counter.
     most: dict[str, dict[str, int]]
@@ -71,27 +84,44 @@ class Thresholds:
     def faults(self, measures: Measures) -> list[str]:
         """The faults, worst first; none of a good run."""
         others = [text for text in measures.faults if text.partition(":")[0] not in KINDS]
-        return [*others, *self._counted(measures), *_unheard(measures), *self._slow(measures)]
+        counted = [check.fault for check in self._counted(measures) if check.fault]
+        slow = [check.fault for check in self._timed(measures) if check.fault]
+        return [*others, *counted, *_unheard(measures), *slow]
 
-    def _counted(self, measures: Measures) -> Iterator[str]:
+    def checks(self, measures: Measures) -> list[Check]:
+        """Each bound of the kinds that took part, and of the times that were measured."""
+        there = {kind for kind, each in measures.kinds.items() if any(each.values().values())}
+        counted = [check for check in self._counted(measures) if check.group in there]
+        timed = [
+            check
+            for name in self.seconds
+            if measures.histograms[name].count
+            for check in self._timed(measures, name)
+        ]
+        return [*counted, *timed]
+
+    def _counted(self, measures: Measures) -> Iterator[Check]:
         for kind, limits in self.most.items():
             counters = measures.kinds[kind].values()
             for counter, limit in limits.items():
-                if (number := counters[counter]) > limit:
+                number, fault = counters[counter], None
+                if number > limit:
                     unit = _UNITS.get(kind, "message")
                     text = _TEXTS[counter][number != 1].format(n=number, unit=unit)
                     allowed = f", more than {limit}" if limit else ""
-                    yield f"{kind}: {text}{allowed}{_why(measures, kind, counter)}"
+                    fault = f"{kind}: {text}{allowed}{_why(measures, kind, counter)}"
+                yield Check(kind, counter, f"{number} of {limit}", fault)
 
-    def _slow(self, measures: Measures) -> Iterator[str]:
+    def _timed(self, measures: Measures, only: str | None = None) -> Iterator[Check]:
         for name, limits in self.seconds.items():
+            if only not in (None, name):
+                continue
             summary = measures.histograms[name].summary()
             for percentile, limit in limits.items():
-                if (value := summary[percentile]) > limit:
-                    yield (
-                        f"{name}: {percentile} {milliseconds(value)},"
-                        f" more than {milliseconds(limit)}"
-                    )
+                value, bound = milliseconds(summary[percentile]), milliseconds(limit)
+                slow = f"{name}: {percentile} {value}, more than {bound}"
+                fault = slow if summary[percentile] > limit else None
+                yield Check("seconds", f"{name} {percentile}", f"{value} of {bound}", fault)
 
 
 def _items(key: str, found: dict[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -119,7 +119,9 @@ async def load(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     output, errors = (text.decode() for text in await process.communicate())
     print(errors, output)
     assert process.returncode is not None
-    named = [line for line in output.splitlines() if re.match(r"FAILED| {4}\S", line)]
+    # After Locust's own tables.
+    assert output.splitlines()[-1] == ("FAILED" if process.returncode else "PASSED")
+    named = [line for line in output.splitlines() if re.match(r"FAILED: | {4}\S", line)]
     return process.returncode, "\n".join(named)
 
 
