@@ -1,7 +1,8 @@
 """The bytes of a body, from those of a scan; and the words of its error."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from eddyline.errors import StreamingError
 from eddyline_records.sources.base import Encode, Row, Summary
@@ -24,9 +25,16 @@ class Counted:
         self.rows = 0
         self._encode = encode
         self._made = 0
+        #: As the encoder's own, for sources that have their rows as JSON.
+        self.objects: Callable[[Sequence[str]], bytes] | None = None
+        if (objects := getattr(encode, "objects", None)) is not None:
+            self.objects = partial(self._counted, objects)
 
     def __call__(self, rows: Sequence[Row]) -> bytes:
-        encoded = self._encode(rows)
+        return self._counted(self._encode, rows)
+
+    def _counted(self, encode: Callable[[Sequence[Any]], bytes], rows: Sequence[Any]) -> bytes:
+        encoded = encode(rows)
         self._made += len(rows)
         return encoded
 

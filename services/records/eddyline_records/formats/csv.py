@@ -1,5 +1,6 @@
 """Rows as CSV (RFC 4180), with a header line. A null is an empty cell, an empty text is `""`."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,10 +24,10 @@ def csv(columns: Sequence[str], options: Options) -> Body:
     def cell(value: Any) -> str:
         if isinstance(value, str):
             return text(value)
-        if value is None or value in _INFINITE:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return options.null
-        if isinstance(value, bytes):
-            return _quote(orjson.dumps(base64_object(value)).decode())
+        if isinstance(value, bytes | list | dict | bool):
+            return text(orjson.dumps(value, base64_object).decode())
         return repr(value)
 
     def encode(rows: Sequence[Row]) -> bytes:
@@ -38,8 +39,6 @@ def csv(columns: Sequence[str], options: Options) -> Body:
 
 
 CSV = Format("csv", ("text/csv",), csv)
-
-_INFINITE = (float("inf"), float("-inf"))
 
 
 def _text(options: Options) -> Callable[[str], str]:

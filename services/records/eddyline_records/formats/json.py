@@ -13,23 +13,39 @@ from eddyline_records.formats.base import Body, Format, Options, base64_object, 
 from eddyline_records.sources.base import Encode, Row
 
 
+class JsonLines:
+    """An encoder of rows as JSON objects, one a line, with a member for each column.
+
+    `objects` does the same for a source that has its rows as JSON objects. `before` and `after` are
+    the bytes around an object.
+    """
+
+    def __init__(self, columns: Sequence[str], before: str = "", after: str = "") -> None:
+        self._columns = columns
+        self._before = before
+        self._after = after + "\n"
+        self._framed = bool(before)
+
+    def __call__(self, rows: Sequence[Row]) -> bytes:
+        # A source's row may end in its key, which has no name here unless the client asked for it.
+        objects = (dict(zip(self._columns, row, strict=False)) for row in rows)
+        if self._framed:
+            return b"".join(_line({"row": value}) for value in objects)
+        return b"".join(map(_line, objects))
+
+    def objects(self, texts: Sequence[str]) -> bytes:
+        between = self._after + self._before
+        return (self._before + between.join(texts) + self._after).encode()
+
+
 def ndjson(columns: Sequence[str]) -> Encode:
     """One JSON object a line, with a member for each column."""
-
-    def encode(rows: Sequence[Row]) -> bytes:
-        # A source's row may end in its key, which has no name here unless the client asked for it.
-        return b"".join(_line(dict(zip(columns, row, strict=False))) for row in rows)
-
-    return encode
+    return JsonLines(columns)
 
 
 def framed_lines(columns: Sequence[str], options: Options) -> Encode:
     """As `lines`, and each object is the member `row` of its line: no row looks like the end."""
-
-    def encode(rows: Sequence[Row]) -> bytes:
-        return b"".join(_line({"row": dict(zip(columns, row, strict=False))}) for row in rows)
-
-    return converted(options, encode)
+    return converted(options, JsonLines(columns, '{"row":', "}"))
 
 
 def lines(columns: Sequence[str], options: Options) -> Body:

@@ -17,7 +17,8 @@ Row = Sequence[Any]
 InvalidText = Literal["replace", "error"]
 
 #: Makes the bytes of rows, in the format that the client asked for. Raises TypeError for a value
-#: that the format cannot express.
+#: that the format cannot express. One with an attribute `objects` that is not None takes rows as
+#: texts of JSON objects, too: a source that has such texts spares the objects of Python.
 Encode = Callable[[Sequence[Row]], bytes]
 
 

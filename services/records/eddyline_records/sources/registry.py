@@ -5,6 +5,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from eddyline_records.sources.base import Source
+from eddyline_records.sources.duckdb.source import DuckSource
 from eddyline_records.sources.sqlite.source import SqliteSource
 
 #: Makes the source of a dataset, of its name and its URL; raises ValueError.
@@ -13,6 +14,9 @@ FromUrl = Callable[[str, SplitResult], Source]
 #: Sources by the scheme of their URLs: another source is one more line here.
 SOURCES: dict[str, FromUrl] = {
     "sqlite": SqliteSource.from_url,
+    "parquet": DuckSource.from_url,
+    "csv": DuckSource.from_url,
+    "duckdb": DuckSource.from_url,
 }
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
