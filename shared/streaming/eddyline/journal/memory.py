@@ -49,8 +49,8 @@ class MemoryJournal:
         key_age: float = KEY_AGE,
         of_topic: Callable[[str], TopicBounds | None] = unbounded,
     ) -> None:
-        self._window = SparseWindow(Cursor(new_epoch(), 0), max_bytes, max_age)
         self._bounded = BoundedTopics(of_topic)
+        self._window = SparseWindow(Cursor(new_epoch(), 0), max_bytes, max_age, self._bounded)
         self._followers: list[Follower] = []
         self._own_ids: dict[str, Entry] = {}
         self._spent = SpentIds(max_bytes // SPENT_SHARE)
@@ -162,7 +162,6 @@ class MemoryJournal:
 
     def _forget(self, gone: list[Entry]) -> None:
         for entry in gone:
-            self._bounded.forget(entry.topic, entry.cursor.sequence)
             if self._own_ids.get(entry.id) is entry:
                 del self._own_ids[entry.id]
                 self._spent.add(entry.id, entry.cursor.sequence)

@@ -6,6 +6,7 @@ from bisect import bisect_left
 
 from eddyline.journal.base import Entry, Gap, Page
 from eddyline.journal.cursor import Cursor
+from eddyline.journal.topic_bounds import BoundedTopics
 
 #: Bytes that an entry costs beside its frame: objects, indexes, a topic of usual length.
 ENTRY_OVERHEAD = 500
@@ -42,6 +43,11 @@ class Window:
         return len(self._entries)
 
     @property
+    def held(self) -> int:
+        """Bytes of memory, about."""
+        return self._bytes
+
+    @property
     def oldest(self) -> Cursor:
         """The cursor before the oldest entry."""
         return Cursor(self.head.epoch, self._first - 1)
@@ -67,7 +73,7 @@ class Window:
         return entry
 
     def _is_over(self, entry: Entry, now: float) -> bool:
-        if self._bytes > self._max_bytes and len(self._entries) > 1:
+        if self.held > self._max_bytes and len(self._entries) > 1:
             return True
         return self._max_age is not None and now - entry.time > self._max_age
 
@@ -95,12 +101,19 @@ class Window:
 
 
 class SparseWindow(Window):
-    """A window of one epoch, of which entries in the middle may go."""
+    """A window of one epoch, of which entries in the middle go by the bounds of their topics."""
 
-    def __init__(self, head: Cursor, max_bytes: int, max_age: float | None = None) -> None:
+    def __init__(
+        self, head: Cursor, max_bytes: int, max_age: float | None, bounded: BoundedTopics
+    ) -> None:
         super().__init__(head, max_bytes, max_age)
+        self._bounded = bounded
         #: Sequences of entries, some of which are gone.
         self._order: list[int] = []
+
+    @property
+    def held(self) -> int:
+        return self._bytes + self._bounded.held
 
     def add(self, entry: Entry) -> list[Entry]:
         self._order.append(entry.cursor.sequence)
@@ -116,6 +129,8 @@ class SparseWindow(Window):
 
     def _drop_first(self) -> Entry:
         entry = super()._drop_first()
+        # At once: its share of the index counts.
+        self._bounded.forget(entry.topic, entry.cursor.sequence)
         self._skip_missing()
         return entry
 

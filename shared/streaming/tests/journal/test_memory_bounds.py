@@ -1,5 +1,6 @@
 """The bounds of a journal in memory, filled: they count all that is held."""
 
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 
 from eddyline.errors import Unavailable
 from eddyline.journal import memory
-from eddyline.journal.base import NewEntry, Receipt
+from eddyline.journal.base import Entry, NewEntry, Receipt, TopicBounds
 from eddyline.journal.cursor import Cursor
 from eddyline.journal.keys import KEY_OVERHEAD, Keys
 from eddyline.journal.memory import MemoryJournal
+from eddyline.journal.window import Window
 
 BOUND = 2_000_000
 
@@ -54,6 +56,40 @@ def test_a_full_journal_takes_as_much_as_it_says(entry: Callable[[int], NewEntry
     size, journal = traced(fill)
     assert 0.3 * BOUND < size < 1.5 * BOUND
     assert len(journal._window) > 1
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [TopicBounds(max_entries=2), TopicBounds(max_bytes=5000, max_age=3600)],
+    ids=["count", "bytes and age"],
+)
+@pytest.mark.parametrize("topics", [1, 40, 10**9])
+def test_topics_with_bounds_of_their_own_are_counted(bounds: TopicBounds, topics: int) -> None:
+    """Their index, the topics that lost entries, and the own ids of these."""
+
+    def fill() -> MemoryJournal:
+        journal = MemoryJournal(BOUND, of_topic=lambda topic: bounds)
+        for n in range(6_000):
+            journal.append_now(NewEntry(f"topic/{n % topics}", "x", id=f"own-{n}"))
+        return journal
+
+    size, _ = traced(fill)
+    assert size < 1.5 * BOUND
+
+
+def test_recent_entries_of_a_process_take_as_much_as_it_says() -> None:
+    """The window of a broadcast, beside a journal in Redis."""
+
+    def fill() -> Window:
+        window = Window(Cursor("e", 0), BOUND)
+        for n in range(1, 400):
+            new = NewEntry("t", "x" * 10_000, alternates=(f"{n}" + "a" * 4000,))
+            window.add(Entry.from_new(new, Cursor("e", n), time.time()))
+        return window
+
+    size, window = traced(fill)
+    assert 0.3 * BOUND < size < 1.5 * BOUND
+    assert len(window) > 1
 
 
 async def test_idempotency_keys_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,14 @@ async def test_a_request_that_never_ends_is_ended(connect, sent, answer, monkeyp
         assert (await one.ended()).startswith(answer)
 
 
+async def test_a_connection_that_asks_nothing_more_is_ended(connect):
+    async with connect(keep_alive=1) as client:
+        one = await client()
+        await one.send(GET + b"\r\n")
+        assert await one.status() == 200
+        assert await one.ended() == b""
+
+
 async def test_a_slow_head_is_not_saved_by_a_byte_now_and_then(connect):
     async with connect(head_timeout=0.3) as client:
         one = await client()
