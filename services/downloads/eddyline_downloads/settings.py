@@ -1,10 +1,11 @@
 """Settings of the downloads service: `DOWNLOADS_*`, beside those of every service."""
 
 from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from eddyline.service.settings import Settings
 
@@ -26,6 +27,29 @@ class DownloadsSettings(Settings):
     SQLite, a path, which is there after a restart and for each process of the machine. `off`: none
     is computed, and a copy of a file has another ETag.
     """
+
+    index: str = ""
+    """The file that `/static/FOLDER/` shows, as `index.html`; by default a list of the folder."""
+    immutable: Annotated[tuple[str, ...], NoDecode] = ()
+    """Paths of files that never change, such as those whose names carry a hash, by commas:
+    `assets/*`. Caches keep them for a year, and ask no more.
+    """
+    scripts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Paths of pages whose scripts may run, such as reports of coverage, separated by commas:
+    `reports/*`. Each has an origin of its own, without the rights of this one.
+    """
+
+    @field_validator("immutable", "scripts", mode="before")
+    @classmethod
+    def _by_commas(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("index")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if "/" in value or "\0" in value or value.startswith("."):
+            raise ValueError("expected the name of a file, such as index.html")
+        return value
 
     @field_validator("digests")
     @classmethod

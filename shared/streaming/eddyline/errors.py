@@ -44,8 +44,11 @@ class BadCursor(BadRequest):
 
 
 class Unauthorized(StreamingError):
+    """`challenge` is the value of `WWW-Authenticate` (RFC 9110 §11.6.1)."""
+
     status = 401
     title = "Unauthorized"
+    challenge: str = 'Bearer realm="eddyline"'
 
 
 class Forbidden(StreamingError):

@@ -1,14 +1,16 @@
 """HTTP of the downloads service."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from time import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from eddyline.auth.principal import Principal
 from eddyline.errors import BadRequest, NotFound
 from eddyline.files.digests.digests import Digests
 from eddyline.files.version import FileVersion
@@ -20,12 +22,19 @@ from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline_downloads.generated import CHUNK, generated
 from eddyline_downloads.http import openapi
+from eddyline_downloads.http.access import Reader, principal_of
 from eddyline_downloads.http.durable import FileStreams
-from eddyline_downloads.http.media import BINARY, content_disposition, media_type
+from eddyline_downloads.http.folder_page import date_of, folder_response
+from eddyline_downloads.http.folders import Entry, read_folder
+from eddyline_downloads.http.headers import FileHeaders, Kind
+from eddyline_downloads.http.media import BINARY, media_type
 from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.http.sums import sums
 from eddyline_downloads.settings import DownloadsSettings
-from eddyline_downloads.stores.base import Store, checked
+from eddyline_downloads.stores.base import Store, absent, checked
+
+#: Entries of a folder's page by default, and at most.
+ENTRIES, MOST_ENTRIES = 1000, 10_000
 
 #: Chunks of `GET /stream` by default (64 MiB), and at most (1 TiB).
 CHUNKS = 1024
@@ -47,6 +56,7 @@ class DownloadsApi:
         self._settings = settings
         self._store = store
         self._durable = FileStreams(context, store)
+        self._headers = FileHeaders(settings, private=context.authenticator.enabled)
         self._files = StreamMetrics("downloads", "file")
         self._pulls = StreamMetrics("downloads", "pull")
 
@@ -85,7 +95,7 @@ class DownloadsApi:
 
     async def list_files(
         self,
-        caller: Caller,
+        caller: Reader,
         prefix: Annotated[str, Query(max_length=4096)] = "",
         cursor: Annotated[str, Query(max_length=4096)] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -104,7 +114,7 @@ class DownloadsApi:
         ]
         return {"files": files, "cursor": page.cursor}
 
-    async def list_digests(self, request: Request, caller: Caller) -> Response:
+    async def list_digests(self, request: Request, caller: Reader) -> Response:
         """The SHA-256 of each file of a folder, for `sha256sum --check`."""
         digests = self._digests
         if digests is None:
@@ -137,55 +147,62 @@ class DownloadsApi:
             stream = self._context.stream(self._pulls, permit, caller.expires)
             return PullResponse(lambda: generated(chunks), stream, media_type=BINARY)
 
-    async def _send(
-        self, request: Request, path: str, kind: Literal["attachment", "inline"]
-    ) -> Response:
-        caller = await self._context.authenticator.principal(request)
+    async def _send(self, request: Request, path: str, kind: Kind) -> Response:
+        caller = await principal_of(self._context.authenticator, request)
         _refuse_encoded_slash(request)
+        if path == "" or path.endswith("/"):
+            path = path + self._settings.index if kind == "inline" else path
+            if path == "" or path.endswith("/"):
+                return await self._list_folder(request, path, caller)
         caller.require("downloads", "read", checked(path))
         if "offset" in request.query_params:
             return await self._durable.respond(request, path, caller)
         with self._context.limits.for_request(request, caller) as permit:
             media = media_type(path)
-            headers = _headers(kind, path, media)
+            headers = self._headers.of(kind, path, media)
             stream = self._context.stream(self._files, permit, caller.expires)
             file = await self._store.open(path)
             return FileResponse(
                 file, stream, media_type=media, headers=headers, digests=self._digests
             )
 
-
-def _headers(kind: Literal["attachment", "inline"], path: str, media: str) -> dict[str, str]:
-    headers = {
-        # Without it browsers guess, and show an old version without a question (RFC 9111 §4.2.2).
-        "Cache-Control": "no-cache",
-        "Content-Disposition": content_disposition(kind, path),
-        "X-Content-Type-Options": "nosniff",
-    }
-    if kind == "inline" and media != "application/pdf":
-        # A page or an SVG would run its scripts with the rights of this origin. PDFs have no
-        # such scripts, and browsers show none in a sandbox.
-        headers["Content-Security-Policy"] = "sandbox"
-    return headers
+    async def _list_folder(self, request: Request, path: str, caller: Principal) -> Response:
+        if path:
+            checked(path[:-1])
+        after, limit = _page_asked(request)
+        may_read = partial(caller.allows, "downloads", "read")
+        folder = await read_folder(self._store, path, after, limit, may_read)
+        if path and not folder.entries and not after:
+            raise absent(path)
+        files = [entry.version for entry in folder.entries if entry.version is not None]
+        known = iter(files if self._digests is None else await self._digests.recall(files))
+        entries = [Entry(e.name, e.version and next(known)) for e in folder.entries]
+        private = self._context.authenticator.enabled
+        folder = replace(folder, entries=entries)
+        # A page of 10,000 entries would hold up all streams.
+        return await asyncio.to_thread(folder_response, request, folder, private=private)
 
 
 def _described(path: str, version: FileVersion, now: float) -> FileInfo:
     return {
         "path": path,
         "size": version.size,
-        "modified": _date(version.modified / 10**9),
+        "modified": date_of(version.modified),
         "etag": version.etag(now),
         "sha256": version.sha256.hex() if version.sha256 is not None else None,
         "media_type": media_type(path),
     }
 
 
-def _date(seconds: float) -> str | None:
-    """The date in ISO 8601; None for one that cannot be written, such as one of the year 10000."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        return None
+def _page_asked(request: Request) -> tuple[str, int]:
+    """The cursor and the limit of a raw route's query; raises BadRequest."""
+    unknown = set(request.query_params) - {"cursor", "limit"}
+    if unknown:
+        raise BadRequest(f"{sorted(unknown)[0]!r} is no parameter of a folder: cursor, limit")
+    limit = request.query_params.get("limit", str(ENTRIES))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MOST_ENTRIES:
+        raise BadRequest(f"limit={limit[:20]!r}: expected 1 to {MOST_ENTRIES}")
+    return request.query_params.get("cursor", ""), int(limit)
 
 
 def _add_file_route(

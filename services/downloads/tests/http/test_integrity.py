@@ -105,7 +105,7 @@ async def test_the_digests_of_a_folder_are_checked_by_sha256sum(
     )
     assert b"secret" not in text
     if (program := shutil.which("sha256sum")) is None:
-        pytest.skip("sha256sum (coreutils) is not here")
+        pytest.skip("sha256sum is not here: apt-get install coreutils")
     command = [program, "--check", "--strict"]
     checked = subprocess.run(command, input=text, cwd=folder / prefix, capture_output=True)
     assert checked.returncode == 0, checked.stderr

@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eddyline.errors import StreamingError, Unavailable
+from eddyline.errors import StreamingError, Unauthorized, Unavailable
 from eddyline.wire.sse import EVENT_STREAM, STREAM_HEADERS, retry_frame
 
 
@@ -32,8 +32,8 @@ def headers_of(error: StreamingError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    if error.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="eddyline"'
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = error.challenge
     return headers
 
 
