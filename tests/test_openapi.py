@@ -23,6 +23,7 @@ SERVICES = registrations()
 NAMES = [*SERVICES, "suite"]
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+OPENAI_PATHS = ("/v1/chat", "/v1/models", "/v1/generations", "/v1/responses")
 OPENAI = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}}
 
 
@@ -81,9 +82,7 @@ def test_every_answer_has_a_schema(name: str, documents: dict[str, Any]) -> None
             elif status[0] in "45" and operation.id != "readyz":
                 # Subscriptions of streams have refusals of their protocol as well; the routes of
                 # OpenAI's API have errors in its form alone.
-                speaks_openai = operation.path.startswith(
-                    ("/v1/chat", "/v1/models", "/v1/generations")
-                )
+                speaks_openai = operation.path.startswith(OPENAI_PATHS)
                 expected = OPENAI if speaks_openai else PROBLEM
                 assert response["content"].items() >= expected.items(), (operation.id, status)
             for media_type, content in response.get("content", {}).items():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
+import orjson
+
 from eddyline.errors import NotFound, StreamingError, Unavailable, UpstreamError
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import StreamStore
@@ -16,7 +18,7 @@ from eddyline_chat.upstreams.base import Exchange, Question, Receiver, Upstream
 
 _log = logging.getLogger(__name__)
 
-#: What a client's leaving does to its answer.
+#: The fate of an answer whose client has left.
 OnDisconnect = Literal["cancel", "continue"]
 
 
@@ -82,6 +84,10 @@ class Generation:
             if not self._begun:
                 self._log.end("failed", [records.failure(_UNASKED), records.DONE])
             raise
+
+    def note(self, record: dict[str, Any]) -> None:
+        """A record of ours before those of the upstream."""
+        self._log.add([orjson.dumps(record)])
 
     # The upstream of an answer.
 

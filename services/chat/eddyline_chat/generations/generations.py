@@ -9,13 +9,14 @@ from typing import Any
 
 from fastapi import Response
 
+from eddyline.broadcast.formats import Format
 from eddyline.errors import Gone, NotFound, StreamingError, Unavailable, UpstreamError
 from eddyline.journal.cursor import EARLIEST, Cursor
 from eddyline.produce.stream_feed import StreamFeed
 from eddyline.produce.stream_feeds import StreamFeeds
 from eddyline.service.admission import Permit
 from eddyline.service.drain import Drain
-from eddyline.store.base import NOTHING, Batch, StreamConfig, StreamEnded, StreamInfo
+from eddyline.store.base import NOTHING, Batch, Record, StreamConfig, StreamEnded, StreamInfo
 from eddyline.store.stores import RunnableStore
 from eddyline.tasks import background
 from eddyline_chat.generations import records
@@ -31,6 +32,9 @@ _LOOK = 1.0
 
 #: Seconds before the drain's deadline at which answers that still run get their error.
 _BEFORE_DEADLINE = 0.5
+
+#: Seconds between two looks at the log of an answer, while the process stops.
+_DRAINING = 0.1
 
 #: Bytes of a page of a log.
 _PAGE = 1024 * 1024
@@ -103,16 +107,61 @@ class Generations:
 
     async def state(self, owner: str | None, id: str) -> dict[str, Any]:
         """The status of an answer, its text so far, and its usage. Raises NotFound."""
-        info = await self._find(owner, id)
-        found, after = list[Any](), None
-        while True:
-            page = await self._store.read(_key(owner, id), after, _PAGE)
-            found += page.records
-            if not page.records or page.records[-1].cursor == page.info.head:
-                break
-            after = page.records[-1].cursor
+        await self._find(owner, id)
+        found, info = await self._read(_key(owner, id))
         status = {"complete": "completed", None: "in_progress"}.get(info.end, info.end)
         return {"id": id, "object": "generation", "status": status, **records.told(found)}
+
+    async def values(self, owner: str | None, id: str) -> list[dict[str, Any] | str]:
+        """The records so far, as objects; last the reason of the end, where it has come."""
+        await self._find(owner, id)
+        found, info = await self._read(_key(owner, id))
+        values: list[dict[str, Any] | str] = records.values(found)
+        return values if info.end is None else [*values, info.end]
+
+    async def follow(
+        self, owner: str | None, id: str, heartbeat: float
+    ) -> AsyncIterator[dict[str, Any] | str | None]:
+        """The records as objects, from the first one on, and last the reason of the end. None after
+        each `heartbeat` seconds of silence.
+        """
+        key = _key(owner, id)
+        info = await self._find(owner, id)
+        feed = await self._feeds.hold(key, info.life)
+        try:
+            if info.end is None:
+                self._watch(owner, id, feed)
+            after: Cursor | None = None
+            while True:
+                page = await self._store.read(key, after, _PAGE)
+                for value in records.values(page.records):
+                    yield value
+                after = page.records[-1].cursor if page.records else after
+                if page.info.end is not None and after == page.info.head:
+                    yield page.info.end
+                    return
+                if page.records:
+                    continue
+                if self._drain.draining:
+                    # An answer may finish until the deadline, which cuts its readers off.
+                    await asyncio.sleep(_DRAINING)
+                    continue
+                try:
+                    async with asyncio.timeout(heartbeat):
+                        await feed.changed(page.info.head)
+                except TimeoutError:
+                    yield None
+        finally:
+            feed.release()
+
+    async def _read(self, key: str) -> tuple[list[Record], StreamInfo]:
+        """All records of a log."""
+        found: list[Record] = []
+        while True:
+            page = await self._store.read(key, found[-1].cursor if found else None, _PAGE)
+            found += page.records
+            if not page.records or found[-1].cursor == page.info.head:
+                return found, page.info
 
     async def cancel(self, owner: str | None, id: str) -> dict[str, Any]:
         """Ends an answer, in whichever process it is made; its state. Raises NotFound."""
@@ -130,6 +179,7 @@ class Generations:
         permit: Permit,
         expires: float | None,
         headers: dict[str, str],
+        format: Format = records.EVENTS,
     ) -> Response:
         """The chunks after `after`, each with its id, until the answer has ended; 204 where there
         are no more. Raises NotFound; Gone where the answer, or the place, is no longer there.
@@ -146,7 +196,7 @@ class Generations:
                 await self._store.append(_lease(owner, id), Batch([b"reader"]))
             self._watch(owner, id, feed)
         start = EARLIEST if after is None else after
-        return feed.response(permit, start, records.EVENTS, expires=expires, headers=headers)
+        return feed.response(permit, start, format, expires=expires, headers=headers)
 
     async def whole(self, owner: str | None, id: str) -> bytes:
         """The one record of an answer in one piece, once it is there. Raises UpstreamError where it

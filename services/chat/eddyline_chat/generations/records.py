@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from eddyline.broadcast.formats import ServerSentEvents
-from eddyline.errors import StreamingError
+from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.base import Entry, NewEntry
 from eddyline.journal.cursor import Cursor
 from eddyline.store.base import Record
@@ -30,7 +30,18 @@ class ChunkEvents(ServerSentEvents):
         return b": ping\n"
 
 
+class CompletionEvents(ChunkEvents):
+    """Events for clients of OpenAI's API, to which a mere end is one of the answer: where the
+    stream ends before it, there is an error.
+    """
+
+    def ending(self, cursor: Cursor, retry: int) -> bytes:
+        error = Unavailable("this process is stopping: the answer is not whole", 2.0)
+        return b"data: %b\n\ndata: %b\n\n" % (failure(error), DONE)
+
+
 EVENTS = ChunkEvents()
+COMPLETION = CompletionEvents()
 
 
 def failure(error: StreamingError) -> bytes:
@@ -42,6 +53,11 @@ def entry(record: Record) -> Entry:
     """A record as its readers get it."""
     new = NewEntry("", record.data.decode("utf-8", "replace"), None)
     return Entry.from_new(new, record.cursor, time.time())
+
+
+def values(found: Iterable[Record]) -> list[Any]:
+    """Records as objects, without the end."""
+    return [orjson.loads(record.data) for record in found if record.data != DONE]
 
 
 def told(records: Iterable[Record]) -> dict[str, Any]:

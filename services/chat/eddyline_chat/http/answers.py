@@ -11,6 +11,7 @@ from eddyline.service.admission import Permit
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.wire import sse
+from eddyline_chat.generations import records
 from eddyline_chat.generations.generation import OnDisconnect
 from eddyline_chat.generations.generations import Generations
 from eddyline_chat.http.answer import Answer, Pace
@@ -88,7 +89,7 @@ class Answers:
             return Response(data, media_type=form.media_type, headers=headers)
         headers = {**sse.STREAM_HEADERS, **headers}
         return await self.generations.events(
-            caller.identity, id, None, permit, caller.expires, headers
+            caller.identity, id, None, permit, caller.expires, headers, records.COMPLETION
         )
 
 

@@ -89,8 +89,9 @@ _REQUEST: Schema = {
 }
 
 
-def _errors(*errors: type[StreamingError]) -> Responses:
-    every: tuple[type[StreamingError], ...] = (*errors, Unauthorized, Forbidden, Unavailable)
+def errors(*own: type[StreamingError]) -> Responses:
+    """The error objects that a route answers with."""
+    every: tuple[type[StreamingError], ...] = (*own, Unauthorized, Forbidden, Unavailable)
     content = {"application/json": {"schema": ref(OpenAIError)}}
     return {error.status: {"description": error.title, "content": content} for error in every}
 
@@ -115,14 +116,14 @@ COMPLETIONS: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}}
     },
-    "responses": _ANSWER | _errors(BadRequest, NotFound, TooLarge, UpstreamError, Overloaded),
+    "responses": _ANSWER | errors(BadRequest, NotFound, TooLarge, UpstreamError, Overloaded),
     "description": (
         "OpenAI's API: its clients work with this service's URL and `/v1`. All fields go to the "
         "upstream, and its chunks come back as it wrote them. A stream that fails ends with "
         '`data: {"error": …}` and never looks whole.'
     ),
 }
-_KEPT = _errors(BadRequest, NotFound)
+_KEPT = errors(BadRequest, NotFound)
 GENERATION: dict[str, Any] = {
     "response_class": Response,
     "response_model": Generation | OpenAIError,
@@ -149,7 +150,7 @@ GENERATION_EVENTS: dict[str, Any] = {
         },
         204: {"description": "There is no more, and will be none"},
         **_KEPT,
-        **_errors(Gone, Overloaded),
+        **errors(Gone, Overloaded),
     },
     "description": (
         "An answer again: from its first chunk, or from the one after `Last-Event-ID`, while it "
@@ -159,12 +160,12 @@ GENERATION_EVENTS: dict[str, Any] = {
 MODELS: dict[str, Any] = {
     "response_class": Response,
     "response_model": ModelList | OpenAIError,
-    "responses": _answer("The models", ModelList) | _errors(BadRequest),
+    "responses": _answer("The models", ModelList) | errors(BadRequest),
     "description": "The models that can be asked.",
 }
 MODEL: dict[str, Any] = {
     "response_class": Response,
     "response_model": ModelObject | OpenAIError,
-    "responses": _answer("The model", ModelObject) | _errors(BadRequest, NotFound),
+    "responses": _answer("The model", ModelObject) | errors(BadRequest, NotFound),
     "description": "One model.",
 }

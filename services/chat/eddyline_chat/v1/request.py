@@ -47,7 +47,7 @@ async def read(request: Request, limit: int, model: str) -> Asked:
     if not isinstance(stream, bool):
         raise BadRequest(f"stream={stream!r}: expected true or false")
     _check_messages(body)
-    _check_model(body, model)
+    check_model(body, model)
     options = body.get("stream_options") or {}
     if not isinstance(options, dict) or (options and not stream):
         raise BadRequest("stream_options: expected an object, and only beside stream=true")
@@ -63,7 +63,8 @@ def _check_messages(body: dict[str, Any]) -> None:
             raise BadRequest(f"messages.{place}: expected an object with a role")
 
 
-def _check_model(body: dict[str, Any], model: str) -> None:
+def check_model(body: dict[str, Any], model: str) -> None:
+    """Raises BadRequest or ModelNotFound unless the body asks for the model that there is."""
     asked = body.get("model")
     if not isinstance(asked, str) or not asked:
         raise BadRequest(f"model: expected the name of a model, such as {model!r}")

@@ -1,0 +1,185 @@
+"""OpenAI's Responses API over any chat upstream: `/v1/responses`."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from eddyline.auth.principal import Principal
+from eddyline.errors import BadRequest, NotFound, UpstreamError
+from eddyline.responses.pull import PullResponse
+from eddyline.service.admission import Permit
+from eddyline.service.raw_route import RawRoute
+from eddyline.telemetry.metrics import StreamMetrics
+from eddyline.wire import sse
+from eddyline_chat.generations.generations import Generations
+from eddyline_chat.generations.starting import Starting
+from eddyline_chat.http.answers import ID, Answers
+from eddyline_chat.http.message import passed_on
+from eddyline_chat.responses import request as requests
+from eddyline_chat.responses.events import ResponseEvents
+from eddyline_chat.responses.openapi import CREATE, READ, STOP
+from eddyline_chat.responses.request import Asked
+from eddyline_chat.settings import ChatSettings
+from eddyline_chat.upstreams.base import Question
+from eddyline_chat.v1.forms import ChunkStream
+from eddyline_chat.v1.routes import json_response
+
+_PING = b": ping\n"
+
+
+class ResponsesApi:
+    """OpenAI's routes of responses; each public method but `routes` is an endpoint."""
+
+    def __init__(self, answers: Answers, settings: ChatSettings) -> None:
+        self._answers = answers
+        self._limit = settings.request_limit
+        self._head_after = settings.head_after
+        self._heartbeat = settings.heartbeat
+        self._pulls = StreamMetrics("chat", "pull")
+
+    def routes(self) -> APIRouter:
+        routes = APIRouter(route_class=RawRoute)
+        path = "/v1/responses/{id}"
+        routes.add_api_route("/v1/responses", self.create_response, methods=["POST"], **CREATE)
+        routes.add_api_route(f"{path}/cancel", self.cancel_response, methods=["POST"], **STOP)
+        routes.add_api_route(path, self.read_response, methods=["GET"], **READ)
+        return routes
+
+    async def create_response(self, request: Request) -> Response:
+        generations, caller = await self._find(request)
+        model = self._answers.upstreams.model
+        asked = await requests.read(request, self._limit, model)
+        id = f"resp_{uuid.uuid4().hex}"
+        with self._answers.context.limits.for_request(request, caller) as permit:
+            started = await self._start(request, generations, caller, id, asked)
+            if asked.stream:
+                return self._stream(permit, generations, caller, id, -1, started)
+            if not asked.background:
+                await self._finished(generations, caller, id, started)
+        response = (await self._read(generations, caller, id)).response
+        if not asked.background and response["status"] in ("failed", "cancelled"):
+            raise UpstreamError(response["error"]["message"])
+        return json_response(response)
+
+    async def read_response(self, request: Request) -> Response:
+        allowed = ("stream", "starting_after", "include", "include[]", "include_obfuscation")
+        generations, caller = await self._find(request, *allowed)
+        id = request.path_params["id"]
+        if request.query_params.get("stream") not in ("true", "True", "1"):
+            return json_response((await self._read(generations, caller, id)).response)
+        await generations.state(caller.identity, id)  # raises NotFound
+        after = _starting_after(request)
+        with self._answers.context.limits.for_request(request, caller) as permit:
+            return self._stream(permit, generations, caller, id, after, None)
+
+    async def cancel_response(self, request: Request) -> Response:
+        generations, caller = await self._find(request)
+        id = request.path_params["id"]
+        await generations.cancel(caller.identity, id)
+        return json_response((await self._read(generations, caller, id)).response)
+
+    async def _start(
+        self, request: Request, generations: Generations, caller: Principal, id: str, asked: Asked
+    ) -> Starting:
+        upstreams = self._answers.upstreams
+        chunks = ChunkStream(upstreams.model, id, usage=True)
+        made = await generations.begin(
+            caller.identity,
+            id,
+            upstreams.completions,
+            chunks.payload,
+            "continue" if asked.background else "cancel",
+        )
+        assert made is not None
+        made.note(_meta(id, upstreams.model, asked))
+        starting = Starting(made)
+        with made.asked():
+            made.ask(Question(asked.question, passed_on(request)), starting)
+        if not asked.background:
+            await starting.wait(self._head_after)  # raises the upstream's error
+        return starting
+
+    async def _finished(
+        self, generations: Generations, caller: Principal, id: str, started: Starting
+    ) -> None:
+        try:
+            async for _ in generations.follow(caller.identity, id, self._heartbeat):
+                pass
+        finally:
+            started.leave()
+
+    def _stream(
+        self,
+        permit: Permit,
+        generations: Generations,
+        caller: Principal,
+        id: str,
+        after: int,
+        started: Starting | None,
+    ) -> Response:
+        context = self._answers.context.stream(self._pulls, permit, caller.expires)
+        chunks = self._chunks(generations, caller, id, after, started)
+        return PullResponse(chunks, context, media_type=sse.EVENT_STREAM, headers={ID: id})
+
+    async def _chunks(
+        self,
+        generations: Generations,
+        caller: Principal,
+        id: str,
+        after: int,
+        started: Starting | None,
+    ) -> AsyncIterator[bytes]:
+        events = ResponseEvents(id)
+        try:
+            async for record in generations.follow(caller.identity, id, self._heartbeat):
+                if record is None:
+                    yield _PING
+                    continue
+                made = events.end(record) if isinstance(record, str) else events.record(record)
+                if data := b"".join([_frame(e) for e in made if e["sequence_number"] > after]):
+                    yield data
+        finally:
+            if started is not None:
+                started.leave()
+
+    async def _read(self, generations: Generations, caller: Principal, id: str) -> ResponseEvents:
+        events = ResponseEvents(id)
+        for record in await generations.values(caller.identity, id):
+            for _ in events.end(record) if isinstance(record, str) else events.record(record):
+                pass
+        return events
+
+    async def _find(self, request: Request, *parameters: str) -> tuple[Generations, Principal]:
+        for name in request.query_params:
+            if name not in parameters:
+                raise BadRequest(f"unknown parameter {name[:80]!r}")
+        caller = await self._answers.context.authenticator.principal(request)
+        caller.require("chat", "complete")
+        if self._answers.generations is None:
+            raise NotFound("responses need a store of answers: CHAT_STORE is none")
+        return self._answers.generations, caller
+
+
+def _starting_after(request: Request) -> int:
+    """The number of the event after which to start; `Last-Event-ID` says the same."""
+    found = request.headers.get("last-event-id") or request.query_params.get("starting_after")
+    if found is None:
+        return -1
+    if not found.isdecimal() or len(found) > 15:
+        raise BadRequest(f"starting_after={found[:80]!r}: expected the number of an event")
+    return int(found)
+
+
+def _meta(id: str, model: str, asked: Asked) -> dict[str, Any]:
+    """The first record: a chunk without choices, which holds what the response repeats."""
+    common = {"id": id, "object": "chat.completion.chunk", "created": int(time.time())}
+    return {**common, "model": model, "choices": [], "response": asked.echoed}
+
+
+def _frame(event: dict[str, Any]) -> bytes:
+    head = f"event: {event['type']}\nid: {event['sequence_number']}\n".encode()
+    return head + b"data: " + orjson.dumps(event) + b"\n\n"
