@@ -1,5 +1,6 @@
 """Puts the chat service together: `app` alone, `service` as a part of standalone."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -20,6 +21,8 @@ from eddyline_chat.upstreams import demo, openai
 from eddyline_chat.v1.errors import OpenAIErrors
 from eddyline_chat.v1.generations import GenerationsApi
 from eddyline_chat.v1.routes import CompletionsApi
+
+_log = logging.getLogger(__name__)
 
 
 def service(context: Context, settings: ChatSettings) -> Service:
@@ -46,6 +49,12 @@ def _generations(context: Context, settings: ChatSettings) -> Generations | None
     url = settings.store.get_secret_value()
     if url == NO_STORE:
         return None
+    if settings.workers > 1 and url.partition("://")[0] in ("memory", "file"):
+        _log.warning(
+            "EDDYLINE_WORKERS=%d: with this CHAT_STORE an answer can be rejoined in the worker that"
+            " makes it alone: redis://… is for all of them",
+            settings.workers,
+        )
     store, meter = store_from_url(url), StreamMetrics("chat", "broadcast")
     feeds = StreamFeeds(store, records.entry, meter, context.settings.policy, context.drain)
     return Generations(store, feeds, context.drain, settings)

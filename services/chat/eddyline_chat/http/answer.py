@@ -61,6 +61,8 @@ class Answer:
         #: The head may go out; or the error that is answered by a status.
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: Reason | None = None
+        #: Whether the body gets its regular end.
+        self._clean = True
         self._over = False
         self._bytes = 0
         self._spoke = self._loop.time()
@@ -196,17 +198,16 @@ class Answer:
         if not self._ready.done():
             self._ready.set_result(None)
 
-    def _fail(self, error: StreamingError, data: bytes = b"") -> None:
+    def _fail(self, error: StreamingError, data: bytes = b"", reason: Reason = "failed") -> None:
         """`data`: bytes that came before the error."""
         self._leave()
         last = self._form.failure(error)
         if not self._ready.done() and not (data and self._form.heartbeat is not None):
-            self._ended = "failed"
+            self._ended = reason
             self._ready.set_exception(error)
-        elif last is None:
-            self._end("failed", data)
-        else:
-            self._end("complete", data + last)
+            return
+        self._clean = last is not None
+        self._end(reason, data + (last or b""))
 
     def _end(self, reason: Reason, last: bytes) -> None:
         """The answer has ended; its last bytes are on their way."""
@@ -226,7 +227,7 @@ class Answer:
         if connection is None or reason is None:
             return
         self._count(len(last))
-        if reason == "complete":
+        if self._clean:
             connection.close(last)
         else:
             connection.write(last)
@@ -264,7 +265,7 @@ class Answer:
 
     def _stop(self, error: StreamingError) -> None:
         if self._ended is None:
-            self._fail(error)
+            self._fail(error, reason="drain")
 
     # The end.
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client import REGISTRY
 
 from eddyline.testing import Running, eventually, fetch, running
 from eddyline_chat.app import create_app
@@ -249,6 +250,18 @@ async def test_cut_answers_are_never_whole(server: Running, fake: Any, act: Act)
     first, last = events.events()
     assert (first, last.startswith('event: error\ndata: {"error": ')) == (token("one "), True)
     assert whole.status == 502
+
+
+async def test_an_answer_that_tells_its_failure_counts_as_failed(
+    server: Running, fake: Any
+) -> None:
+    def failed() -> float:
+        labels = {"service": "chat", "kind": "pull", "reason": "failed"}
+        return REGISTRY.get_sample_value("eddyline_streams_ended_total", labels) or 0.0
+
+    before = failed()
+    await ask(server, fake, CUT["[DONE] without a finish"], "/chat/stream")
+    assert failed() == before + 1
 
 
 @table(EMPTY)
