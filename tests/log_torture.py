@@ -175,7 +175,7 @@ def _is_told(gap: str, missing: int) -> bool:
 
 @dataclass
 class Torture:
-    """A folder with one log, the processes that serve it, and those who follow it."""
+    """A folder with one log, the processes that serve it, and its followers."""
 
     folder: Path
     processes: list[Process]

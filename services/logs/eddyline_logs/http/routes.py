@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from eddyline.auth.principal import Principal
 from eddyline.broadcast.broadcast import Broadcast, Topics
-from eddyline.errors import NotFound
+from eddyline.errors import BadRequest, NotFound
 from eddyline.responses.pull import PullResponse
 from eddyline.service.access import Caller
 from eddyline.service.app import Context
+from eddyline.service.openapi.operation import problems
 from eddyline.telemetry.base import StreamMeter
 from eddyline.threads import FILES
 from eddyline.wire import sse
@@ -60,16 +61,28 @@ class LogsApi:
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
-        routes.add_api_route("/logs", self.list_logs)
-        routes.add_api_route(
-            "/logs/{source:path}",
-            self.follow_log,
-            dependencies=[Depends(lines_at_most(self._settings.backlog_lines))],
-            response_class=Response,
-            response_model=openapi.Data,
-            responses=openapi.LINES,
-            description=_EVENTS,
-        )
+        bounded = Depends(lines_at_most(self._settings.backlog_lines))
+        for method in ("GET", "HEAD"):
+            shown = method == "GET"
+            routes.add_api_route(
+                "/logs",
+                self.list_logs,
+                methods=[method],
+                dependencies=[Depends(only())],
+                responses=problems(BadRequest),
+                include_in_schema=shown,
+            )
+            routes.add_api_route(
+                "/logs/{source:path}",
+                self.follow_log,
+                methods=[method],
+                dependencies=[bounded, Depends(only("lines", "follow", "after"))],
+                response_class=Response,
+                response_model=openapi.Data,
+                responses=openapi.LINES,
+                description=_EVENTS,
+                include_in_schema=shown,
+            )
         return routes
 
     async def list_logs(self, caller: Caller) -> LogList:
@@ -93,10 +106,12 @@ class LogsApi:
         there = found.exists()
         # The header is newer: an EventSource that reconnects repeats its URL.
         after = last_event_id or after
+        if not (there or follow):
+            raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
+        if request.method == "HEAD":
+            return Response(headers=sse.STREAM_HEADERS, media_type=sse.EVENT_STREAM)
         if follow:
             return await self._follow(request, caller, found, lines, after)
-        if not there:
-            raise NotFound(f"{source[:200]!r} has no file yet: follow=true waits for it")
         return self._read(request, caller, found, lines, after)
 
     async def _follow(
@@ -104,19 +119,20 @@ class LogsApi:
     ) -> Response:
         with self._context.limits.for_request(request, caller) as permit:
             tail = await self._tails.get(source)
-            first = tail.announcement()
             start = await self._history.start(after, tail) if after else None
+            # The place of an event of this moment is that from which the client goes on.
+            at, first = after, b""
             if start is None or start == "unknown":
                 # No await between these: older lines are in the files, newer ones come after this
                 # cursor of the journal.
                 published = tail.published()
-                if start is None:
-                    backlog, start = await self._history.last_lines(source, published, lines)
-                    first += backlog
-                else:
+                at = str(published.place)
+                if start == "unknown":
                     self._meter.reset("unknown")
-                    first += unknown(published.place)
-                    start = published.cursor
+                    first, start = unknown(published.place), published.cursor
+                else:
+                    at, first, start = await self._history.last_lines(source, published, lines)
+            first = tail.announcement(at) + first
             return self._broadcast.response(
                 permit,
                 Topics(frozenset({source.id})),
@@ -142,6 +158,20 @@ class LogsApi:
                 media_type=sse.EVENT_STREAM,
                 lane=FILES.lane(source.id),
             )
+
+
+def only(*names: str) -> Callable[[Request], None]:
+    """A dependency that refuses other parameters by name: a filter that is ignored shows lines as
+    if they matched.
+    """
+
+    def check(request: Request) -> None:
+        for name in request.query_params:
+            if name not in names:
+                known = f"takes {', '.join(names)}" if names else "takes none"
+                raise BadRequest(f"unknown parameter {name[:80]!r}: this route {known}")
+
+    return check
 
 
 def lines_at_most(most: int) -> Callable[[int], None]:

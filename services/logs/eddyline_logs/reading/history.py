@@ -71,14 +71,17 @@ class History:
 
     async def last_lines(
         self, source: Followable, published: Published, count: int
-    ) -> tuple[bytes, Cursor]:
-        """Where a client starts that wants the last lines first, and the bytes before them."""
+    ) -> tuple[str, bytes, Cursor]:
+        """Where a client starts that wants the last lines first: the place, the bytes before them,
+        and the cursor.
+        """
         chain = source.chain(self._limits.line)
         backlog = await FILES.lane(source.id).run(last_lines, chain, published, count, self._limits)
-        if backlog.place is None:
-            return sse.cursor_frame(str(published.place)), published.cursor
-        first = sse.cursor_frame(str(backlog.place)) + _short(source, backlog)
-        return first, cursor_of(backlog.place, source.id)
+        place, cursor = published.place, published.cursor
+        if backlog.place is not None:
+            place, cursor = backlog.place, cursor_of(backlog.place, source.id)
+        text = str(place)
+        return text, sse.cursor_frame(text) + _short(source, backlog), cursor
 
     def read_once(self, source: Followable, count: int, after: str | None) -> Iterator[bytes]:
         """The lines that are there at this moment: the last ones, or those after an id. Reads: it

@@ -32,13 +32,13 @@ class LogFile:
         self.joiner = joiner
         self.identity = file.identity
         self.grown = time.monotonic()
-        self.modified = file.status().st_mtime_ns
         #: The largest size that was seen: bytes up to there were written.
         self.seen = start
         self._limit = line_limit if joiner is None else line_limit + cri.HEADER
         self._begin(start)
 
     def _begin(self, start: int) -> None:
+        self.modified = self.file.status().st_mtime_ns
         self._splitter = Splitter(start, self._limit)
         self._head = self.file.pread(HEAD, 0)
         #: The last bytes that were read, from the offset `_base` on. Their end is a fingerprint: it

@@ -68,6 +68,8 @@ class PageReader:
         return find(chain, spot) or self.published.held(spot)
 
     def _read_main(self, chain: FileChain, file: File) -> None:
+        # It may be a copy: a truncated file with the inode of the place is another one by now.
+        self.place = self.place._replace(spot=self.place.spot._replace(inode=file.identity[1]))
         log_file = self._log_file(file, self.place.spot.offset, chain.joiner)
         try:
             if chain.joiner is not None and not self.place.spot.offset:
@@ -86,9 +88,10 @@ class PageReader:
 
     def _read_late(self, chain: FileChain, spot: Spot) -> None:
         """Lines that were written to a file after its rotation."""
-        file = None if spot.inode == self.place.spot.inode else find(chain, spot)
-        if file is None:
-            self._replace_older(spot, None)
+        if spot.inode == self.place.spot.inode:
+            return
+        if (file := find(chain, spot)) is None:
+            self._forget_older(spot)
             return
         joiner = None if chain.joiner is None else cri.Joiner(self.line_limit)
         log_file = self._log_file(file, spot.offset, joiner)
@@ -104,9 +107,14 @@ class PageReader:
         finally:
             log_file.close()
 
-    def _replace_older(self, spot: Spot, new: Spot | None) -> None:
-        older = (new if known == spot else known for known in self.place.older)
-        self.place = self.place._replace(older=tuple(s for s in older if s is not None))
+    def _replace_older(self, spot: Spot, new: Spot) -> None:
+        older = tuple(new if known == spot else known for known in self.place.older)
+        self.place = self.place._replace(older=older)
+
+    def _forget_older(self, spot: Spot) -> None:
+        # The first is the file just before that of the place, and no other one stands for it.
+        rest = self.place.older[: self.place.older.index(spot)]
+        self.place = self.place._replace(older=rest)
 
     def _prime(self, chain: FileChain, joiner: cri.Joiner) -> None:
         """Lines that the file before left unfinished go on in this one."""
@@ -117,12 +125,21 @@ class PageReader:
             log_file.close()
 
     def _read_file(self, chain: FileChain, log_file: LogFile) -> None:
-        source, _, spot, older = self.place
+        before = self.place
+        source, _, spot, older = before
 
         def place_at(spot: Spot) -> Place:
             return Place(source, log_file.modified, spot, older)
 
+        count = len(self.entries)
         self._read_lines(log_file, spot.offset, place_at)
+        if not spot.offset and (missed := self._missed(chain, log_file)) is not None:
+            with closing(missed):
+                self.place, self._size = before, 0
+                del self.entries[count:]
+                self._enter(missed, None)
+                self._tell("rotated")
+            return
         if self._full or self._ahead:
             return
         if log_file.identity == self.published.front:
@@ -169,7 +186,7 @@ class PageReader:
                 self._add(rest.json(self.source.id), "partial")
             if (lost := log_file.file.lost) is not None:
                 self._tell("gap", bytes=lost.bytes, reason=lost.reason)
-            self._enter(file, None if log_file.file.compressed else self.place.spot)
+            self._enter(file, self.place.spot)
             self._tell("rotated")
 
     def _skip(self, chain: FileChain) -> None:
@@ -198,6 +215,14 @@ class PageReader:
             if lost != 0:
                 self._tell("gap", bytes=lost, reason="gone")
 
+    def _missed(self, chain: FileChain, log_file: LogFile) -> File | None:
+        """The copy of all that was in a file, where it was truncated before any of it was read."""
+        file = self._after_older(chain)
+        if file is not None and file.identity == log_file.identity:
+            file.close()
+            return None
+        return file
+
     def _after_older(self, chain: FileChain) -> File | None:
         """The file that follows the one before the place."""
         if not self.place.older or (file := find(chain, self.place.older[0])) is None:
@@ -211,7 +236,8 @@ class PageReader:
     def _enter(self, file: File, left: Spot | None) -> None:
         """The start of the next file; one that has its name back is read on."""
         older = self.place.older if left is None else (left, *self.place.older)
-        known = next((spot for spot in older if spot.inode == file.identity[1]), None)
+        same = (spot for spot in older if spot.inode == file.identity[1] and spot.is_in(file))
+        known = next(same, None)
         spot = known or spot_of(file, 0)
         older = tuple(other for other in older if other is not known)[:OLDER]
         self.place = Place(self.place.source, file.status().st_mtime_ns, spot, older)

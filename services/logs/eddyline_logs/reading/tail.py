@@ -94,11 +94,11 @@ class Tail:
         numbers = {log_file.identity[1]: log_file.file.descriptor for log_file in plain}
         return Published(self._journal.head, self.place, front, spots, dict(self._ends), numbers)
 
-    def announcement(self) -> bytes:
-        """The event that a client which comes now must see first; empty where all is well."""
-        if self.state == "reading":
-            return b""
-        return sse.encode(self._fact(), event=self.state, id=self._here())
+    def announcement(self, id: str | None) -> bytes:
+        """The event that a client which comes now must see first, with the place from which that
+        client goes on; empty where all is well.
+        """
+        return b"" if self.state == "reading" else sse.encode(self._fact(), event=self.state, id=id)
 
     async def run(self) -> None:
         """Follows the source until it is cancelled. Then `close` the tail."""
@@ -130,13 +130,37 @@ class Tail:
         return self._open() if self._current is None else await self._look(self._current)
 
     async def _read(self, log_file: LogFile) -> bool:
+        start = log_file.offset
         lines = await log_file.read()
         if lines is not None:
+            if not start and self._has_missed(log_file):
+                return True
             await self._publish(log_file, lines)
             return True
         if time.monotonic() - log_file.grown > PARTIAL_WAIT:
             self._tell_partial(log_file)
         return False
+
+    def _has_missed(self, current: LogFile) -> bool:
+        """Whether a file was truncated before any of it was read: its copy comes first."""
+        if current is not self._current or not self._rotated:
+            return False
+        try:
+            missed = self._chain.next(self._rotated[-1].file)
+            latest = self._chain.next(current.file)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if latest is not None:
+            latest.close()
+        if missed is None or latest is not None or missed.identity == current.identity:
+            if missed is not None:
+                missed.close()
+            return False
+        current.restart()
+        self._rotated.append(self._log_file(missed))
+        self._note_older()
+        self._tell("rotated")
+        return True
 
     async def _publish(self, log_file: LogFile, lines: Iterator[Line]) -> None:
         for count, line in enumerate(lines, 1):
@@ -167,8 +191,8 @@ class Tail:
     def _note_older(self) -> None:
         if self._front is None:
             return
-        older = [log_file for log_file in self._before(self._front) if not log_file.file.compressed]
-        self._older = tuple(log_file.spot for log_file in reversed(older[-OLDER:]))
+        older = self._before(self._front)[-OLDER:]
+        self._older = tuple(log_file.spot for log_file in reversed(older))
 
     def _place_at(self, spot: Spot) -> Place:
         assert self._front is not None
@@ -350,6 +374,7 @@ class Tail:
 
 def _patience(log_file: LogFile) -> float:
     """Seconds without a new byte after which a rotated file is closed."""
-    if log_file.file.compressed or log_file.replaced:
+    if log_file.replaced:
         return 0.0
-    return DELETED_WAIT if log_file.deleted else ROTATE_WAIT
+    short = log_file.deleted or log_file.file.compressed
+    return DELETED_WAIT if short else ROTATE_WAIT

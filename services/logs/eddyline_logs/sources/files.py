@@ -16,6 +16,9 @@ from eddyline_logs.files.compressed import KINDS, CompressedFile
 from eddyline_logs.sources.base import unknown
 from eddyline_logs.sources.siblings import rotated_names, siblings
 
+#: Looks for a file that is renamed again and again.
+_RENAMES = 5
+
 _MAGIC = re.compile(r"[*?[]")
 
 
@@ -114,8 +117,19 @@ class FileSource:
         for sibling in reversed(rotated):
             if inode not in (None, sibling.status.st_ino):
                 continue
-            if (file := sibling.open()) is not None:
+            if (file := sibling.open() or self._renamed(sibling)) is not None:
                 yield file
+
+    def _renamed(self, sibling: Rotated) -> File | None:
+        """A file that got another name since it was listed; None where it is gone."""
+        known = identity(sibling.status)
+        for _ in range(_RENAMES):
+            names = [s for s in self._rotated() if identity(s.status) == known]
+            if not names:
+                return None
+            if (file := names[0].open()) is not None:
+                return file
+        return None
 
     def _rotated(self) -> list["Rotated"]:
         return [Rotated(self.id, s.path, s.status, self.root) for s in siblings(self.path)]

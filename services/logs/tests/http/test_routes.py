@@ -365,6 +365,18 @@ def deleted_and_open(path: Path) -> bool:
     return f"{path} (deleted)" in links
 
 
+async def test_a_client_that_had_all_of_a_truncated_file_goes_on(folder: Path) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as url, opened(url) as stream:
+        append(path, "1")
+        [_, last] = await stream.events(2)
+    shutil.copy(path, folder / "app.log.1")
+    path.write_text("2\n")
+    async with served(folder) as url:
+        assert told(await read_to(url, 2, last.id)) == ["<rotated>", "2"]
+
+
 async def test_lines_that_are_gone_are_told_as_a_gap(folder: Path) -> None:
     path = folder / "app.log"
     append(path, "0")
@@ -519,6 +531,49 @@ async def test_a_bad_parameter_is_named(server: Running, folder: Path, query: st
     async with opened(f"{server.url}/logs/app.log?{query}") as stream:
         assert stream.status == 422
         assert query.split("=")[0] in (await stream.json())["detail"]
+
+
+@pytest.mark.parametrize("path", ["/logs", "/logs/app.log", "/logs/app.log?lines=1"])
+async def test_an_unknown_parameter_is_refused_by_its_name(
+    server: Running, folder: Path, path: str
+) -> None:
+    append(folder / "app.log", "a")
+    async with opened(f"{server.url}{path}{'&' if '?' in path else '?'}grep=x") as stream:
+        assert stream.status == 400
+        assert "unknown parameter 'grep'" in (await stream.json())["detail"]
+
+
+async def test_a_head_tells_what_a_get_would(server: Running, folder: Path) -> None:
+    # RFC 9110 section 9.3.2
+    append(folder / "app.log", "a")
+    for path, status, kind in (
+        ("/logs", 200, "application/json"),
+        ("/logs/app.log", 200, "text/event-stream; charset=utf-8"),
+        ("/logs/missing.log?follow=false", 404, "application/problem+json"),
+    ):
+        stream = await fetch(server.url + path, method="HEAD")
+        try:
+            assert (stream.status, stream.headers["content-type"]) == (status, kind)
+        finally:
+            await stream.close()
+
+
+async def test_a_client_that_drops_after_the_first_event_has_passed_over_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "app.log"
+    append(path, "0")
+    async with served(folder) as url, opened(url) as stream:
+        append(path, "1")
+        [zero, _] = await stream.events(2)
+    away = folder / "away"
+    path.rename(away)
+    async with served(folder) as url:
+        async with opened(url, headers={"Last-Event-ID": zero.id}) as stream:
+            [waiting] = await stream.events(1)
+            assert (told([waiting]), waiting.id) == (["<waiting>"], zero.id)
+        away.rename(path)
+        assert numbers(await read_to(url, 1, waiting.id)) == [1]
 
 
 async def test_a_source_needs_its_scope(folder: Path) -> None:

@@ -396,6 +396,24 @@ async def test_unread_lines_of_a_truncated_file_come_from_its_copy(
     assert followed.facts[1]["copied"] is True
 
 
+async def test_a_file_that_is_truncated_before_any_of_it_was_read_is_read_in_its_copy(
+    start: Start, path: Path
+) -> None:
+    append(path, b"old\n")
+    followed = await start()
+    shutil.copy(path, path.with_name("app.log.2"))
+    os.truncate(path, 0)
+    await followed.sees("<truncated>")
+    # No await, so that no look sees the first line in the file.
+    for n in (1, 2):
+        append(path, b"%d\n" % n)
+        if n == 1:
+            shutil.copy(path, path.with_name("app.log.1"))
+            os.truncate(path, 0)
+    await followed.has("2")
+    assert [line for line in followed.published if not line.startswith("<")] == ["1", "2"]
+
+
 async def test_a_copy_is_found_though_the_file_grew_to_the_same_size(
     start: Start, path: Path
 ) -> None:
@@ -485,10 +503,10 @@ async def test_a_file_that_comes_later_is_read_from_its_start(start: Start, path
     followed = await start()
     assert followed.tail.state == "waiting"
     assert followed.tail.published().front is None
-    assert b"event: waiting\n" in followed.tail.announcement()
+    assert b"event: waiting\n" in followed.tail.announcement("1")
     append(path, b"1\n2\n")
     await followed.sees("<waiting>", "<reading>", "1", "2")
-    assert followed.tail.announcement() == b""
+    assert followed.tail.announcement("1") == b""
 
 
 async def test_a_deleted_file_is_waited_for_and_comes_back(start: Start, path: Path) -> None:

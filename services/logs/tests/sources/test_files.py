@@ -4,6 +4,7 @@ import os
 import socket
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,3 +81,27 @@ def test_no_file_stays_open(logs: Path) -> None:
             except NotFound:
                 assert id == "web"
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_is_renamed_while_files_are_opened_is_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("app.log", "app.log.1", "app.log.2"):
+        (tmp_path / name).write_text(name)
+    source = Sources.parse(str(tmp_path)).find("app.log")
+    opened = os.open
+
+    def rotate_first(name: Any, *args: Any, **kwargs: Any) -> int:
+        if name == tmp_path / "app.log.1":
+            monkeypatch.setattr(os, "open", opened)
+            for number in (2, 1):
+                old = tmp_path / f"app.log.{number}"
+                old.rename(tmp_path / f"app.log.{number + 1}")
+        return opened(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", rotate_first)
+    read = []
+    for file in source.chain(1000).files():
+        with closing(file):
+            read.append(file.pread(100, 0))
+    assert read == [b"app.log", b"app.log.1", b"app.log.2"]
