@@ -31,7 +31,8 @@ class _EqualKeys(BadValue):
 class Page:
     """`after` is the key of the last row, `left` the rest of the limit, or -1.
 
-    `failure`: the error of the row after them.
+    `failure`: the error of the row after them. `as_json`: SQLite makes the JSON of the rows, where
+    the encoder takes it, until a row comes whose JSON it has not right.
     """
 
     query: Query
@@ -40,6 +41,7 @@ class Page:
     after: Key | None
     until: Key | None
     left: int
+    as_json: bool = False
     replaced: int = 0
     failure: Exception | None = None
     data: bytearray = field(default_factory=bytearray)
@@ -47,7 +49,8 @@ class Page:
     def read(self, connection: sqlite3.Connection) -> None:
         """Fills the page, to its size or to the last row."""
         try:
-            self._read(connection, FETCH)
+            if not self._read_objects(connection):
+                self._read(connection, FETCH)
         except _EqualKeys as error:
             # Not read again: from the last key on, the second row of the two is never seen.
             if not self.data:
@@ -57,6 +60,24 @@ class Page:
             if _is_of_the_database(error):
                 raise
             self._read_carefully(connection)
+
+    def _read_objects(self, connection: sqlite3.Connection) -> bool:
+        """Whether the page is filled; the rest of it is still to be read otherwise."""
+        objects = getattr(self.encode, "objects", None)
+        if objects is None or not self.as_json:
+            return False
+        statement = self.query.objects(self.after, self.until, self.left)
+        count = 1
+        with closing(executed(connection, statement)) as cursor:
+            while len(self.data) < PAGE and (rows := cursor.fetchmany(count)):
+                texts = [row[0] for row in rows]
+                if None in texts:
+                    self.as_json = False
+                    return False
+                encoded = objects(texts)
+                self._add(encoded, rows, tuple(rows[-1][1:]))
+                count = max(1, min(FETCH, PAGE * len(rows) // max(1, len(encoded))))
+        return True
 
     def _read(self, connection: sqlite3.Connection, most: int) -> None:
         statement = self.query.rows(self.after, self.until, self.left)
@@ -69,7 +90,7 @@ class Page:
                 if self.query.key.declared:
                     self._refuse_equal(rows)
                 encoded = self.encode(rows)
-                self._add(encoded, rows)
+                self._add(encoded, rows, self._key(rows[-1]))
                 count = max(1, min(most, PAGE * len(rows) // max(1, len(encoded))))
             if self.query.key.declared and (rows := cursor.fetchmany(1)):
                 # The next page begins after this key: an equal one would be lost.
@@ -85,9 +106,9 @@ class Page:
                 raise
             self.failure = error
 
-    def _add(self, encoded: bytes, rows: Sequence[Row]) -> None:
+    def _add(self, encoded: bytes, rows: Sequence[Row], last: Key) -> None:
         self.data += encoded
-        self.after = self._key(rows[-1])
+        self.after = last
         self.left -= len(rows) if self.left > 0 else 0
 
     def _key(self, row: Row) -> Key:

@@ -31,6 +31,18 @@ class Query:
         wanted = [f"t.{quoted(name)}" for name in self.columns] + list(self.key.names)
         return self._select(wanted, after, until, f"{self._order()} LIMIT {limit}")
 
+    def objects(self, after: Key | None, until: Key | None, limit: int) -> Statement:
+        """As `rows`, with the text of a JSON object in place of the columns; null for a row with a
+        value whose JSON SQLite has not right: it rounds reals to 15 digits, and refuses blobs.
+        """
+        pairs = ", ".join(f"{_text(name)}, t.{quoted(name)}" for name in self.columns)
+        # A rowid is an integer in each row.
+        doubtful = [name for name in self.columns if (name,) != self.key.rowid]
+        classes = [f"typeof(t.{quoted(name)}) IN ('real', 'blob')" for name in doubtful] or ["0"]
+        json = f"CASE WHEN {' OR '.join(classes)} THEN NULL ELSE json_object({pairs}) END"
+        wanted = [json, *self.key.names]
+        return self._select(wanted, after, until, f"{self._order()} LIMIT {limit}")
+
     def last(self) -> Statement:
         """The key of the last row."""
         return self._select(self.key.names, None, None, f"{self._order(reverse=True)} LIMIT 1")
@@ -43,10 +55,10 @@ class Query:
         rows = self._select(["1"], after, until, f"LIMIT {limit}")
         return Statement(f"SELECT count(*) FROM ({rows.sql})", rows.values)
 
-    def at(self, place: int) -> Statement:
-        """The key of a row by its place among all."""
-        rest = f"{self._order()} LIMIT 1 OFFSET {place}"
-        return self._select(self.key.names, None, None, rest)
+    def at(self, after: Key | None, rows: int) -> Statement:
+        """The key of the last of so many rows after a key."""
+        rest = f"{self._order()} LIMIT 1 OFFSET {rows - 1}"
+        return self._select(self.key.names, after, None, rest)
 
     def end(self, after: Key | None, until: Key | None, limit: int) -> Statement:
         """The key of the row at the limit, and that of the row after it."""
@@ -82,6 +94,10 @@ class Query:
             values |= self.filters.values
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
         return Statement(f"SELECT {', '.join(wanted)} FROM {self._from} {where}{rest}", values)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _row(parts: Sequence[str]) -> str:

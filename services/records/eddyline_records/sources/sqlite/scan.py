@@ -66,7 +66,14 @@ class SqliteScan:
     """
 
     def __init__(
-        self, name: str, query: Query, watch: Watch, policy: Policy, selection: Selection
+        self,
+        name: str,
+        query: Query,
+        watch: Watch,
+        policy: Policy,
+        selection: Selection,
+        *,
+        as_json: bool = False,
     ) -> None:
         self._name = name
         self._query = query
@@ -78,6 +85,7 @@ class SqliteScan:
         self._span: _Span | None = None
         self._after = selection.after
         self._left = -1
+        self._as_json = as_json
         self._replaced = 0
         self._failure: Exception | None = None
         self._connection: sqlite3.Connection | None = None
@@ -134,10 +142,12 @@ class SqliteScan:
                 self._after,
                 self._span.stop,
                 self._left,
+                self._as_json,
             )
             page.read(connection)
             self._watch.leave()
         self._after, self._left, self._failure = page.after, page.left, page.failure
+        self._as_json = page.as_json
         self._replaced += page.replaced
         return bytes(page.data)
 

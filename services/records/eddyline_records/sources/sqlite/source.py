@@ -19,10 +19,13 @@ from eddyline_records.sources.sqlite.statistics import Statistics
 from eddyline_records.sources.sqlite.tables.filters import Filters, filter_type
 from eddyline_records.sources.sqlite.tables.key import TableKey, find_key
 from eddyline_records.sources.sqlite.tables.table import Table, read_table
-from eddyline_records.sources.sqlite.tables.values import key_of
+from eddyline_records.sources.sqlite.tables.values import TEXT, key_of
 from eddyline_records.sources.sqlite.watch import Watch, identity, schema_version
 
 _EXPECTED = "expected <name>=sqlite:///<path>?table=<table>&key=<column>"
+
+#: Columns that fit into the arguments of SQLite's json_object (sqlite.org/limits.html, item 6).
+JSON_COLUMNS = 50
 
 _log = logging.getLogger("eddyline.records")
 
@@ -31,14 +34,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The details of a schema: the key, the types of the columns that conditions may name, and the
-    file and the version that they were found in.
+    """The details of a schema: the key, the types of the columns that conditions may name, the file
+    and the version that they were found in, and whether all columns are as they were stored.
     """
 
     key: TableKey
     file: tuple[int, int]
     version: int
     filters: dict[str, str] = field(default_factory=dict)
+    is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,9 @@ class SqliteSource:
     def scan(self, schema: Schema, selection: Selection) -> SqliteScan:
         found: Found = schema.details
         watch = Watch(self.path, found.file, found.version, selection.state)
-        return SqliteScan(self.name, self._query(found, selection), watch, self.policy, selection)
+        query = self._query(found, selection)
+        as_json = found.is_stored and len(selection.columns) <= JSON_COLUMNS
+        return SqliteScan(self.name, query, watch, self.policy, selection, as_json=as_json)
 
     async def count(self, schema: Schema, selection: Selection, *, exact: bool) -> int | None:
         query = self._query(schema.details, selection)
@@ -140,12 +146,15 @@ class SqliteSource:
             tuple(column.type for column in table.columns),
             tuple(filters),
             descends=True,
-            details=Found(key, file, version, filters),
+            details=Found(key, file, version, filters, table.is_stored),
         )
 
     def _filters(self, connection: sqlite3.Connection, table: Table) -> dict[str, str]:
         indexed = table.indexed(connection)
         types = {column.name: filter_type(column) for column in table.columns}
+        if connection.execute("PRAGMA encoding").fetchone() != ("UTF-8",):
+            # Texts of UTF-16 have another order than their characters, and so other prefixes.
+            types = {name: kind for name, kind in types.items() if kind != TEXT}
         return {
             name: kind
             for name, kind in types.items()

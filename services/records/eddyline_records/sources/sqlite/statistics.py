@@ -40,11 +40,17 @@ class Statistics:
         ends = self._ends(connection)
         if ends is not None:
             first, size = ends[0], ends[1] - ends[0] + 1
-            keys = [first - 1 + size * at // shards for at in range(1, shards)]
-            return [(key,) for key in keys if key >= first]
+            numbers = [first - 1 + size * at // shards for at in range(1, shards)]
+            return [(number,) for number in numbers if number >= first]
         rows = self.count(connection, None, None)
-        places = {rows * at // shards - 1 for at in range(1, shards)} - {-1}
-        return [executed(connection, self.query.at(place)).fetchone() for place in sorted(places)]
+        keys: list[Key] = []
+        before = 0
+        for place in sorted({rows * at // shards for at in range(1, shards)} - {0}):
+            # From the last key on: all of them together go through the rows once.
+            following = self.query.at(keys[-1] if keys else None, place - before)
+            keys.append(executed(connection, following).fetchone())
+            before = place
+        return keys
 
     def _ends(self, connection: sqlite3.Connection) -> tuple[int, int] | None:
         """The first and the last rowid; None: the key is none, or there is no row."""

@@ -159,6 +159,17 @@ def test_conditions_name_columns_with_an_index_unless_all_are_allowed(
         assert found.filters == filters
 
 
+def test_texts_of_utf_16_take_no_conditions(tmp_path: Path) -> None:
+    """Their order is that of the bytes of UTF-16: a range of a prefix would miss rows."""
+    path = tmp_path / "t.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "PRAGMA encoding = 'UTF-16'; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT, s TEXT)"
+        )
+    source = SqliteSource("things", path, "t", ("id",), Policy(where_any=True))
+    assert source._read_schema().filters == ("id", "n")
+
+
 def test_rows_that_many_conditions_meet_are_found_in_the_order_of_the_key() -> None:
     """By the other index each page would sort all of them: a table of a million took minutes."""
     with dataset([(1, "x")] * 3000, True) as source:

@@ -65,7 +65,12 @@ EXPOSED = (
     "WWW-Authenticate",
     "X-Chat-Upstream",
     "X-Checksum-Sha256",
+    "X-Dataset-Version",
     "X-Request-ID",
+    "X-Row-Count",
+    "X-Row-Count-Estimate",
+    "X-Snapshot",
+    "X-Stream-Exception-Tag",
 )
 
 #: Seconds for which a browser need not ask again; some browsers take less.

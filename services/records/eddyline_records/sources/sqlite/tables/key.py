@@ -30,6 +30,11 @@ class TableKey:
     nullable: bool = False
     declared: bool = False
 
+    @property
+    def rowid(self) -> tuple[str, ...] | None:
+        """The column that is the rowid, if any."""
+        return self.columns if self.type == ROWID else None
+
 
 def find_key(connection: sqlite3.Connection, table: Table, key: tuple[str, ...]) -> TableKey:
     """The key of a table; raises Misconfigured where the columns `key` cannot be it."""

@@ -28,13 +28,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`alias_of_rowid`: the INTEGER PRIMARY KEY, if any."""
+    """`alias_of_rowid`: the INTEGER PRIMARY KEY, if any. `is_stored`: all columns have the values
+    that were stored, and no expression has a part in them.
+    """
 
     name: str
     columns: tuple[Column, ...]
     is_view: bool
     has_rowid: bool
     alias_of_rowid: Column | None
+    is_stored: bool
 
     def column(self, name: str) -> Column | None:
         """The column as it is declared: SQLite's names are the same in capitals."""
@@ -101,11 +104,12 @@ def _described(connection: sqlite3.Connection, name: str, is_view: bool) -> Tabl
         "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
     ).fetchone()
     rows = connection.execute(
-        'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?) WHERE hidden <> 1', (name,)
+        'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1',
+        (name,),
     ).fetchall()
     columns = tuple(
         Column(name, declared, bool(notnull or (pk and without_rowid)), bool(pk))
-        for name, declared, notnull, pk in rows
+        for name, declared, notnull, pk, _ in rows
     )
     has_rowid = not (is_view or without_rowid)
     primary = [column for column in columns if column.primary]
@@ -114,4 +118,5 @@ def _described(connection: sqlite3.Connection, name: str, is_view: bool) -> Tabl
         "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (name,)
     ).fetchone()
     alias = primary[0] if has_rowid and len(primary) == 1 and not indexed else None
-    return Table(name, columns, is_view, has_rowid, alias)
+    is_stored = not is_view and not any(hidden for *_, hidden in rows)
+    return Table(name, columns, is_view, has_rowid, alias, is_stored)
