@@ -20,7 +20,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures Eddyline beside other servers on this machine's loopback.",
-        epilog="Rivals that are not there are skipped. MERCURE= and CENTRIFUGO= name programs.",
+        epilog="Rivals that are not there are skipped. MERCURE=, CENTRIFUGO= and DURABLE_STREAMS="
+        " name programs.",
     )
     parser.add_argument(
         "--only", action="append", choices=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS)

@@ -185,6 +185,7 @@ static size_t head(Connection *c, const char *p, size_t n) {
         c->head[c->head_length] = 0;
         const char *length = strcasestr(c->head, "\ncontent-length:");
         c->left = length ? strtoull(length + 16, NULL, 10) : UINT64_MAX;
+        if (c->head_length > 12 && !memcmp(c->head + 9, "204", 3)) c->left = 0; /* RFC 9110 section 15.3.5 */
         c->phase = strcasestr(c->head, "\ntransfer-encoding: chunked") ? SIZE : RAW;
         if (c->phase == SIZE) c->left = 0;
         if (c->head_length > 12 && c->head[9] == '2') opened++;

@@ -197,6 +197,35 @@ def types(r: Results) -> str:
     return table(head, rows)
 
 
+def durable(r: Results) -> str:
+    rates = (r.scale.rates[0], r.scale.rates[-1])
+    head = ["server", *(f"{rate:g} events/s, µs per delivery" for rate in rates)]
+    head += ["kB per idle reader", "appends/s", "µs of CPU per append", "catch-up, MB/s"]
+    head += ["ms of CPU per MB"]
+    rows = []
+    for name in names(r.durable):
+        costs = {d.rate: d for d in r.durable if d.server == name}
+        cells = [_delivery(costs.get(rate)) for rate in rates]
+        idle, append = row(r.durable_idle, name), row(r.appends, name)
+        cells.append("-" if idle is None else number(max(0, idle.connection_bytes) / 1000))
+        cells += ["-", "-"] if append is None else map(number, (append.per_second, append.cpu_us))
+        read = row(r.caught_up, name)
+        if read is None:
+            cells += ["-", "-"]
+        else:
+            size = read.size / 1e6
+            cells += [number(size / read.seconds), number(read.cpu_seconds * 1000 / size)]
+        rows.append([bold(name), *cells])
+    return table(head, rows)
+
+
+def _delivery(d: Delivery | None) -> str:
+    if d is None:
+        return "-"
+    late = "" if d.delivered == d.expected else f" ({d.delivered / d.expected:.0%} delivered)"
+    return number(d.cpu_us) + late
+
+
 def verdicts(r: Results) -> str:
     rows = [[b.what, b.limit, b.measured, b.verdict] for b in bars(r)]
     return table(["what", "bar", "measured", "result"], rows)
@@ -224,7 +253,7 @@ def readme_lines(r: Results) -> list[str]:
 def markdown(r: Results, plot: str) -> str:
     """The whole page; `plot` is the picture's address, or empty."""
     scale = r.scale
-    shown = (fanout, latency, saturation, publish, topics, idle, stall, downloads, types)
+    shown = (fanout, latency, saturation, publish, topics, idle, stall, downloads, types, durable)
     tables = {f.__name__: f(r) for f in shown}
     for section, body in tables.items():
         when = r.when.get({"latency": "fanout", "saturation": "fanout"}.get(section, section))

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from bench.deliveries import Delivery, Stall
 from bench.downloads import Crowd, Download, SmallFiles
+from bench.durable import CatchUp
 from bench.publishing import Publish
 from bench.topics import TopicRun
 
@@ -22,7 +23,7 @@ class Measured(Protocol):
 
 Row = TypeVar("Row", bound=Measured)
 
-SECTIONS = ("fanout", "publish", "topics", "idle", "stall", "downloads", "types")
+SECTIONS = ("fanout", "publish", "topics", "idle", "stall", "downloads", "types", "durable")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Results:
     small: Sequence[SmallFiles] = ()
     crowd: Sequence[Crowd] = ()
     types: Sequence[Download] = ()
+    durable: Sequence[Delivery] = ()
+    durable_idle: Sequence[Delivery] = ()
+    appends: Sequence[Publish] = ()
+    caught_up: Sequence[CatchUp] = ()
 
     def median(
         self, server: str, rate: float, value: Callable[[Delivery], float] = lambda d: d.cpu_us
@@ -125,6 +130,10 @@ def load(path: Path, scale: Scale) -> Results:
         "small": SmallFiles,
         "crowd": Crowd,
         "types": Download,
+        "durable": Delivery,
+        "durable_idle": Delivery,
+        "appends": Publish,
+        "caught_up": CatchUp,
     }
     try:
         rows: dict[str, Any] = {

@@ -54,13 +54,13 @@ def nginx_missing(*files: Path) -> Callable[[], str | None]:
     return lambda: next((f"{f} is not there" for f in (NGINX, *files) if not f.exists()), None)
 
 
-def _program(variable: str, name: str) -> str:
+def program_of(variable: str, name: str) -> str:
     return os.environ.get(variable) or shutil.which(name) or ""
 
 
-def _not_found(variable: str, name: str) -> Callable[[], str | None]:
+def not_found(variable: str, name: str) -> Callable[[], str | None]:
     def missing() -> str | None:
-        program = _program(variable, name)
+        program = program_of(variable, name)
         if not program:
             return f"no {name} on the path, {variable} is not set"
         return None if os.access(program, os.X_OK) else f"{variable}={program} cannot be run"
@@ -83,13 +83,13 @@ def _mercure(port: int, folder: Path) -> list[str]:
     for key, value in {"port": port, "folder": folder, "key": KEY, "issuer": ISSUER}.items():
         text = text.replace(f"@{key}@", str(value))
     (folder / "Caddyfile").write_text(text.replace("@audience@", AUDIENCE))
-    program, file = _program("MERCURE", "mercure"), str(folder / "Caddyfile")
+    program, file = program_of("MERCURE", "mercure"), str(folder / "Caddyfile")
     return [program, "run", "--adapter", "caddyfile", "--config", file]
 
 
 def _mercure_version() -> str:
     """Its own command tells Caddy's version; the module's is the hub's."""
-    listed = output_of(_program("MERCURE", "mercure"), "list-modules", "--versions")
+    listed = output_of(program_of("MERCURE", "mercure"), "list-modules", "--versions")
     found = re.search(r"^http\.handlers\.mercure (\S+)", listed, re.MULTILINE)
     return f"Mercure {found[1] if found else 'of unknown version'}"
 
@@ -117,7 +117,7 @@ def _mercure_event(data: str) -> str:
 def _centrifugo(port: int, folder: Path) -> list[str]:
     text = (HERE / "centrifugo.json").read_text().replace("@key@", KEY)
     (folder / "config.json").write_text(text.replace('"@port@"', str(port)))
-    return [_program("CENTRIFUGO", "centrifugo"), "--config", str(folder / "config.json")]
+    return [program_of("CENTRIFUGO", "centrifugo"), "--config", str(folder / "config.json")]
 
 
 def _centrifugo_event(data: str) -> str:
@@ -197,16 +197,16 @@ MERCURE = EventServer(
     command=_mercure,
     version=_mercure_version,
     how_to_get="https://mercure.rocks, 1.0 or later, on the path or MERCURE=/path/to/mercure",
-    missing=_not_found("MERCURE", "mercure"),
+    missing=not_found("MERCURE", "mercure"),
     subscribe=request("GET /.well-known/mercure?match=bench", SSE),
     publish=_mercure_event,
 )
 CENTRIFUGO = EventServer(
     name="centrifugo",
     command=_centrifugo,
-    version=lambda: output_of(_program("CENTRIFUGO", "centrifugo"), "version"),
+    version=lambda: output_of(program_of("CENTRIFUGO", "centrifugo"), "version"),
     how_to_get="https://centrifugal.dev, 6 or later, on the path or CENTRIFUGO=/path/to/centrifugo",
-    missing=_not_found("CENTRIFUGO", "centrifugo"),
+    missing=not_found("CENTRIFUGO", "centrifugo"),
     subscribe=request(
         "GET /connection/uni_sse?" + urlencode({"cf_connect": '{"subs":{"bench":{}}}'}), SSE
     ),

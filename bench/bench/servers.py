@@ -34,6 +34,7 @@ class Server:
     missing: Callable[[], str | None] = lambda: None  # why it cannot run here
     environment: Mapping[str, str] = field(default_factory=dict)
     publish_port: int = 0  # where it takes events, so far above its port
+    prepare: str = ""  # a whole request, sent once before anything is measured
     redis: bool = False  # has one of its own, named by EVENTS_REDIS_URL, on the clients' core
 
 
@@ -200,7 +201,10 @@ def serve(server: Server) -> Iterator[Running]:
 @contextmanager
 def _started(server: Server, folder: Path, redis: int) -> Iterator[Running]:
     log, port = folder / "log", free_port(ROOM)
-    environment = {**os.environ, "HOME": str(folder), **server.environment}
+    own = {
+        name: value.replace("@folder@", str(folder)) for name, value in server.environment.items()
+    }
+    environment = {**os.environ, "HOME": str(folder), **own}
     if redis:
         environment["EVENTS_REDIS_URL"] = f"redis://127.0.0.1:{redis}"
     with log.open("wb") as out:
@@ -217,9 +221,19 @@ def _started(server: Server, folder: Path, redis: int) -> Iterator[Running]:
     try:
         _wait_until_listening(server.name, port, process, log)
         _wait_until_listening(server.name, port + server.publish_port, process, log)
+        if server.prepare:
+            _prepare(server, port)
         yield Running(port, process)
     finally:
         _stop(process)
+
+
+def _prepare(server: Server, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), START_SECONDS) as connection:
+        connection.sendall(server.prepare.encode())
+        answer = connection.recv(4096)
+    if not re.match(rb"HTTP/1.1 2", answer):
+        raise BenchError(f"{server.name} could not be prepared: {answer[:100]!r}")
 
 
 def uvicorn(app: str) -> Command:

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from bench import deliveries, downloads
 from bench.deliveries import Delivery, Plan
 from bench.downloads import Crowd, Download, SmallFiles
+from bench.durable import CatchUp, catch_up, stream_servers
 from bench.publishing import BATCH_EVENTS, Publish, publish
 from bench.results import Results
 from bench.rivals import NCHAN, NGINX, event_servers
@@ -192,3 +193,20 @@ class Suite:
             for server in self._chosen("types", downloads.kinds(files)):
                 rows += self._measure("types", downloads.download, server, files)
         return {"types": rows}
+
+    def _durable(self) -> dict[str, Any]:
+        scale = self.scale
+        live: list[Delivery] = []
+        idle: list[Delivery] = []
+        appends: list[Publish] = []
+        caught_up: list[CatchUp] = []
+        for server in self._chosen("durable", stream_servers()):
+            for rate in (scale.rates[0], scale.rates[-1]):
+                plan = Plan(scale.subscribers, rate, scale.seconds)
+                live += self._measure("durable", deliveries.deliver, server, plan)
+            plan = Plan(scale.idle, 2, scale.seconds, settle=2)
+            idle += self._measure("durable", deliveries.deliver, server, plan)
+            appends += self._measure("durable", publish, server, 1, scale.publish_seconds)
+            caught_up += self._measure("durable", catch_up, server, scale.file_bytes)
+        rows = {"durable": live, "durable_idle": idle}
+        return {**rows, "appends": appends, "caught_up": caught_up}

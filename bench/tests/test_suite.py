@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.report import durable
 from bench.results import QUICK, Results
 from bench.suite import Suite
 
@@ -40,3 +41,18 @@ def test_the_files_are_gone_after_the_downloads(programs: Path) -> None:
     (row,) = suite.results.types
     assert row.size == 4 << 20
     assert not (programs / "files").exists()
+
+
+@pytest.mark.slow
+def test_durable_streams_are_read_live_appended_to_and_caught_up_with(programs: Path) -> None:
+    scale = replace(TINY, idle=5, file_bytes=2 << 20, publish_seconds=0.2)
+    suite = Suite(Results(scale), programs, ["ours, memory"])
+    suite.run("durable")
+    results = suite.results
+    assert not results.skipped
+    live = [*results.durable, *results.durable_idle]
+    assert [row.connections for row in live] == [5, 5, 5]
+    assert all(row.delivered == row.expected for row in live)
+    assert results.appends[0].per_second > 0
+    assert results.caught_up[0].size == 2 << 20
+    assert "ours, memory" in durable(results)
