@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+
+from fastapi import APIRouter
 
 from eddyline.errors import SettingsError, StreamingError
 from eddyline.files.digests.digest_file import DigestFile
 from eddyline.files.digests.digests import Digests
+from eddyline.journal.backends import backend_from_url
+from eddyline.journal.base import Backend
 from eddyline.service.app import Context, Service, module_app
 from eddyline.service.registry import Demo, Example, Registration
 from eddyline_downloads.demo import make_files
 from eddyline_downloads.http.routes import DownloadsApi
+from eddyline_downloads.links.link import LinkKeys
+from eddyline_downloads.links.routes import LinksApi
+from eddyline_downloads.links.uses import Uses
 from eddyline_downloads.settings import DownloadsSettings
 from eddyline_downloads.stores.folder import FolderStore
 
@@ -19,19 +26,42 @@ from eddyline_downloads.stores.folder import FolderStore
 def service(context: Context, settings: DownloadsSettings) -> Service:
     store = FolderStore(settings.folder)
     digests = _digests(settings)
+    shared = _shared(settings)
+    api = DownloadsApi(context, settings, store, digests)
+    uses = Uses(None if shared is None else shared.state)
+    routes = APIRouter()
+    routes.include_router(api.routes())
+    routes.include_router(LinksApi(_link_keys(settings), uses, store, api.send).routes())
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         if settings.demo:
             await asyncio.to_thread(make_files, settings.folder)
         try:
-            yield
+            async with nullcontext() if shared is None else shared.run():
+                yield
         finally:
             if digests is not None:
                 digests.close()
 
-    routes = DownloadsApi(context, settings, store, digests).routes()
     return Service("downloads", routes, lifespan, store.fault)
+
+
+def _link_keys(settings: DownloadsSettings) -> LinkKeys | None:
+    keys = settings.link_keys.get_secret_value() if settings.link_keys is not None else ""
+    return LinkKeys(keys.split(",")) if keys else None
+
+
+def _shared(settings: DownloadsSettings) -> Backend | None:
+    if settings.redis_url is None:
+        return None
+    backend = backend_from_url(settings.redis_url.get_secret_value(), "downloads")
+    if settings.workers > 1 and not backend.state.shared:
+        raise SettingsError(
+            f"EDDYLINE_WORKERS={settings.workers}, and DOWNLOADS_REDIS_URL is memory://: a link"
+            " that one worker revokes would be good at another; expected redis://, or 1 worker"
+        )
+    return backend
 
 
 def _digests(settings: DownloadsSettings) -> Digests | None:
@@ -66,7 +96,7 @@ SERVICE = Registration(
         },
         make=lambda folder: make_files(folder / "files"),
     ),
-    bounded=("/files", "/small"),
+    bounded=("/files", "/small", "/download-links"),
 )
 
 create_app = SERVICE.create_app

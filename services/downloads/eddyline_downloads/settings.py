@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import field_validator
+from pydantic import SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from eddyline.service.settings import Settings
@@ -38,6 +38,13 @@ class DownloadsSettings(Settings):
     """Paths of pages whose scripts may run, such as reports of coverage, separated by commas:
     `reports/*`. Each has an origin of its own, without the rights of this one.
     """
+
+    link_keys: SecretStr | None = None
+    """Secrets that sign links, of 32 bytes or more, separated by commas. The first one signs, and
+    links of all of them are good. Without one there are no links.
+    """
+    redis_url: SecretStr | None = None
+    """Where the ends of links are kept: that one was revoked, and how often one was used."""
 
     @field_validator("immutable", "scripts", mode="before")
     @classmethod

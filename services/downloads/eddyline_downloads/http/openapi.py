@@ -102,3 +102,11 @@ RANGES: dict[str, Any] = {
         ),
     ]
 }
+LINKED: dict[str, Any] = {
+    "parameters": [
+        parameter("link", {"type": "string"}, "The signed link.", "path", required=True),
+        parameter("path", {"type": "string"}, "A file of the link.", "path", required=True),
+        *RANGES["parameters"],
+    ],
+    "security": [],
+}

@@ -42,7 +42,7 @@ MAX_CHUNKS = 1024**4 // CHUNK
 
 
 class DownloadsApi:
-    """The routes of the service; each public method but `routes` is an endpoint."""
+    """The routes of the service; each public method but `routes` and `send` is an endpoint."""
 
     def __init__(
         self,
@@ -149,6 +149,10 @@ class DownloadsApi:
 
     async def _send(self, request: Request, path: str, kind: Kind) -> Response:
         caller = await principal_of(self._context.authenticator, request)
+        return await self.send(request, path, kind, caller)
+
+    async def send(self, request: Request, path: str, kind: Kind, caller: Principal) -> Response:
+        """The file at `path`, or the folder if that ends in a slash, by the rights of `caller`."""
         _refuse_encoded_slash(request)
         if path == "" or path.endswith("/"):
             path = path + self._settings.index if kind == "inline" else path
