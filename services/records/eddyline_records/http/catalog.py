@@ -6,6 +6,7 @@ from fastapi import Query, Request, Response
 
 from eddyline.errors import Unavailable
 from eddyline.service.access import Caller
+from eddyline.service.admission import Limits
 from eddyline_records.cursor import Cursors, Place
 from eddyline_records.http.asking import ShardsQuery, question
 from eddyline_records.http.datasets import Datasets
@@ -19,7 +20,8 @@ _VALUE = {"type": ["number", "string", "object", "null"]}
 class CatalogApi:
     """Each public method is an endpoint."""
 
-    def __init__(self, datasets: Datasets, cursors: Cursors) -> None:
+    def __init__(self, limits: Limits, datasets: Datasets, cursors: Cursors) -> None:
+        self._limits = limits
         self._datasets = datasets
         self._cursors = cursors
 
@@ -65,7 +67,9 @@ class CatalogApi:
         source = self._datasets.find(caller, dataset)
         schema = await source.schema()
         asked = question(request, dataset, schema, query)
-        keys = await source.split(schema, query.n)
+        with self._limits.for_request(request, caller):
+            # It may read the whole dataset, as a stream does.
+            keys = await source.split(schema, query.n)
         shards: list[Shard] = []
         for after, until in zip([None, *keys], keys, strict=False):
             cursor = self._cursors.text(asked, Place(after, until))

@@ -10,7 +10,6 @@ from eddyline.errors import (
     Conflict,
     NotAcceptable,
     NotFound,
-    Unavailable,
     UpstreamError,
 )
 from eddyline.service.openapi.operation import ADMISSION, Responses, problems, stream
@@ -75,7 +74,7 @@ class ShardList(TypedDict):
 
 _ROW = {"type": "object", "additionalProperties": True, "description": "Values by column."}
 
-DESCRIBED: Responses = problems(BadRequest, NotFound, UpstreamError, Unavailable)
+DESCRIBED: Responses = {**problems(BadRequest, NotFound, UpstreamError), **ADMISSION}
 
 ROWS: Responses = {
     200: {

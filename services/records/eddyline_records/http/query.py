@@ -38,7 +38,8 @@ async def refuse_unknown(request: Request) -> None:
     takes_conditions = CONDITIONS in known
     given = Counter(name for name, _ in request.query_params.multi_items())
     for name, times in given.items():
-        if name not in known and not (takes_conditions and CONDITION.match(name)):
+        is_known = CONDITION.match(name) if takes_conditions else None
+        if not is_known and (name not in known or name == CONDITIONS):
             allowed = ", ".join(known) or "none"
             raise BadRequest(f"there is no parameter {name[:80]!r}: there are {allowed}")
         if times > 1:

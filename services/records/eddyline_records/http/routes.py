@@ -31,7 +31,7 @@ class RecordsApi:
         self._datasets = Datasets(datasets)
         self._snapshot = snapshot_seconds
         self._cursors = Cursors(_secret(context.settings))
-        self._catalog = CatalogApi(self._datasets, self._cursors)
+        self._catalog = CatalogApi(context.limits, self._datasets, self._cursors)
         self._pulls = StreamMetrics("records", "pull")
 
     def routes(self) -> APIRouter:
@@ -80,10 +80,12 @@ class RecordsApi:
         schema = await source.schema()
         asked = question(request, name, schema, query, descending=query.order == "desc")
         wanted = selection(source, schema, asked, query, self._cursors, self._snapshot)
-        lines = headers(wanted, asked, form) | await counted(source, schema, wanted, query.count)
-        if request.method == "HEAD":
-            return head(form, lines)
         with self._context.limits.for_request(request, caller) as permit:
+            # Counting may read the whole dataset, as a stream does.
+            count = await counted(source, schema, wanted, query.count)
+            lines = headers(wanted, asked, form) | count
+            if request.method == "HEAD":
+                return head(form, lines)
             scan = source.scan(schema, wanted)
             stream = self._context.stream(self._pulls, permit, caller.expires)
             lane = PULLS.lane(("records", name))

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from eddyline.testing import Stream
+from eddyline.testing import Stream, eventually
 from eddyline_records.sources.sqlite.source import SqliteSource
 
 Make = Callable[..., SqliteSource]
@@ -63,6 +63,7 @@ async def test_links_keep_conditions_and_order(
         ("where[nmae][eq]=x", "where[nmae][eq]='x': conditions may name id"),
         ("where[id][gte]=abc", "where[id][gte]='abc': 'abc' is no number"),
         ("where[id][like]=5", "there is no parameter 'where[id][like]'"),
+        ("where[column][op]=5", "there is no parameter 'where[column][op]'"),
         ("where[id]=5", "there is no parameter 'where[id]'"),
         ("where[id][gte]=5&where[id][gte]=6", "is given 2 times"),
     ],
@@ -130,6 +131,24 @@ async def test_shards_are_all_rows_together(
         assert (await fetch(f"{url}?cursor={listed['shards'][1]['cursor']}")).status == 400
         assert (await fetch(f"{url}/shards?n=0")).status == 422
         assert (await fetch(f"{url}/shards?limit=1")).status == 400
+
+
+async def test_counting_and_sharing_out_are_admitted_as_streams_are(
+    serve: Serve, fetch: Fetch, make: Make, configured: Configured
+) -> None:
+    """They may read the whole dataset: any number of them at once would be a way around limits."""
+    dataset = make((i, "x" * 1000) for i in range(9000))
+    async with serve(datasets=configured(dataset), limit_streams=1) as run:
+        url = f"{run.url}/records/things"
+        stream = await fetch(url, receive_buffer=8192)
+        await stream.read()
+        for path in ("/shards", "?count=exact&limit=1"):
+            assert (await fetch(url + path)).status == 429
+        stream.reset()
+        await eventually(lambda: run.app.state.context.limits.open == 0)
+        for path in ("/shards", "?count=exact&limit=1"):
+            assert (await fetch(url + path)).status == 200
+            await eventually(lambda: run.app.state.context.limits.open == 0)
 
 
 async def test_no_rows_are_no_shards(
