@@ -17,6 +17,7 @@ from eddyline_chat.http.answers import Answers
 from eddyline_chat.http.routes import ChatApi
 from eddyline_chat.responses.routes import ResponsesApi
 from eddyline_chat.settings import DEMO, NO_STORE, ChatSettings
+from eddyline_chat.ui.routes import UiApi
 from eddyline_chat.upstreams import demo, openai
 from eddyline_chat.v1.errors import OpenAIErrors
 from eddyline_chat.v1.generations import GenerationsApi
@@ -33,6 +34,7 @@ def service(context: Context, settings: ChatSettings) -> Service:
     routes.include_router(CompletionsApi(answers, settings).routes())
     routes.include_router(GenerationsApi(answers).routes())
     routes.include_router(ResponsesApi(answers, settings).routes())
+    routes.include_router(UiApi(answers, settings).routes())
     upstream_connections.labels("chat").set(0)  # the demo has none: that is a number, too
     upstreams = demo.upstreams if settings.upstream == DEMO else openai.upstreams
 

@@ -36,6 +36,9 @@ _BEFORE_DEADLINE = 0.5
 #: Seconds between two looks at the log of an answer, while the process stops.
 _DRAINING = 0.1
 
+#: Bytes of the ids of a conversation's answers, of which the last one counts.
+_CHAT_BYTES = 4096
+
 #: Bytes of a page of a log.
 _PAGE = 1024 * 1024
 
@@ -111,6 +114,23 @@ class Generations:
         found, info = await self._read(_key(owner, id))
         status = {"complete": "completed", None: "in_progress"}.get(info.end, info.end)
         return {"id": id, "object": "generation", "status": status, **records.told(found)}
+
+    async def note_chat(self, owner: str | None, chat: str, id: str) -> None:
+        """The newest answer of a conversation is `id`."""
+        config = StreamConfig(records.MEDIA_TYPE, self._config.ttl, _CHAT_BYTES, trim=True)
+        key = _chat(owner, chat)
+        await self._store.create(key, config)
+        await self._store.append(key, Batch([id.encode()]))
+
+    async def running_in_chat(self, owner: str | None, chat: str) -> str | None:
+        """The answer of a conversation that is being made; None where there is none."""
+        try:
+            found, _ = await self._read(_chat(owner, chat))
+            id = found[-1].data.decode() if found else ""
+            info = await self._find(owner, id)
+        except NotFound:
+            return None
+        return id if info.end is None else None
 
     async def values(self, owner: str | None, id: str) -> list[dict[str, Any] | str]:
         """The records so far, as objects; last the reason of the end, where it has come."""
@@ -298,6 +318,10 @@ def id_of(owner: str | None, key: str, body: bytes) -> str:
 
 def _key(owner: str | None, id: str) -> str:
     return f"answers/{owner or ''}/{id}"
+
+
+def _chat(owner: str | None, chat: str) -> str:
+    return f"chats/{owner or ''}/{chat}"
 
 
 def _lease(owner: str | None, id: str) -> str:

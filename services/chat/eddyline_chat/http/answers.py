@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -14,11 +15,13 @@ from eddyline.wire import sse
 from eddyline_chat.generations import records
 from eddyline_chat.generations.generation import OnDisconnect
 from eddyline_chat.generations.generations import Generations
+from eddyline_chat.generations.starting import Starting
 from eddyline_chat.http.answer import Answer, Pace
 from eddyline_chat.http.forms import Form
 from eddyline_chat.openai.chunk import Chunk
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Question, Upstream, Upstreams
+from eddyline_chat.v1.forms import ChunkStream
 
 #: The header with the id of an answer; OpenRouter has the same.
 ID = "X-Generation-Id"
@@ -53,13 +56,11 @@ class Answers:
         """The response with a new answer, or with the one that is known by `id`."""
         id = id or new_id()
         headers = {"X-Chat-Upstream": self.upstreams.label, "X-Content-Type-Options": "nosniff"}
-        on_disconnect = _on_disconnect(request)
+        fate = on_disconnect(request)
         with self.context.limits.for_request(request, caller) as permit:
             if self.generations is not None:
                 headers[ID] = id
-                made = await self.generations.begin(
-                    caller.identity, id, upstream, payload, on_disconnect
-                )
+                made = await self.generations.begin(caller.identity, id, upstream, payload, fate)
                 if made is None:
                     return await self._joined(caller, permit, id, form, headers)
                 with made.asked():
@@ -80,6 +81,28 @@ class Answers:
         answer = Answer(form, context, self._pace)
         return await answer.response(request, upstream, question, headers)
 
+    async def start(
+        self,
+        caller: Principal,
+        id: str,
+        question: Question,
+        fate: OnDisconnect,
+        first: dict[str, Any] | None = None,
+    ) -> Starting:
+        """Begins an answer that is read from its log alone; `first`: a record of ours in front."""
+        assert self.generations is not None
+        chunks = ChunkStream(self.upstreams.model, id, usage=True)
+        made = await self.generations.begin(
+            caller.identity, id, self.upstreams.completions, chunks.payload, fate
+        )
+        assert made is not None  # the id is new
+        if first is not None:
+            made.note(first)
+        starting = Starting(made)
+        with made.asked():
+            made.ask(question, starting)
+        return starting
+
     async def _joined(
         self, caller: Principal, permit: Permit, id: str, form: Form, headers: dict[str, str]
     ) -> Response:
@@ -97,7 +120,8 @@ def new_id() -> str:
     return f"gen-{uuid.uuid4().hex}"
 
 
-def _on_disconnect(request: Request) -> OnDisconnect:
+def on_disconnect(request: Request) -> OnDisconnect:
+    """The header `X-On-Disconnect`. Raises BadRequest."""
     found = request.headers.get("x-on-disconnect", "cancel")
     if found not in _CHOICES:
         raise BadRequest(f"X-On-Disconnect: {found[:80]!r}: expected cancel or continue")

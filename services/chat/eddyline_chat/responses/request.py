@@ -40,7 +40,7 @@ class Asked:
 
 
 async def read(request: Request, limit: int, model: str) -> Asked:
-    """Raises BadRequest for what no chat upstream can do, TooLarge and ModelNotFound."""
+    """Raises BadRequest for fields that no chat upstream has, TooLarge and ModelNotFound."""
     raw = await read_body(request, at_most(limit, f"the body has more than {limit} bytes"))
     try:
         body = orjson.loads(raw)

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -15,20 +15,19 @@ from eddyline.service.admission import Permit
 from eddyline.service.raw_route import RawRoute
 from eddyline.telemetry.metrics import StreamMetrics
 from eddyline.wire import sse
+from eddyline_chat.generations.generation import OnDisconnect
 from eddyline_chat.generations.generations import Generations
 from eddyline_chat.generations.starting import Starting
 from eddyline_chat.http.answers import ID, Answers
 from eddyline_chat.http.message import passed_on
+from eddyline_chat.http.replay import replay
 from eddyline_chat.responses import request as requests
 from eddyline_chat.responses.events import ResponseEvents
 from eddyline_chat.responses.openapi import CREATE, READ, STOP
 from eddyline_chat.responses.request import Asked
 from eddyline_chat.settings import ChatSettings
 from eddyline_chat.upstreams.base import Question
-from eddyline_chat.v1.forms import ChunkStream
 from eddyline_chat.v1.routes import json_response
-
-_PING = b": ping\n"
 
 
 class ResponsesApi:
@@ -55,7 +54,11 @@ class ResponsesApi:
         asked = await requests.read(request, self._limit, model)
         id = f"resp_{uuid.uuid4().hex}"
         with self._answers.context.limits.for_request(request, caller) as permit:
-            started = await self._start(request, generations, caller, id, asked)
+            question = Question(asked.question, passed_on(request))
+            fate: OnDisconnect = "continue" if asked.background else "cancel"
+            started = await self._answers.start(caller, id, question, fate, _meta(id, model, asked))
+            if not asked.background:
+                await started.wait(self._head_after)  # raises the upstream's error
             if asked.stream:
                 return self._stream(permit, generations, caller, id, -1, started)
             if not asked.background:
@@ -82,27 +85,6 @@ class ResponsesApi:
         await generations.cancel(caller.identity, id)
         return json_response((await self._read(generations, caller, id)).response)
 
-    async def _start(
-        self, request: Request, generations: Generations, caller: Principal, id: str, asked: Asked
-    ) -> Starting:
-        upstreams = self._answers.upstreams
-        chunks = ChunkStream(upstreams.model, id, usage=True)
-        made = await generations.begin(
-            caller.identity,
-            id,
-            upstreams.completions,
-            chunks.payload,
-            "continue" if asked.background else "cancel",
-        )
-        assert made is not None
-        made.note(_meta(id, upstreams.model, asked))
-        starting = Starting(made)
-        with made.asked():
-            made.ask(Question(asked.question, passed_on(request)), starting)
-        if not asked.background:
-            await starting.wait(self._head_after)  # raises the upstream's error
-        return starting
-
     async def _finished(
         self, generations: Generations, caller: Principal, id: str, started: Starting
     ) -> None:
@@ -122,29 +104,9 @@ class ResponsesApi:
         started: Starting | None,
     ) -> Response:
         context = self._answers.context.stream(self._pulls, permit, caller.expires)
-        chunks = self._chunks(generations, caller, id, after, started)
+        frames = _Frames(id, after)
+        chunks = replay(generations, caller.identity, id, self._heartbeat, frames, started)
         return PullResponse(chunks, context, media_type=sse.EVENT_STREAM, headers={ID: id})
-
-    async def _chunks(
-        self,
-        generations: Generations,
-        caller: Principal,
-        id: str,
-        after: int,
-        started: Starting | None,
-    ) -> AsyncIterator[bytes]:
-        events = ResponseEvents(id)
-        try:
-            async for record in generations.follow(caller.identity, id, self._heartbeat):
-                if record is None:
-                    yield _PING
-                    continue
-                made = events.end(record) if isinstance(record, str) else events.record(record)
-                if data := b"".join([_frame(e) for e in made if e["sequence_number"] > after]):
-                    yield data
-        finally:
-            if started is not None:
-                started.leave()
 
     async def _read(self, generations: Generations, caller: Principal, id: str) -> ResponseEvents:
         events = ResponseEvents(id)
@@ -164,6 +126,23 @@ class ResponsesApi:
         return self._answers.generations, caller
 
 
+class _Frames:
+    """A `Translation` to the events after a number."""
+
+    def __init__(self, id: str, after: int) -> None:
+        self._events = ResponseEvents(id)
+        self._after = after
+
+    def record(self, value: dict[str, Any]) -> bytes:
+        return self._frames(self._events.record(value))
+
+    def end(self, reason: str) -> bytes:
+        return self._frames(self._events.end(reason))
+
+    def _frames(self, events: Iterable[dict[str, Any]]) -> bytes:
+        return b"".join([_frame(e) for e in events if e["sequence_number"] > self._after])
+
+
 def _starting_after(request: Request) -> int:
     """The number of the event after which to start; `Last-Event-ID` says the same."""
     found = request.headers.get("last-event-id") or request.query_params.get("starting_after")
@@ -175,7 +154,7 @@ def _starting_after(request: Request) -> int:
 
 
 def _meta(id: str, model: str, asked: Asked) -> dict[str, Any]:
-    """The first record: a chunk without choices, which holds what the response repeats."""
+    """The first record: a chunk without choices, with the fields that the response repeats."""
     common = {"id": id, "object": "chat.completion.chunk", "created": int(time.time())}
     return {**common, "model": model, "choices": [], "response": asked.echoed}
 
