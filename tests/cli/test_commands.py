@@ -122,6 +122,9 @@ def test_logs_answers_and_rows(eddyline: Callable[..., Said]) -> None:
     assert eddyline("tail", "none", "--no-follow").code == 4
     assert "Hello" in eddyline("chat", "Hello").out
     assert "Hello" in eddyline("chat", stdin="Hello").out
+    end = json.loads(eddyline("chat", "Hello", "--json").out.splitlines()[-1])
+    assert end["finish_reason"] == "stop"
+    assert "Hello" in eddyline("chat", "--resume", end["generation_id"]).out
     said = eddyline("records", "users", "--columns", "id", "--limit", "3")
     assert [json.loads(line)["id"] for line in said.out.splitlines()] == [0, 1, 2]
     assert "3 rows" in said.err

@@ -96,8 +96,53 @@ async def test_a_part_of_an_answer_is_never_the_whole(body: str, reason: str) ->
             await client.chat("Hello").text()
 
 
-async def test_an_answer_that_is_cut_is_incomplete(chat: Running) -> None:
-    async with FaultProxy(chat.port) as proxy, AsyncClient(proxy.url) as client:
-        proxy.cut_after = 600
-        with pytest.raises(Incomplete, match="cut"):
-            await client.chat("Hello").text()
+async def test_an_answer_that_is_cut_is_rejoined(chat: Running) -> None:
+    async with AsyncClient(chat.url) as client:
+        whole = await client.chat("Hello").text()
+    for cut in (600, 700, 900):
+        async with FaultProxy(chat.port) as proxy, AsyncClient(proxy.url) as client:
+            proxy.cut_after = cut
+            answer = client.chat("Hello")
+            got = await anext(answer)
+            proxy.cut_after = None
+            assert got + await answer.text() == whole
+            assert answer.finish_reason == "stop"
+            assert answer.generation_id is not None
+            assert await client.rejoin(answer.generation_id).text() == whole
+            await client.cancel(answer.generation_id)
+
+
+async def test_an_answer_that_is_gone_is_incomplete(chat: Running) -> None:
+    async with AsyncClient(chat.url, patience=1.0) as client:
+        with pytest.raises(Incomplete, match="can't be rejoined"):
+            await client.rejoin("gen-none").text()
+
+
+REJOINED = (
+    ('data: {"choices":[{"delta":{"content":"ab"}}]}\n\n', None),
+    ('data: {"choices":[{"delta":{"content":"xy"}}]}\n\n', "another one by now"),
+    ('data: {"error":{"message":"the model died"}}\n\n', "the model died"),
+    ('data: {"choices":[{"delta":{},"finish_reason":"content_filter"}]}\n\n', "content_filter"),
+)
+
+
+@pytest.mark.parametrize(("body", "reason"), REJOINED)
+async def test_a_rejoined_answer_is_of_one_generation_and_whole(
+    body: str, reason: str | None
+) -> None:
+    end = 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        first = 'data: {"token": "a"}\n\n'
+        sent = first if head.startswith(b"POST") else body + end
+        writer.write(f"{HEAD}X-Generation-Id: gen-1\r\n\r\n{sent}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with serving(answer) as port, AsyncClient(f"http://127.0.0.1:{port}") as client:
+        if reason is None:
+            assert await client.chat("Hello").text() == "ab"
+        else:
+            with pytest.raises(Incomplete, match=reason):
+                await client.chat("Hello").text()

@@ -13,6 +13,7 @@ from eddyline.cli.exits import Gap
 from eddyline.cli.output import colour, json_line, say, styled
 from eddyline.cli.target import URL, Json, Strict, Url, run
 from eddyline.client import AsyncClient, LogLine, LogNote
+from eddyline.errors import StreamingError
 
 #: By the word in a line, where the service tells no level of it.
 _LEVELS = re.compile(r"\b(?:(FATAL|CRITICAL|ERROR)|(WARN(?:ING)?)|(DEBUG|TRACE))\b", re.IGNORECASE)
@@ -105,22 +106,37 @@ def _level(line: str) -> str:
 
 def chat(
     message: Annotated[str | None, typer.Argument(help="None: standard input.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Read the answer of this id, from its start.")
+    ] = None,
     as_json: Json = False,
     url: Url = URL,
 ) -> None:
     """Ask, and read the answer token by token; a part of an answer ends with exit code 5."""
 
+    if resume is not None and message is not None:
+        raise typer.BadParameter("expected a message, or --resume alone")
+
     async def work(client: AsyncClient) -> None:
-        asked = message if message is not None else sys.stdin.read()
-        async with client.chat(asked) as answer:
-            async for token in answer:
-                if as_json:
-                    json_line({"token": token})
-                else:
-                    sys.stdout.write(token)
-                    sys.stdout.flush()
+        if resume is not None:
+            asked = client.rejoin(resume)
+        else:
+            asked = client.chat(message if message is not None else sys.stdin.read())
+        async with asked as answer:
+            try:
+                async for token in answer:
+                    if as_json:
+                        json_line({"token": token})
+                    else:
+                        sys.stdout.write(token)
+                        sys.stdout.flush()
+            except (asyncio.CancelledError, StreamingError):
+                if answer.generation_id is not None:
+                    say(f"the rest of it: eddyline chat --resume {answer.generation_id}")
+                raise
         if as_json:
-            json_line({"done": True, "finish_reason": answer.finish_reason})
+            names = ("finish_reason", "generation_id")
+            json_line({"done": True} | {name: getattr(answer, name) for name in names})
         else:
             sys.stdout.write("\n")
         if answer.finish_reason == "length":

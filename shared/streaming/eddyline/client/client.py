@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from eddyline.client import logs, records
+from eddyline.client import chat, logs, records
 from eddyline.client.api import Api
 from eddyline.client.chat import Answer
 from eddyline.client.event_source import Given
@@ -214,8 +214,16 @@ class AsyncClient:
         return Rows(self.api, dataset, query, cursor, limit, progress)
 
     def chat(self, message: str) -> Answer:
-        """A model's answer, token by token."""
+        """A model's answer, token by token; it is rejoined where its connection breaks."""
         return Answer(self.api, message)
+
+    def rejoin(self, generation_id: str) -> Answer:
+        """An answer that was begun before, from its start: `Answer.generation_id`."""
+        return Answer(self.api, generation_id=generation_id)
+
+    async def cancel(self, generation_id: str) -> None:
+        """Ends the making of an answer."""
+        await chat.cancel(self.api, generation_id)
 
 
 def publication(topic: str, data: Any, **fields: Any) -> Publication:

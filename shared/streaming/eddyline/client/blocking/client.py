@@ -213,6 +213,16 @@ class Client:
         client, portal = self._open()
         return AnswerItems(portal, client.chat(message))
 
+    def rejoin(self, generation_id: str) -> AnswerItems:
+        """See AsyncClient.rejoin."""
+        client, portal = self._open()
+        return AnswerItems(portal, client.rejoin(generation_id))
+
+    def cancel(self, generation_id: str) -> None:
+        """See AsyncClient.cancel."""
+        client, portal = self._open()
+        portal.run(client.cancel(generation_id))
+
     def _open(self) -> tuple[AsyncClient, Portal]:
         """Those of this process: a thread does not outlive a fork."""
         with self._lock:

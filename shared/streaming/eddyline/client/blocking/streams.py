@@ -78,6 +78,11 @@ class AnswerItems(Items[str]):
         """Known at the end: `stop`, or `length` where the model's limit cut the answer."""
         return self._answer.finish_reason
 
+    @property
+    def generation_id(self) -> str | None:
+        """The name of the answer on the server, once it has begun."""
+        return self._answer.generation_id
+
     def text(self) -> str:
         """The rest of the answer, when all of it is there."""
         return self._portal.run(self._answer.text())
