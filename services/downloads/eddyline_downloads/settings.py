@@ -30,6 +30,10 @@ class DownloadsSettings(Settings):
 
     index: str = ""
     """The file that `/static/FOLDER/` shows, as `index.html`; by default a list of the folder."""
+    precompressed: bool = False
+    """Send `NAME.zst`, `NAME.br` or `NAME.gz` in place of NAME to clients that take it, where there
+    is one that is not older.
+    """
     immutable: Annotated[tuple[str, ...], NoDecode] = ()
     """Paths of files that never change, such as those whose names carry a hash, by commas:
     `assets/*`. Caches keep them for a year, and ask no more.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from io import FileIO
 from time import time
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from eddyline_downloads.http.openapi import FileInfo, FileList, Small
 from eddyline_downloads.http.sums import sums
 from eddyline_downloads.settings import DownloadsSettings
 from eddyline_downloads.stores.base import Store, absent, checked
+from eddyline_downloads.stores.codings import open_coded
 
 #: Entries of a folder's page by default, and at most.
 ENTRIES, MOST_ENTRIES = 1000, 10_000
@@ -165,10 +167,22 @@ class DownloadsApi:
             media = media_type(path)
             headers = self._headers.of(kind, path, media)
             stream = self._context.stream(self._files, permit, caller.expires)
-            file = await self._store.open(path)
+            file = await self._open(request, path, headers)
             return FileResponse(
                 file, stream, media_type=media, headers=headers, digests=self._digests
             )
+
+    async def _open(self, request: Request, path: str, headers: dict[str, str]) -> FileIO:
+        """The file, as it is or compressed; `headers` get those that say so."""
+        if not self._settings.precompressed:
+            return await self._store.open(path)
+        accept = ",".join(request.headers.getlist("accept-encoding"))
+        file, coding = await open_coded(self._store, path, accept)
+        # On each answer, or a cache would give the one to clients that asked for the other.
+        headers["Vary"] = "Accept-Encoding"
+        if coding is not None:
+            headers["Content-Encoding"] = coding
+        return file
 
     async def _list_folder(self, request: Request, path: str, caller: Principal) -> Response:
         if path:
