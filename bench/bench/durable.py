@@ -36,6 +36,12 @@ def _caddy(port: int, folder: Path) -> list[str]:
     return [program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
 
+def _caddy_version() -> str:
+    """Its plugin has none of its own."""
+    text = output_of(program_of("DURABLE_STREAMS", "durable-streams-server"), "version")
+    return f"a plugin of Caddy {text.split()[0]}"
+
+
 MEMORY = EventServer(
     name="ours, memory",
     command=ours("eddyline_streams.app:app"),
@@ -58,9 +64,7 @@ FILES = replace(
 CADDY = EventServer(
     name="durable-streams",
     command=_caddy,
-    version=lambda: output_of(
-        program_of("DURABLE_STREAMS", "durable-streams-server"), "version"
-    ).split()[0],
+    version=_caddy_version,
     how_to_get="go build ./cmd/caddy in packages/caddy-plugin of durable-streams/durable-streams,"
     " and DURABLE_STREAMS=/path/to/it",
     missing=not_found("DURABLE_STREAMS", "durable-streams-server"),
