@@ -33,7 +33,7 @@ def vitest() -> Path:
 async def conform(vitest: Path, url: str, folder: Path) -> tuple[int, list[str]]:
     """The number of tests that passed, and the names of those that did not."""
     # Node looks for packages beside the file; each run has one of its own.
-    here = INSTALLED.parent / f"{folder.name}.test.mjs"
+    here = INSTALLED.parent / f"conformance-{os.getpid()}.test.mjs"
     shutil.copyfile(HERE / "clients" / "conformance.test.mjs", here)
     report = folder / "report.json"
     process = await asyncio.create_subprocess_exec(

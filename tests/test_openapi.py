@@ -92,6 +92,24 @@ def test_every_answer_has_a_schema(name: str, documents: dict[str, Any]) -> None
                     assert content["schema"]["contentSchema"]["items"], where
 
 
+async def test_a_parameter_that_no_document_has_is_refused_by_name(
+    documents: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is misspelt would change the answer in silence: `topik` would be all topics."""
+    monkeypatch.setenv("EVENTS_MERCURE_SUBSCRIPTIONS", "1")
+    monkeypatch.setenv("DOWNLOADS_STORE", str(tmp_path))
+    app = create_app(Settings(log_level="error"), list(SERVICES.values()))
+    async with running(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+        for method, path, _ in operations(documents["suite"]):
+            if path.startswith("/.well-known/"):
+                continue  # Mercure 1.0: unknown parameters are no error
+            for asked in [method] if method != "get" else ["get", "head"]:
+                answer = await client.request(asked, path, params={"topik": "orders"})
+                assert answer.status_code in ((400,) if asked != "head" else (400, 405)), path
+                if asked != "head":
+                    assert "there is no parameter 'topik': there are " in answer.text, path
+
+
 async def test_a_token_is_asked_for_where_the_document_says_so(
     documents: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

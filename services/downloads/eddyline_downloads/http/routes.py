@@ -239,6 +239,7 @@ def _add_file_route(
         endpoint,
         methods=["HEAD"],
         include_in_schema=False,
+        openapi_extra=openapi.RANGES,
         route_class_override=RawRoute,
     )
 

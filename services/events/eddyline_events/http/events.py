@@ -52,7 +52,8 @@ class EventsApi:
         # event (profiled), and a hub does these two all day.
         add = functools.partial(routes.add_api_route, "/events", route_class_override=RawRoute)
         add(self.subscribe, **SUBSCRIBE)
-        add(self.subscribe, methods=["HEAD"], include_in_schema=False)
+        extra = SUBSCRIBE["openapi_extra"]
+        add(self.subscribe, methods=["HEAD"], include_in_schema=False, openapi_extra=extra)
         add(self.publish, **PUBLISH)
         return routes
 

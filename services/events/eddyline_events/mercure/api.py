@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from eddyline.broadcast.catch_up import Start, page_for
 from eddyline.errors import StreamingError, Unavailable
 from eddyline.journal.cursor import EARLIEST, Cursor
-from eddyline.service.raw_route import RawRoute
+from eddyline.service.raw_route import ProtocolRoute
 from eddyline.telemetry import metrics
 from eddyline.wire.sse import STREAM_HEADERS
 from eddyline_events.hub.hub import Hub
@@ -164,7 +164,7 @@ class MercureApi:
             path,
             self._challenging(endpoint),
             methods=list(methods),
-            route_class_override=RawRoute,
+            route_class_override=ProtocolRoute,
             **options,
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +27,7 @@ from eddyline.service.drain import Drain
 from eddyline.service.openapi import document
 from eddyline.service.openapi.operation import PUBLIC
 from eddyline.service.openapi.operation import problems as problems_of
+from eddyline.service.openapi.parameters import refuse_unknown
 from eddyline.service.raw_route import RawRoute, RawRoutes
 from eddyline.service.settings import Settings, exit_on_bad_settings
 from eddyline.tasks import background
@@ -111,6 +112,7 @@ def create_app(context: Context, services: Sequence[Service], title: str) -> Fas
         title=title,
         version=version("eddyline"),
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown)],
         docs_url=None,
         redoc_url=None,
         # Exporters come from the variables of OpenTelemetry, where its SDK is installed.

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eddyline.errors import StreamingError
 from eddyline.service import problems
+from eddyline.service.openapi.parameters import ANY, Parameters
 from eddyline.telemetry import tracing
 
 
@@ -21,11 +22,24 @@ class RawRoute(APIRoute):
     """For `add_api_route(..., route_class_override=RawRoute)`: hot routes of `async def`s.
 
     Nothing is parsed, no dependency is solved and the result must be a Response; parameters
-    are documented by `openapi_extra`. `RawRoutes` puts it before every other route.
+    are documented by `openapi_extra`, and others refused. `RawRoutes` puts it before every other
+    route.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parameters: Parameters = Parameters.of(self)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.endpoint
+
+
+class ProtocolRoute(RawRoute):
+    """A raw route of a protocol whose servers pass over parameters that they do not know."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parameters = ANY
 
 
 class RawRoutes:
@@ -50,6 +64,7 @@ class RawRoutes:
 async def _response(route: RawRoute, request: Request) -> Response:
     # FastAPI's handlers are further in. A crash goes out to `RequestLog`, and is logged.
     try:
+        route.parameters.check(request)
         response: Response = await route.endpoint(request)
     except StreamingError as error:
         return await problems.on_streaming_error(request, error)
