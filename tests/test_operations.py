@@ -21,7 +21,16 @@ SERVICES = tuple(service.settings for service in registrations().values())
 
 #: Of the clients, of compose, and of Kubernetes.
 ELSEWHERE = {
-    *("EDDYLINE_TOKEN", "EVENTS_URL", "LOGS_URL", "CHAT_URL", "RECORDS_URL", "DOWNLOADS_URL"),
+    *(
+        "EDDYLINE_URL",
+        "EDDYLINE_TOKEN",
+        "EDDYLINE_TOKEN_FILE",
+        "EVENTS_URL",
+        "LOGS_URL",
+        "CHAT_URL",
+        "RECORDS_URL",
+        "DOWNLOADS_URL",
+    ),
     *("EVENTS_WORKERS", "EVENTS_CPUS", "EVENTS_PORT"),
 }
 

@@ -6,8 +6,12 @@ from importlib.metadata import distributions
 
 from rendered import ROOT, VERSION
 
-#: The place; and the manifests, because `kubectl apply -k` takes them as they are.
-HOLDERS = ["k8s/components/images/kustomization.yaml", "shared/streaming/pyproject.toml"]
+#: The place; and files that `kubectl apply -k` and npm take as they are.
+HOLDERS = [
+    "k8s/components/images/kustomization.yaml",
+    "shared/javascript/package.json",
+    "shared/streaming/pyproject.toml",
+]
 
 #: Records of the past, and files that tools write; tests/clients has versions of other people.
 PASSED = {"CHANGELOG.md", "docs/benchmarks.md", "docs/load.md", "uv.lock"}
