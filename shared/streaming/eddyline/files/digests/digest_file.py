@@ -33,9 +33,13 @@ class DigestFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                path, BUSY, isolation_level=None, check_same_thread=False
+                path, timeout=BUSY, isolation_level=None, check_same_thread=False
             )
-            self._prepare(path)
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._connection.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise StreamingError(f"digests cannot be kept in {path}: {error}") from error
 

@@ -115,8 +115,10 @@ class Digests:
         return self._known.get(version.identity)
 
     def close(self) -> None:
-        """Ends the work in threads: an interpreter that exits waits for them."""
+        """Closes `file`, and ends the work in threads: an interpreter that exits waits for them."""
         self._closed.set()
+        if self._file is not None:
+            self._file.close()
 
     def _keeps_tag(self, identity: tuple[int, ...]) -> bool:
         if (told := self._told.pop(identity, None)) is None:
