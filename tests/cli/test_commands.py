@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from eddyline.__main__ import CLIENT, COMMANDS, main
+from eddyline.client import Client
 from eddyline.testing import wait_until
 
 KEY = "k" * 32
@@ -223,8 +224,8 @@ def test_a_suite_that_wants_a_token_gets_the_one_of_the_environment(
 def test_ctrl_c_keeps_the_place_and_ends_with_130(suite: Any, tmp_path: Path) -> None:
     environment = os.environ | {"EDDYLINE_URL": suite.url}
     command = [sys.executable, "-m", "eddyline"]
-    for n in range(3):
-        subprocess.run([*command, "pub", "cli/c", str(n)], env=environment, check=True)
+    with Client(suite.url) as client:
+        client.publish_many([{"topic": "cli/c", "data": n} for n in range(3)])
     place, out = tmp_path / "place", tmp_path / "out"
     arguments = ["sub", "cli/c", "--raw", "--after", "earliest", "--state", str(place)]
     with out.open("wb") as file:
@@ -232,7 +233,8 @@ def test_ctrl_c_keeps_the_place_and_ends_with_130(suite: Any, tmp_path: Path) ->
         wait_until(lambda: out.read_text() == "0\n1\n2\n" and place.exists())
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
-    subprocess.run([*command, "pub", "cli/c", "3"], env=environment, check=True)
+    with Client(suite.url) as client:
+        client.publish("cli/c", 3)
     more = [*command, *arguments, "--count", "1"]
     done = subprocess.run(more, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == "3\n"
