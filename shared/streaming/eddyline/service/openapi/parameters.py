@@ -37,7 +37,7 @@ class _Any(Parameters):
         pass
 
 
-ANY = _Any([])
+ANY: Parameters = _Any([])
 
 
 async def refuse_unknown(request: Request) -> None:
