@@ -110,6 +110,8 @@ class Follower:
         try:
             writer.write(f"GET /logs/app.log{query} HTTP/1.0\r\nHost: a\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
+            if b" 503 " in head[:20]:
+                return  # it stops
             if b" 200 " not in head[:20]:
                 self.faults.append(head[:60].decode())
                 return

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
 from eddyline_logs.files.base import File
@@ -49,6 +50,10 @@ class Followable(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder in which all of its files come and go; None where there is no such one."""
 
     def chain(self, line_limit: int) -> FileChain:
         """A chain of its own for one tail; `line_limit`, in bytes, is that of joined lines."""

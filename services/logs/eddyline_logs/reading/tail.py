@@ -1,7 +1,8 @@
 """A tail follows one source as `tail -F` does, and publishes its lines to the journal for all of
 its readers.
 
-It polls: that works on every file system, and shows the rotations of every tool.
+It polls: that works on every file system, and shows the rotations of every tool. Where the system
+tells of changes it looks at once, and polls seldom.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from eddyline.journal.memory import MemoryJournal
 from eddyline.wire import sse
 from eddyline_logs.files.base import File, is_copy
 from eddyline_logs.files.place import OLDER, Place, Spot, source_key
+from eddyline_logs.files.watches import Waker, Watches
 from eddyline_logs.lines import cri
 from eddyline_logs.lines.lines import Line
 from eddyline_logs.reading import backlog
@@ -27,9 +29,18 @@ from eddyline_logs.reading.published import Published
 
 _log = logging.getLogger(__name__)
 
-#: Seconds: between looks at the file; after a fault of the disk.
+#: Seconds between looks at the file.
 POLL = 0.15
+#: The most of them where the system tells of changes.
+IDLE = 15.0
+#: Seconds in which lines that follow others are read together.
+LINGER = 0.003
+
+#: Seconds after a fault of the disk.
 FAULT_PAUSE = 1.0
+
+#: Changes that only the poll finds, after which a tail no longer relies on being told.
+_UNTOLD = 1
 
 #: Seconds without a new byte for which a rotated file is still read: its writers may not have
 #: noticed yet. A deleted file takes up space of the disk as long as it is open.
@@ -51,7 +62,13 @@ State = Literal["reading", "waiting", "unreadable"]
 class Tail:
     """Once `run`, it goes on; a client that resumes misses nothing that came while it was away."""
 
-    def __init__(self, source: Followable, journal: MemoryJournal, line_limit: int) -> None:
+    def __init__(
+        self,
+        source: Followable,
+        journal: MemoryJournal,
+        line_limit: int,
+        watches: Watches | None = None,
+    ) -> None:
         self.source = source
         self.state: State = "reading"
         #: The journal has all lines of the source after this, and perhaps not those before.
@@ -70,6 +87,11 @@ class Tail:
         #: The spots of files before that one, as they stand in places, the newest first.
         self._older: tuple[Spot, ...] = ()
         self._ends: dict[int, int] = {}
+        self._waker = Waker(watches or Watches(), source.folder)
+        self._pause = POLL
+        self._untold = 0
+        self._polled = False
+        self._read_at = 0.0
         # A file that was there before us is followed from its end, one that comes later from its
         # start.
         self._from_end = True
@@ -104,17 +126,40 @@ class Tail:
         """Follows the source until it is cancelled. Then `close` the tail."""
         while True:
             try:
-                if not await self._step():
-                    await asyncio.sleep(POLL)
+                if await self._step():
+                    self._note_change()
+                else:
+                    await self._rest()
             except OSError as error:
                 self._become("unreadable", error)
                 await asyncio.sleep(FAULT_PAUSE)
 
+    def _note_change(self) -> None:
+        self._read_at = time.monotonic()
+        self._untold += self._polled
+        self._polled = False
+        self._pause = POLL
+
+    async def _rest(self) -> None:
+        """Waits until there may be something to do."""
+        plain = (log_file for log_file in self._held() if not log_file.file.compressed)
+        if self._waker.watch({held.identity: held.file.descriptor for held in plain}):
+            return  # it may have changed before it was watched
+        relies = self._waker.works and self._untold < _UNTOLD
+        woken = await self._waker.wait(self._pause if relies else POLL)
+        self._polled = relies and not woken
+        if woken:
+            self._pause = POLL
+            early = self._read_at + LINGER - time.monotonic()
+            if early > 0:
+                await asyncio.sleep(early)
+        else:
+            self._pause = min(2 * self._pause, self._chain.interval or IDLE)
+
     def close(self) -> None:
-        for log_file in self._rotated:
+        self._waker.close()
+        for log_file in self._held():
             log_file.close()
-        if self._current is not None:
-            self._current.close()
 
     async def _step(self) -> bool:
         """Whether there may be more to do at once."""

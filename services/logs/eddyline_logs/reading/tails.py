@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from eddyline.broadcast.subscriber import Subscriber
 from eddyline.errors import Overloaded
 from eddyline.journal.memory import MemoryJournal
+from eddyline_logs.files.watches import Watches
 from eddyline_logs.reading.file_chain import Followable
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.settings import LogsSettings
@@ -35,6 +36,7 @@ class Tails:
     def __init__(self, journal: MemoryJournal, settings: LogsSettings) -> None:
         self._journal = journal
         self._settings = settings
+        self._watches = Watches()
         #: The tail that was asked for longest ago comes first.
         self._tails: dict[str, Tail] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -44,12 +46,13 @@ class Tails:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            for id in list(self._tails):
-                self._stop(id)
-            await asyncio.gather(*self._ending, return_exceptions=True)
+        with self._watches.run():
+            try:
+                yield
+            finally:
+                for id in list(self._tails):
+                    self._stop(id)
+                await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def get(self, source: Followable) -> Tail:
         """The tail of a source, started where there is none; Overloaded where too many are
@@ -58,7 +61,7 @@ class Tails:
         tail = self._tails.pop(source.id, None)
         if tail is None:
             self._make_room()
-            tail = Tail(source, self._journal, self._settings.line_limit)
+            tail = Tail(source, self._journal, self._settings.line_limit, self._watches)
             self._tasks[source.id] = asyncio.create_task(tail.run())
         self._tails[source.id] = tail
         self.count(source.id, 0)

@@ -65,6 +65,10 @@ class FileSource:
     interval = 0.0
     joiner = None
 
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
     def open(self) -> File:
         return open_file(self.id, self.path, self.root)
 

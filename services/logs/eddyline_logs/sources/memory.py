@@ -11,6 +11,7 @@ class MemorySource:
     """Files without names, each of which follows the one before it; there is none at first."""
 
     cri = False
+    folder = None
     interval = 0.0
     joiner = None
 

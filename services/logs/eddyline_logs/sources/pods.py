@@ -79,6 +79,7 @@ class Container:
     pod: str
     name: str
     cri = True
+    folder = None
 
     def open(self) -> File:
         return self.chain(0).first()

@@ -46,11 +46,13 @@ def siblings(path: Path) -> list[Sibling]:
         if again.keys() == found.keys():
             break
         found = again
-    counted = _by_count([sibling for sibling in found.values() if sibling.counted])
+    counted = [sibling for sibling in found.values() if sibling.counted]
+    plain = _by_count([sibling for sibling in counted if not _is_packed(sibling)])
+    packed = _by_count([sibling for sibling in counted if _is_packed(sibling)])
     dated = [sibling for sibling in found.values() if not sibling.counted]
     dated.sort(key=lambda sibling: (sibling.numbers, not _is_packed(sibling)))
-    # A tool that was configured anew gives other names.
-    return list(heapq.merge(counted, dated, key=lambda sibling: sibling.status.st_mtime_ns))
+    # A tool that was configured anew gives other names, and counts those it gave no further.
+    return list(heapq.merge(packed, plain, dated, key=lambda sibling: sibling.status.st_mtime_ns))
 
 
 def rotated_names(names: list[str]) -> set[str]:
@@ -116,7 +118,7 @@ def _by_count(counted: list[Sibling]) -> list[Sibling]:
     """Most tools give the newest file the lowest number, and some the highest: the times tell,
     where all of them agree. One file that is late does not turn the order.
     """
-    counted.sort(key=lambda sibling: (sibling.numbers, _is_packed(sibling)))
+    counted.sort(key=lambda sibling: sibling.numbers)
     times = [sibling.status.st_mtime_ns for sibling in counted]
     ascending = len(times) > 2 and all(a < b for a, b in pairwise(times))
     return counted if ascending else counted[::-1]

@@ -17,6 +17,7 @@ from eddyline.journal.cursor import Cursor
 from eddyline.journal.memory import MemoryJournal
 from eddyline.testing import eventually
 from eddyline.wire.sse import Parser
+from eddyline_logs.files.watches import Watches
 from eddyline_logs.reading import tail as module
 from eddyline_logs.reading.tail import Tail
 from eddyline_logs.sources.base import Source
@@ -29,7 +30,8 @@ Start = Callable[..., Awaitable["Followed"]]
 class Followed:
     """A running tail and all that it has published."""
 
-    def __init__(self, source: Source, line_limit: int) -> None:
+    def __init__(self, source: Source, line_limit: int, watches: Watches | None = None) -> None:
+        self._watches = watches
         self.journal = MemoryJournal()
         self.published: list[Any] = []
         self.facts: list[Any] = []
@@ -39,7 +41,7 @@ class Followed:
 
     async def __aenter__(self) -> "Followed":
         await self._following.__aenter__()
-        self.tail = Tail(self._source, self.journal, self._line_limit)
+        self.tail = Tail(self._source, self.journal, self._line_limit, self._watches)
         self.task = asyncio.create_task(self.tail.run())
         return self
 
@@ -590,6 +592,55 @@ async def test_the_read_position_is_where_publishing_is(start: Start, path: Path
         [spot] = followed.tail.published().spots.values()
         assert spot.offset == 4 + 5 * len(followed.published)
         await asyncio.sleep(0)
+
+
+async def test_changes_that_the_system_tells_of_are_read_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL", 3600.0)
+    append(path, b"")
+    watches = Watches()
+    with watches.run():
+        async with Followed(Sources.parse(str(path.parent)).find(path.name), 1000, watches) as a:
+            with path.open("ab", buffering=0) as writer:
+                append(path, b"1\n")
+                await a.sees("1")
+                rename(path, path.with_name("app.log.1"))
+                append(path, b"2\n")
+                await a.sees("1", "<rotated>", "2")
+                writer.write(b"late\n")
+                await a.has("late")
+            for n in range(3):
+                os.unlink(path)
+                append(path, b"new %d\n" % n)
+                await a.has(f"new {n}")
+            path.parent.rename(path.parent.with_name("away"))
+            path.parent.with_name("away").rename(path.parent)
+            append(path, b"back\n")
+            await a.has("back")
+    assert not watches._woken
+
+
+async def test_changes_that_nobody_tells_of_are_polled_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL", 0.01)
+    # As on a file system of another machine: its files can be watched, and nothing is told.
+    monkeypatch.setattr(Watches, "add", lambda *_, **__: 1)
+    monkeypatch.setattr(Watches, "remove", lambda *_: None)
+    monkeypatch.setattr(module, "IDLE", 0.1)
+    append(path, b"")
+    watches = Watches()
+    with watches.run():
+        async with Followed(Sources.parse(str(path.parent)).find(path.name), 1000, watches) as a:
+            append(path, b"first\n")
+            await a.has("first")
+            # From then on it looks often.
+            monkeypatch.setattr(module, "IDLE", 3600.0)
+            await eventually(lambda: a.tail._untold == 1)
+            for n in range(10):
+                append(path, b"%d\n" % n)
+                await a.has(str(n))
 
 
 def link(path: Path, target: str) -> None:

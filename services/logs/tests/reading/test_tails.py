@@ -59,10 +59,10 @@ async def test_a_deleted_file_is_closed_once_it_has_no_readers(
     monkeypatch.setattr(module, "GRACE", 0.05)
     path = tmp_path / "a"
     path.touch()
-    before = len(os.listdir("/proc/self/fd"))
     source = Sources.parse(str(tmp_path)).find("a")
     tails = Tails(MemoryJournal(), LogsSettings())
     async with tails.run():
+        before = len(os.listdir("/proc/self/fd"))
         first = await tails.get(source)
         tails.count("a", 1)
         path.unlink()

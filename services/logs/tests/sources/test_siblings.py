@@ -30,6 +30,7 @@ def order(path: Path) -> list[str]:
         ("app-2026-11-27.log", "app-2026-11-28.log.gz"),
         ("app.log.2026-11-28.1", "app.log.2026-11-28.2", "app.log.2026-11-28.10"),  # logback
         ("app.log.1", "app.log.2", "app.log.3"),  # log4j, fileIndex=max
+        ("app.log.3.gz", "app.log.4", "app.log.3"),  # logrotate that compresses no more
     ],
 )
 def test_the_oldest_comes_first(tmp_path: Path, names: tuple[str, ...]) -> None:
