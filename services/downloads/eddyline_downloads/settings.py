@@ -52,7 +52,7 @@ class DownloadsSettings(Settings):
 
     @field_validator("immutable", "scripts", mode="before")
     @classmethod
-    def _by_commas(cls, value: Any) -> Any:
+    def _patterns_by_commas(cls, value: Any) -> Any:
         return value.replace(",", " ").split() if isinstance(value, str) else value
 
     @field_validator("index")

@@ -40,3 +40,11 @@ def test_a_bad_store_is_named(monkeypatch: pytest.MonkeyPatch, store: str, fault
 def test_a_bad_place_for_digests_is_named(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     with pytest.raises(ValueError, match="expected memory, off, or the path of a file"):
         DownloadsSettings(digests=place)
+
+
+def test_lists_of_every_service_are_still_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A validator of the same name here would take the place of the one of all services."""
+    monkeypatch.setenv("EDDYLINE_CORS_ORIGINS", "https://a.test,https://b.test")
+    assert DownloadsSettings.read().cors_origins == ("https://a.test", "https://b.test")
