@@ -17,6 +17,7 @@ import pytest
 from eddyline.__main__ import main
 from eddyline.cli.doctor.base import Case, Finding
 from eddyline.cli.doctor.command import examine
+from eddyline.cli.doctor.streams import buffering
 from eddyline.testing import free_port, running, serving, wait_until
 from eddyline_events.app import create_app
 from eddyline_events.settings import EventsSettings
@@ -97,6 +98,28 @@ async def test_a_proxy_that_buffers_is_named(nginx: Callable[[str, str], str]) -
     assert set(faults(findings)) == {"buffering"}
     assert "holds them back" in findings["buffering"].text
     assert "proxy_buffering off" in findings["buffering"].fix
+
+
+async def test_first_bytes_that_pass_prove_nothing_of_an_event() -> None:
+    """A proxy may hand on the bytes that came with the head, and hold back all later ones."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        ends = b"poll=1" in head or head.startswith(b"POST")
+        length = "Content-Length: 2\r\n\r\n{}" if ends else "\r\n:\n\n"
+        writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{length}".encode())
+        await writer.drain()
+        if not ends:
+            for _ in range(3):
+                writer.write(b":\n\n")
+                await asyncio.sleep(0.05)  # sleep: the bytes come in pieces
+            await asyncio.Event().wait()
+        writer.close()
+
+    async with serving(answer) as port, httpx.AsyncClient() as client:
+        case = Case(f"http://127.0.0.1:{port}", None, None, 1.0, 0.0, client)
+        found = await buffering(case)
+    assert found.state == "fault"
 
 
 @pytest.mark.parametrize(
