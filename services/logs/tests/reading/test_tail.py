@@ -633,11 +633,11 @@ async def test_changes_that_nobody_tells_of_are_polled_for(
     watches = Watches()
     with watches.run():
         async with Followed(Sources.parse(str(path.parent)).find(path.name), 1000, watches) as a:
+            await eventually(lambda: a.tail._polled)
             append(path, b"first\n")
             await a.has("first")
             # From then on it looks often.
             monkeypatch.setattr(module, "IDLE", 3600.0)
-            await eventually(lambda: a.tail._untold == 1)
             for n in range(10):
                 append(path, b"%d\n" % n)
                 await a.has(str(n))
