@@ -62,6 +62,12 @@ FOLDER: dict[str, Any] = {
 }
 RANGES: dict[str, Any] = {
     "parameters": [
+        parameter("cursor", {"type": "string"}, "Of a folder: the next part of its list."),
+        parameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
+            "Of a folder: the most entries of an answer.",
+        ),
         parameter(
             "offset",
             {"type": "string"},

@@ -159,7 +159,7 @@ async def test_a_folder_has_the_files_that_the_caller_may_read(serve: Serve, fet
 
 @pytest.mark.parametrize(
     ("query", "detail"),
-    [("?page=2", "'page' is no parameter"), ("?limit=0", "expected 1 to"), ("?limit=x", "limit=")],
+    [("?page=2", "no parameter 'page'"), ("?limit=0", "expected 1 to"), ("?limit=x", "limit=")],
 )
 async def test_a_bad_query_is_named(serve: Serve, fetch: Fetch, query: str, detail: str) -> None:
     async with serve() as run:
