@@ -129,7 +129,8 @@ async def test_rotation_and_truncation_are_told(server: Running, folder: Path) -
         while len(seen) < 4:
             events = told(await stream.events(1))
             seen += [line for line in events if line not in ("<waiting>", "<reading>")]
-        assert seen[:3] == ["a", "<rotated>", "b"]
+        # The last lines of the old file may come after the news of its successor.
+        assert seen[:3] in (["a", "<rotated>", "b"], ["<rotated>", "a", "b"])
         path.write_text("c\n")
         while "c" not in seen:
             seen += told(await stream.events(1))
@@ -540,7 +541,7 @@ async def test_an_unknown_parameter_is_refused_by_its_name(
     append(folder / "app.log", "a")
     async with opened(f"{server.url}{path}{'&' if '?' in path else '?'}grep=x") as stream:
         assert stream.status == 400
-        assert "unknown parameter 'grep'" in (await stream.json())["detail"]
+        assert "no parameter 'grep'" in (await stream.json())["detail"]
 
 
 async def test_a_head_tells_what_a_get_would(server: Running, folder: Path) -> None:
