@@ -62,7 +62,11 @@ FOLDER: dict[str, Any] = {
 }
 RANGES: dict[str, Any] = {
     "parameters": [
-        parameter("cursor", {"type": "string"}, "Of a folder: the next part of its list."),
+        parameter(
+            "cursor",
+            {"type": "string"},
+            "Of a folder: the next part of its list. With `offset`: the last `Stream-Cursor`.",
+        ),
         parameter(
             "limit",
             {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
@@ -74,7 +78,6 @@ RANGES: dict[str, Any] = {
             "Read the file as a durable stream of bytes: `-1`, `now`, or an offset of an answer.",
         ),
         parameter("live", {"enum": ["long-poll", "sse"]}, "With `offset`: waits for growth."),
-        parameter("cursor", {"type": "string"}, "The `Stream-Cursor` of the last answer."),
         parameter("Range", {"type": "string"}, "Parts of the file: `bytes=1000-`.", "header"),
         parameter(
             "If-Range",
