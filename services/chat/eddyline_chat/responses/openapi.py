@@ -35,6 +35,7 @@ _REQUEST: Schema = {
         "background": {"type": "boolean", "default": False},
     },
 }
+_TEXTS = {"type": "array", "items": {"type": "string"}}
 _JSON = {"application/json": {"schema": _RESPONSE}}
 _BOTH = {**_JSON, **stream(EVENT_STREAM, event(_EVENT))}
 
@@ -61,6 +62,9 @@ READ: dict[str, Any] = {
         "parameters": [
             parameter("stream", {"type": "boolean"}, "The events, in place of the object."),
             parameter("starting_after", {"type": "integer"}, "The events after this number."),
+            parameter("include", _TEXTS, "Taken, as clients send it; nothing more is kept."),
+            parameter("include[]", _TEXTS, "The same."),
+            parameter("include_obfuscation", {"type": "boolean"}, "Taken; events have none."),
         ]
     },
     "responses": {

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest, NotFound
+from eddyline.errors import NotFound
 from eddyline.responses.pull import PullResponse
 from eddyline.service.admission import Permit
 from eddyline.service.raw_route import RawRoute
@@ -73,9 +73,6 @@ class UiApi:
         return PullResponse(chunks, context, media_type=sse.EVENT_STREAM, headers=headers)
 
     async def _find(self, request: Request) -> tuple[Generations, Principal]:
-        if request.query_params:
-            name = next(iter(request.query_params))
-            raise BadRequest(f"unknown parameter {name[:80]!r}")
         caller = await self._answers.context.authenticator.principal(request)
         caller.require("chat", "complete")
         if self._answers.generations is None:

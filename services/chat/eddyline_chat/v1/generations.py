@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest, NotFound
+from eddyline.errors import NotFound
 from eddyline.journal.cursor import Cursor
 from eddyline.service.raw_route import RawRoute
 from eddyline.wire import sse
@@ -39,7 +39,7 @@ class GenerationsApi:
         return json_response(await generations.cancel(caller.identity, request.path_params["id"]))
 
     async def read_generation_events(self, request: Request) -> Response:
-        generations, caller = await self._find(request, "after")
+        generations, caller = await self._find(request)
         # The header first: an EventSource that comes back repeats the URL of its first request.
         after = request.headers.get("last-event-id") or request.query_params.get("after")
         cursor = Cursor.parse(after) if after else None
@@ -50,10 +50,7 @@ class GenerationsApi:
                 caller.identity, id, cursor, permit, caller.expires, headers
             )
 
-    async def _find(self, request: Request, *parameters: str) -> tuple[Generations, Principal]:
-        for name in request.query_params:
-            if name not in parameters:
-                raise BadRequest(f"unknown parameter {name[:80]!r}")
+    async def _find(self, request: Request) -> tuple[Generations, Principal]:
         caller = await self._answers.context.authenticator.principal(request)
         caller.require("chat", "complete")
         if self._answers.generations is None:

@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest
 from eddyline.service.raw_route import RawRoute
 from eddyline_chat.generations.generations import id_of
 from eddyline_chat.http.answers import Answers, new_id
@@ -67,16 +66,9 @@ class CompletionsApi:
         return {**about, "owned_by": "eddyline"}
 
     async def _caller(self, request: Request) -> Principal:
-        _refuse_parameters(request)
         caller = await self._answers.context.authenticator.principal(request)
         caller.require("chat", "complete")
         return caller
-
-
-def _refuse_parameters(request: Request) -> None:
-    if request.query_params:
-        name = next(iter(request.query_params))
-        raise BadRequest(f"unknown parameter {name[:80]!r}: this route takes none")
 
 
 def _as_it_is(chunk: Chunk) -> bytes:
