@@ -1,5 +1,6 @@
 """The rules of one event, by whichever route a publisher sends it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,12 @@ SCHEMA: dict[str, Any] = {
 }
 _FIELDS = frozenset(SCHEMA["properties"])
 
+#: orjson makes floats of integers beyond 64 bits. The look for so many digits is all that a usual
+#: event pays.
+_DIGITS = re.compile(rb"[0-9]{19}")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_INTEGER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+
 
 def check_topic(topic: str) -> str:
     """The same topic; BadRequest names a text that is none."""
@@ -68,10 +75,22 @@ def check_topic(topic: str) -> str:
 def parse(text: bytes) -> Any:
     """A JSON value; raises BadRequest."""
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         # Also half a surrogate pair, which is no character and could not be sent.
         raise BadRequest(f"Invalid JSON: {error}") from None
+    if _DIGITS.search(text) is not None:
+        _refuse_long_integers(text)
+    return value
+
+
+def _refuse_long_integers(text: bytes) -> None:
+    for found in _INTEGER.findall(_STRING.sub(b"", text)):
+        if not -(1 << 63) <= int(found[:40]) < 1 << 64:
+            shown = found[:40].decode()
+            raise BadRequest(
+                f"the integer {shown} has more than 64 bits, and would be rounded: send a string"
+            )
 
 
 def entry_of(value: Any, key: str | None = None) -> NewEntry:

@@ -1,5 +1,7 @@
 """The rules of one event; http/test_events.py has them over HTTP."""
 
+import json
+
 import orjson
 import pytest
 
@@ -51,3 +53,27 @@ def test_data_that_could_not_be_sent_is_refused_before_the_journal() -> None:
     with pytest.raises(BadRequest, match="254 levels"):
         entry_of(parse(deep))
     assert entry_of({"topic": "a", "data": orjson.loads("[" * 200 + "]" * 200)}).json
+
+
+@pytest.mark.parametrize(
+    "number", ["18446744073709551616", "-9223372036854775809", "123456789012345678901234567890"]
+)
+def test_an_integer_that_would_be_rounded_is_refused(number: str) -> None:
+    """RFC 8259 section 6 leaves its precision to the parser: orjson makes it a float."""
+    with pytest.raises(BadRequest, match=number[:40]):
+        parse(f'{{"topic": "a", "data": {{"n": [1, {number}]}}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "18446744073709551615",
+        "-9223372036854775808",
+        "12345678901234567890.5",
+        "1e200",
+        '"a \\" 123456789012345678901234567890"',
+        '{"123456789012345678901234567890": 1}',
+    ],
+)
+def test_numbers_that_fit_and_digits_in_texts_are_taken(text: str) -> None:
+    assert parse(text.encode()) == json.loads(text)
