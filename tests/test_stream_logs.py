@@ -26,7 +26,7 @@ def lines(served: Any, message: str) -> dict[str, dict[str, Any]]:
     [
         ("/download/huge.bin", "downloads", "file", True),
         ("/records/users?limit=3000", "records", "pull", True),
-        ("/events?topic=a&lines=1", "events", "broadcast", False),
+        ("/events?topic=a", "events", "broadcast", False),
     ],
 )
 async def test_the_end_of_a_stream_has_the_id_of_its_request(  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from eddyline.errors import Gone, NotFound, SettingsError
 from eddyline_downloads.links.link import AUDIENCE, TYPE, Link, LinkKeys
 
 OLD, NEW, OTHER = "o" * 32, "n" * 64, "x" * 32
-LINK = Link("0" * 16, "sub/b.txt", int(time.time()) + 60, "inline", 3)
+LINK = Link("0" * 16, "sub/b.txt", int(time.time()) + 3600, "inline", 3)
 
 
 def test_a_link_comes_back_as_it_was_made() -> None:

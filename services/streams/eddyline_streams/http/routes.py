@@ -13,7 +13,7 @@ from eddyline.errors import NotFound, StreamingError
 from eddyline.produce.stream_feeds import StreamFeeds
 from eddyline.rate import Rate
 from eddyline.service.app import Context
-from eddyline.service.raw_route import RawRoute
+from eddyline.service.raw_route import ProtocolRoute
 from eddyline.store.base import StreamStore
 from eddyline.telemetry import metrics
 from eddyline_streams.http.openapi import OPERATIONS
@@ -45,7 +45,7 @@ class StreamsApi:
     def routes(self) -> APIRouter:
         routes = APIRouter()
         add = functools.partial(
-            routes.add_api_route, ROOT + "{path:path}", route_class_override=RawRoute
+            routes.add_api_route, ROOT + "{path:path}", route_class_override=ProtocolRoute
         )
         for method, operation in OPERATIONS.items():
             add(getattr(self, f"{method.lower()}_stream"), methods=[method], **operation)

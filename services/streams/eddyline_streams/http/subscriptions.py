@@ -18,7 +18,7 @@ from eddyline.errors import StreamingError
 from eddyline.service.app import Context
 from eddyline.service.body import at_most, read_body
 from eddyline.service.openapi.operation import PUBLIC
-from eddyline.service.raw_route import RawRoute
+from eddyline.service.raw_route import ProtocolRoute
 from eddyline_streams.http.openapi import SUBSCRIPTION
 from eddyline_streams.paths import RESERVED, ROOT
 from eddyline_streams.subscriptions.errors import SubscriptionError, fenced, invalid
@@ -63,7 +63,7 @@ class SubscriptionsApi:
                 path,
                 _answered(endpoint),
                 methods=[method],
-                route_class_override=RawRoute,
+                route_class_override=ProtocolRoute,
                 openapi_extra=extra,
                 **SUBSCRIPTION,
             )

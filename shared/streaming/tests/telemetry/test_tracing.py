@@ -70,7 +70,10 @@ class Site:
         policy, drain = self.context.settings.policy, self.context.drain
         self.broadcast = Broadcast(self.journal, meter, policy, drain)
         routes = APIRouter()
-        routes.add_api_route("/events", self.events, route_class_override=RawRoute)
+        after = {"parameters": [{"name": "after", "in": "query"}]}
+        routes.add_api_route(
+            "/events", self.events, route_class_override=RawRoute, openapi_extra=after
+        )
         routes.add_api_route("/rows/{count}", self.rows)
         service = Service("demo", routes, self.broadcast.run)
         self.app = create_app(self.context, [service], "Demo")
