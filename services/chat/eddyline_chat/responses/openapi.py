@@ -63,7 +63,6 @@ READ: dict[str, Any] = {
             parameter("stream", {"type": "boolean"}, "The events, in place of the object."),
             parameter("starting_after", {"type": "integer"}, "The events after this number."),
             parameter("include", _TEXTS, "Taken, as clients send it; nothing more is kept."),
-            parameter("include[]", _TEXTS, "The same."),
             parameter("include_obfuscation", {"type": "boolean"}, "Taken; events have none."),
         ]
     },

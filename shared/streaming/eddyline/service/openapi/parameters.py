@@ -14,7 +14,9 @@ from eddyline.errors import BadRequest
 
 
 class Parameters:
-    """The names that a route documents. A part in brackets stands for any text: `where[column]`."""
+    """The names that a route documents. A part in brackets stands for any text: `where[column]`.
+    Clients may write an array's name with `[]` behind it.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = dict.fromkeys(names)
@@ -27,9 +29,10 @@ class Parameters:
     def check(self, request: Request) -> None:
         """Raises BadRequest, which names the unknown parameter and those that there are."""
         for name in request.query_params:
-            if name not in self._names and not any(p.fullmatch(name) for p in self._patterns):
-                known = ", ".join(self._names) or "none"
-                raise BadRequest(f"there is no parameter {name[:80]!r}: there are {known}")
+            known = name.removesuffix("[]") in self._names
+            if not known and not any(pattern.fullmatch(name) for pattern in self._patterns):
+                names = ", ".join(self._names) or "none"
+                raise BadRequest(f"there is no parameter {name[:80]!r}: there are {names}")
 
 
 class _Any(Parameters):
