@@ -69,6 +69,7 @@ class Disk:
                 raise OSError(errno.EOPNOTSUPP, "Operation not supported")
             if any(n not in self._in_memory for n in self._blocks(offset, len(buffers[0]))):
                 raise BlockingIOError
+            flags = 0  # the file system below may not tell: overlayfs does not
         return int(self._calls["preadv"](file, buffers, offset, flags))
 
     def sendfile(self, out: int, file: int, offset: int, count: int) -> int:

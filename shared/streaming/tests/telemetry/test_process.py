@@ -30,11 +30,10 @@ async def test_what_the_process_uses_is_there_at_once_and_the_loops_lag_soon(
         assert value("process_open_files") == pytest.approx(len(os.listdir("/proc/self/fd")), abs=3)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert value("process_open_files_limit") == soft
-        looks = value("event_loop_lag_seconds_count")
-        # A loop that is held is measured: each look that it missed, too.
+        # A loop that is held is measured: each look that it missed, too. Servers in other threads
+        # of this process may be measured meanwhile.
         time.sleep(0.3)  # sleep: it holds the loop
-        await eventually(lambda: value("event_loop_lag_seconds_count") - looks >= 28)
-        assert value("event_loop_lag_seconds_sum") - lags > 0.3 * 30 / 2 * 0.9
+        await eventually(lambda: value("event_loop_lag_seconds_sum") - lags > 0.3 * 30 / 2 * 0.9)
         # Of this process: since its start, not since the watch began.
         await eventually(lambda: value("process_cpu_seconds_total") - before > 0.2)
 
