@@ -42,7 +42,7 @@ async def listen(stream: Stream) -> tuple[list[Event], float]:
     return events, time.monotonic()
 
 
-@pytest.mark.parametrize("count", [200, 1000])
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_all_is_contiguous_and_ends_in_the_window(launch, get, count: int) -> None:  # type: ignore[no-untyped-def]
     with launch("eddyline_standalone.serve", "events", EDDYLINE_DRAIN_WINDOW=str(WINDOW)) as served:
         streams = [await get(f"{served.url}/events?topic=load") for _ in range(count)]
