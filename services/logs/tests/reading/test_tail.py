@@ -304,7 +304,11 @@ async def test_files_that_are_compressed_within_one_look_are_read(start: Start, 
     append(path, b"3\n4\n")
     compress(path, path.with_name("app.log.1.gz"))
     append(path, b"5\n")
-    await followed.sees("1", "2", "<rotated>", "3", "4", "<rotated>", "5")
+    await followed.has("5")
+    # A look may come between two of these steps: the news of a rotation then comes sooner.
+    lines = [line for line in followed.published if line != "<rotated>"]
+    assert lines == ["1", "2", "3", "4", "5"]
+    assert followed.published.count("<rotated>") == 2
 
 
 def compress(path: Path, to: Path) -> None:
