@@ -32,6 +32,8 @@ class Sibling(NamedTuple):
     status: os.stat_result
     numbers: tuple[int, ...]
     counted: bool
+    #: The digits of each number: names of two schemes, as a time and a count, have no order.
+    digits: tuple[int, ...]
 
 
 def siblings(path: Path) -> list[Sibling]:
@@ -51,8 +53,12 @@ def siblings(path: Path) -> list[Sibling]:
     packed = _by_count([sibling for sibling in counted if _is_packed(sibling)])
     dated = [sibling for sibling in found.values() if not sibling.counted]
     dated.sort(key=lambda sibling: (sibling.numbers, not _is_packed(sibling)))
+    schemes: dict[tuple[int, ...], list[Sibling]] = {}
+    for sibling in dated:
+        schemes.setdefault(sibling.digits, []).append(sibling)
+    orders = (packed, plain, *schemes.values())
     # A tool that was configured anew gives other names, and counts those it gave no further.
-    return list(heapq.merge(packed, plain, dated, key=lambda sibling: sibling.status.st_mtime_ns))
+    return list(heapq.merge(*orders, key=lambda sibling: sibling.status.st_mtime_ns))
 
 
 def rotated_names(names: list[str]) -> set[str]:
@@ -82,7 +88,9 @@ def _list(path: Path) -> dict[tuple[Identity, str], Sibling]:
             continue  # renamed this moment
         if stat.S_ISREG(status.st_mode):
             counted = len(numbers) == 1 and len(numbers[0]) <= _COUNTED
-            found[name] = Sibling(sibling, status, tuple(map(int, numbers)), counted)
+            # `_9` and `_10` are of one scheme.
+            digits = tuple(max(len(number), _COUNTED) for number in numbers)
+            found[name] = Sibling(sibling, status, tuple(map(int, numbers)), counted, digits)
     return {(identity(s.status), name): s for name, s in found.items() if not _is_made(found, s)}
 
 

@@ -31,6 +31,8 @@ def order(path: Path) -> list[str]:
         ("app.log.2026-11-28.1", "app.log.2026-11-28.2", "app.log.2026-11-28.10"),  # logback
         ("app.log.1", "app.log.2", "app.log.3"),  # log4j, fileIndex=max
         ("app.log.3.gz", "app.log.4", "app.log.3"),  # logrotate that compresses no more
+        # A date and a count, and logrotate's `dateformat -%Y%m%d-%s`, by turns.
+        ("app.log.20261128-000002", "app.log-20261128-1795842000", "app.log.20261128-000003"),
     ],
 )
 def test_the_oldest_comes_first(tmp_path: Path, names: tuple[str, ...]) -> None:
