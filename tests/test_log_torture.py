@@ -28,8 +28,8 @@ async def test_no_line_is_lost_or_repeated_by_quick_rotations_and_clients_that_c
 @pytest.mark.timeout(600)
 @pytest.mark.xfail(
     strict=False,
-    reason="where processes fall behind for seconds, the bytes of a gap may be too few, and a client"
-    " that comes back may miss the gap: docs/guides/logs.md, Known holes",
+    reason="where processes fall behind for seconds, the bytes of a gap may be too few, and a"
+    " client that comes back may miss the gap: docs/guides/logs.md, Known holes",
 )
 async def test_no_line_is_lost_or_repeated_while_processes_are_stopped_and_killed(
     tmp_path: Path,
