@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest
+from eddyline.errors import BadRequest, NotFound
 from eddyline.service.admission import Permit
 from eddyline.service.app import Context
 from eddyline.telemetry.metrics import StreamMetrics
@@ -42,6 +42,21 @@ class Answers:
         self.generations = generations
         self._pace = Pace(settings.head_after, settings.heartbeat)
         self._pulls = StreamMetrics("chat", "pull")
+
+    async def caller(self, request: Request) -> Principal:
+        """Raises Unauthorized, or Forbidden without the scope `chat:complete`."""
+        caller = await self.context.authenticator.principal(request)
+        caller.require("chat", "complete")
+        return caller
+
+    async def kept(self, request: Request, missing: str) -> tuple[Generations, Principal]:
+        """The answers that can be rejoined, and their caller. Raises NotFound, which begins with the
+        text `missing`, where none are kept.
+        """
+        caller = await self.caller(request)
+        if self.generations is None:
+            raise NotFound(f"{missing}: CHAT_STORE is none")
+        return self.generations, caller
 
     async def answer(
         self,

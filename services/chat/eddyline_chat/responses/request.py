@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import Request
 
 from eddyline.errors import BadRequest
-from eddyline.service.body import at_most, read_body
-from eddyline_chat.v1.request import check_model
+from eddyline_chat.v1.request import check_model, json_object
 
 #: Fields that both APIs have under one name.
 _SAME = (
@@ -41,13 +39,7 @@ class Asked:
 
 async def read(request: Request, limit: int, model: str) -> Asked:
     """Raises BadRequest for fields that no chat upstream has, TooLarge and ModelNotFound."""
-    raw = await read_body(request, at_most(limit, f"the body has more than {limit} bytes"))
-    try:
-        body = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body is not a JSON object")
+    _, body = await json_object(request, limit)
     check_model(body, model)
     for name, value in body.items():
         if name in _EMPTY and value not in (None, "disabled"):

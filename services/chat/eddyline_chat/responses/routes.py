@@ -9,7 +9,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import BadRequest, NotFound, UpstreamError
+from eddyline.errors import BadRequest, UpstreamError
 from eddyline.responses.pull import PullResponse
 from eddyline.service.admission import Permit
 from eddyline.service.raw_route import RawRoute
@@ -115,11 +115,7 @@ class ResponsesApi:
         return events
 
     async def _find(self, request: Request) -> tuple[Generations, Principal]:
-        caller = await self._answers.context.authenticator.principal(request)
-        caller.require("chat", "complete")
-        if self._answers.generations is None:
-            raise NotFound("responses need a store of answers: CHAT_STORE is none")
-        return self._answers.generations, caller
+        return await self._answers.kept(request, "responses need a store of answers")
 
 
 class _Frames:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import Request
 
 from eddyline.errors import BadRequest
-from eddyline.service.body import at_most, read_body
-from eddyline_chat.v1.request import check_model
+from eddyline_chat.v1.request import check_model, json_object
 
 #: Parts of a message that are for its reader, and not for the model.
 _SHOWN = ("reasoning", "step-start", "source-url", "source-document")
@@ -24,13 +22,7 @@ class Asked:
 
 async def read(request: Request, limit: int, model: str) -> Asked:
     """Raises BadRequest, TooLarge and ModelNotFound."""
-    raw = await read_body(request, at_most(limit, f"the body has more than {limit} bytes"))
-    try:
-        body = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body is not a JSON object")
+    _, body = await json_object(request, limit)
     chat, messages = body.get("id"), body.get("messages")
     if not isinstance(chat, str) or not chat:
         raise BadRequest("id: expected the id of the conversation, as useChat sends it")

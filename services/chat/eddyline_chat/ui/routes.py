@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import NotFound
 from eddyline.responses.pull import PullResponse
 from eddyline.service.admission import Permit
 from eddyline.service.raw_route import RawRoute
@@ -73,8 +72,4 @@ class UiApi:
         return PullResponse(chunks, context, media_type=sse.EVENT_STREAM, headers=headers)
 
     async def _find(self, request: Request) -> tuple[Generations, Principal]:
-        caller = await self._answers.context.authenticator.principal(request)
-        caller.require("chat", "complete")
-        if self._answers.generations is None:
-            raise NotFound("this route needs a store of answers: CHAT_STORE is none")
-        return self._answers.generations, caller
+        return await self._answers.kept(request, "this route needs a store of answers")

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 
 from eddyline.auth.principal import Principal
-from eddyline.errors import NotFound
 from eddyline.journal.cursor import Cursor
 from eddyline.service.raw_route import RawRoute
 from eddyline.wire import sse
@@ -51,8 +50,4 @@ class GenerationsApi:
             )
 
     async def _find(self, request: Request) -> tuple[Generations, Principal]:
-        caller = await self._answers.context.authenticator.principal(request)
-        caller.require("chat", "complete")
-        if self._answers.generations is None:
-            raise NotFound("no answer is kept here: CHAT_STORE is none")
-        return self._answers.generations, caller
+        return await self._answers.kept(request, "no answer is kept here")

@@ -36,13 +36,7 @@ async def read(request: Request, limit: int, model: str) -> Asked:
 
     Raises BadRequest, TooLarge and ModelNotFound.
     """
-    raw = await read_body(request, at_most(limit, f"the body has more than {limit} bytes"))
-    try:
-        body = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body is not a JSON object")
+    raw, body = await json_object(request, limit)
     stream = body.get("stream") or False
     if not isinstance(stream, bool):
         raise BadRequest(f"stream={stream!r}: expected true or false")
@@ -52,6 +46,21 @@ async def read(request: Request, limit: int, model: str) -> Asked:
     if not isinstance(options, dict) or (options and not stream):
         raise BadRequest("stream_options: expected an object, and only beside stream=true")
     return Asked(raw, {**body, "stream": stream}, stream, bool(options.get("include_usage")))
+
+
+async def json_object(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
+    """The bytes of a body, at most `limit` of them, and the object that they are.
+
+    Raises BadRequest and TooLarge.
+    """
+    raw = await read_body(request, at_most(limit, f"the body has more than {limit} bytes"))
+    try:
+        body = orjson.loads(raw)
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object")
+    return raw, body
 
 
 def _check_messages(body: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ import time
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from eddyline.auth.principal import Principal
 from eddyline.service.raw_route import RawRoute
 from eddyline_chat.generations.generations import id_of
 from eddyline_chat.http.answers import Answers, new_id
@@ -37,7 +36,7 @@ class CompletionsApi:
         return routes
 
     async def create_chat_completion(self, request: Request) -> Response:
-        caller = await self._caller(request)
+        caller = await self._answers.caller(request)
         upstreams = self._answers.upstreams
         asked = await requests.read(request, self._limit, upstreams.model)
         key = request.headers.get("idempotency-key")
@@ -51,11 +50,11 @@ class CompletionsApi:
         )
 
     async def list_models(self, request: Request) -> Response:
-        await self._caller(request)
+        await self._answers.caller(request)
         return json_response({"object": "list", "data": [self._model()]})
 
     async def read_model(self, request: Request) -> Response:
-        await self._caller(request)
+        await self._answers.caller(request)
         asked = request.path_params["model"]
         if asked != self._answers.upstreams.model:
             raise ModelNotFound(asked, self._answers.upstreams.model)
@@ -64,11 +63,6 @@ class CompletionsApi:
     def _model(self) -> dict[str, object]:
         about = {"id": self._answers.upstreams.model, "object": "model", "created": self._began}
         return {**about, "owned_by": "eddyline"}
-
-    async def _caller(self, request: Request) -> Principal:
-        caller = await self._answers.context.authenticator.principal(request)
-        caller.require("chat", "complete")
-        return caller
 
 
 def _as_it_is(chunk: Chunk) -> bytes:
