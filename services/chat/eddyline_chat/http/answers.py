@@ -50,8 +50,8 @@ class Answers:
         return caller
 
     async def kept(self, request: Request, missing: str) -> tuple[Generations, Principal]:
-        """The answers that can be rejoined, and their caller. Raises NotFound, which begins with the
-        text `missing`, where none are kept.
+        """The answers that can be rejoined, and their caller. Raises NotFound, which begins with
+        the text `missing`, where none are kept.
         """
         caller = await self.caller(request)
         if self.generations is None:

@@ -6,6 +6,7 @@ from fastapi import Response
 
 from eddyline.errors import BadRequest, NotFound, Overloaded, TooLarge, UpstreamError
 from eddyline.service.openapi.operation import Schema, event, parameter, stream
+from eddyline.service.openapi.parameters import ALIASES
 from eddyline.wire.sse import EVENT_STREAM
 from eddyline_chat.v1.openapi import OpenAIError, errors
 
@@ -62,7 +63,9 @@ READ: dict[str, Any] = {
         "parameters": [
             parameter("stream", {"type": "boolean"}, "The events, in place of the object."),
             parameter("starting_after", {"type": "integer"}, "The events after this number."),
-            parameter("include", _TEXTS, "Taken, as clients send it; nothing more is kept."),
+            # The official clients write an array's name with brackets behind it.
+            parameter("include", _TEXTS, "Taken, as clients send it; nothing more is kept.")
+            | {ALIASES: ["include[]"]},
             parameter("include_obfuscation", {"type": "boolean"}, "Taken; events have none."),
         ]
     },

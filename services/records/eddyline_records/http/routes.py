@@ -16,7 +16,7 @@ from eddyline_records.http.asking import RowsQuery, question, representation, se
 from eddyline_records.http.catalog import CatalogApi
 from eddyline_records.http.datasets import Datasets
 from eddyline_records.http.openapi import DESCRIBED, ROWS
-from eddyline_records.http.query import refuse_unknown
+from eddyline_records.http.query import refuse_doubtful
 from eddyline_records.http.response import RowsResponse, counted, head, headers
 from eddyline_records.sources.base import Source
 
@@ -35,7 +35,7 @@ class RecordsApi:
         self._pulls = StreamMetrics("records", "pull")
 
     def routes(self) -> APIRouter:
-        routes = APIRouter(dependencies=[Depends(refuse_unknown)])
+        routes = APIRouter(dependencies=[Depends(refuse_doubtful)])
         for path, endpoint in (
             ("/users/stream", self.stream_users),
             ("/records/{dataset}", self.read_records),

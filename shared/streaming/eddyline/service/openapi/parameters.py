@@ -12,27 +12,40 @@ from pydantic import BaseModel
 
 from eddyline.errors import BadRequest
 
+#: In a documented parameter: other names for it.
+ALIASES = "x-aliases"
+
+_PART = re.compile(r"\[[^\]]+\]")
+
+#: The attribute of a route that keeps its parameters.
+_MADE = "eddyline_parameters"
+
 
 class Parameters:
-    """The names that a route documents. A part in brackets stands for any text: `where[column]`.
-    Clients may write an array's name with `[]` behind it.
-    """
+    """The names that a route documents. A part in brackets stands for any text: `where[column]`."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = dict.fromkeys(names)
-        self._patterns = [_pattern(name) for name in self._names if "[" in name]
+        self._patterns = [_pattern(name) for name in self._names if _PART.search(name)]
 
     @classmethod
     def of(cls, route: APIRoute) -> "Parameters":
-        return cls([*_declared(route), *_documented(route)])
+        """Made once for each route."""
+        made: Parameters | None = getattr(route, _MADE, None)
+        if made is None:
+            made = cls([*_declared(route), *_documented(route)])
+            setattr(route, _MADE, made)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
     def check(self, request: Request) -> None:
         """Raises BadRequest, which names the unknown parameter and those that there are."""
         for name in request.query_params:
-            known = name.removesuffix("[]") in self._names
-            if not known and not any(pattern.fullmatch(name) for pattern in self._patterns):
-                names = ", ".join(self._names) or "none"
-                raise BadRequest(f"there is no parameter {name[:80]!r}: there are {names}")
+            if name not in self._names and not any(p.fullmatch(name) for p in self._patterns):
+                known = ", ".join(self._names) or "none"
+                raise BadRequest(f"there is no parameter {name[:80]!r}: there are {known}")
 
 
 class _Any(Parameters):
@@ -51,7 +64,7 @@ async def refuse_unknown(request: Request) -> None:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    parts = (re.escape(part) for part in re.split(r"\[[^\]]*\]", name))
+    parts = (re.escape(part) for part in _PART.split(name))
     return re.compile(r"\[.+\]".join(parts), re.DOTALL)
 
 
@@ -68,3 +81,4 @@ def _documented(route: APIRoute) -> Iterator[str]:
     for parameter in (route.openapi_extra or {}).get("parameters", ()):
         if parameter["in"] == "query":
             yield parameter["name"]
+            yield from parameter.get(ALIASES, ())
